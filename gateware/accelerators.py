@@ -1,0 +1,80 @@
+"""The list of accelerators: one line each. Build options, headers, boards and tests follow from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from enum import IntEnum, IntFlag
+
+from cosoc.gateware.conv2d import config as conv2d
+from cosoc.gateware.fft import config as fft
+from cosoc.gateware.layout.command import COMPLETION, CommandLayout
+from cosoc.gateware.layout.page import PAGE
+from cosoc.gateware.parameters import Config
+from cosoc.gateware.zip import config as zip_
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerator:
+    """What the rest of the system needs to know of one kind of accelerator.
+
+    Attributes:
+        name: short name in build options and device names (`c2d=2`, `c2d0`).
+        module: folder under gateware/, C++ namespace and Verilog module `cosoc_<module>`.
+        title: name for people.
+        kind: bits 7..0 of the ID register.
+        config: class of the parameters; the capability registers hold its fields in order.
+        command: layout of its commands.
+        enums: enumerations that drivers need, by C++ name.
+    """
+
+    name: str
+    module: str
+    title: str
+    kind: int
+    config: type[Config]
+    command: CommandLayout
+    enums: tuple[type[IntEnum] | type[IntFlag], ...]
+
+    def layout_hash(self) -> int:
+        """32 bits that identify registers and commands."""
+        content = [
+            [asdict(register) for register in PAGE],
+            [asdict(item) for item in self.command],
+            [asdict(item) for item in COMPLETION],
+            [[enum.__name__, [(m.name, int(m)) for m in enum]] for enum in self.enums],
+            list(self.config.__dataclass_fields__),
+        ]
+        return int.from_bytes(hashlib.sha256(json.dumps(content).encode()).digest()[:4], "big")
+
+
+ACCELERATORS = (
+    Accelerator(
+        name="c2d",
+        module="conv2d",
+        title="Conv2D",
+        kind=1,
+        config=conv2d.Conv2DConfig,
+        command=conv2d.COMMAND,
+        enums=(conv2d.Conv2DOperation, conv2d.Conv2DFlag),
+    ),
+    Accelerator(
+        name="fft",
+        module="fft",
+        title="FFT",
+        kind=2,
+        config=fft.FFTConfig,
+        command=fft.COMMAND,
+        enums=(fft.FFTOperation,),
+    ),
+    Accelerator(
+        name="zip",
+        module="zip",
+        title="ZIP",
+        kind=3,
+        config=zip_.ZIPConfig,
+        command=zip_.COMMAND,
+        enums=(zip_.ZIPOperation,),
+    ),
+)

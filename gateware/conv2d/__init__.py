@@ -1,0 +1,1 @@
+"""Conv2D: quantized two-dimensional convolution."""

@@ -1,0 +1,1 @@
+"""FFT: fast Fourier transforms of power-of-two length."""

@@ -1,0 +1,1 @@
+"""ZIP: element-wise arithmetic on two complex vectors."""

@@ -1,0 +1,82 @@
+/// A driver turns kernel calls into commands of one accelerator. It never blocks and never looks at a clock.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "cosoc/generated/page.hpp"
+#include "device/device.hpp"
+#include "device/memory.hpp"
+#include "device/platform.hpp"
+#include "kernels/kernel.hpp"
+
+namespace cosoc {
+
+/// Counters of one call, read from the hardware.
+struct CallCounters {
+  std::uint64_t cycles = 0;  // sum of the cycles that the completions of its commands tell
+  std::uint64_t commands = 0;
+};
+
+/// Base of all drivers: identity, ring, doorbell, completions. An accelerator's own driver says what it can do and
+/// builds commands.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+
+  /// Nothing when this accelerator can run the call, or the reason why not.
+  virtual Status supports(const Kernel& kernel, std::span<const TensorType> inputs,
+                          std::span<const TensorType> outputs) const = 0;
+
+  /// Clock cycles that a call is expected to take: the analytic model of this accelerator.
+  virtual std::uint64_t estimate_cycles(const Kernel& kernel, std::span<const TensorType> inputs,
+                                        std::span<const TensorType> outputs) const = 0;
+
+  /// Submits a call. One call at a time: fails when one is running.
+  Status start(const Kernel& kernel, std::span<const TensorView> inputs, std::span<const TensorView> outputs);
+
+  /// To be called after an interrupt: acknowledges it and submits commands that did not fit the ring. True when the
+  /// call ended well; an error when a command failed, after which the driver needs `reset`.
+  Result<bool> service();
+
+  /// Soft reset, also with a call running; afterwards the next call may start. Fails when the accelerator does not come
+  /// out of reset within a bounded number of reads.
+  Status reset();
+
+  const CallCounters& counters() const { return counters_; }
+
+ protected:
+  /// Checks ID and layout hash, then sets the ring up. `kind` and `layout_hash` are those of the generated header.
+  Driver(Device& device, DeviceMemory& memory) : device_(device), memory_(memory) {}
+  Status open(std::uint32_t kind, std::uint32_t layout_hash);
+
+  /// Commands of a call, in order; the base fills tag, interrupt flag and the slot.
+  virtual Result<std::vector<CommandWords>> commands(const Kernel& kernel, std::span<const TensorView> inputs,
+                                                     std::span<const TensorView> outputs) = 0;
+
+  Device& device_;
+  DeviceMemory& memory_;
+
+ private:
+  static constexpr std::uint32_t ring_log2 = 6;
+
+  void submit_pending();
+
+  Block ring_;
+  std::uint32_t head_ = 0;  // commands whose completion was seen
+  std::uint32_t tail_ = 0;  // commands submitted
+  std::deque<CommandWords> pending_;
+  std::vector<Block> outputs_;
+  bool running_ = false;
+  CallCounters counters_;
+};
+
+/// Opens the driver for an accelerator of this kind (`c2d`), or says which kinds there are.
+Result<std::unique_ptr<Driver>> make_driver(std::string_view kind, Device& device, DeviceMemory& memory);
+
+}  // namespace cosoc

@@ -1,0 +1,48 @@
+/// A kernel: one operation with its attributes, its meaning on a CPU, and how much work it is.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "kernels/tensor.hpp"
+
+namespace cosoc {
+
+/// What a cost model needs to know of a call.
+struct Work {
+  std::uint64_t operations = 0;  // multiply-accumulates, or the arithmetic operations of an element-wise kernel
+  std::uint64_t bytes = 0;       // read and written
+};
+
+/// One operation with fixed attributes. Immutable, so calls may run concurrently.
+class Kernel {
+ public:
+  Kernel() = default;
+  virtual ~Kernel() = default;
+  Kernel(const Kernel&) = delete;
+  Kernel& operator=(const Kernel&) = delete;
+
+  /// Name of the operation in bundles and traces: `conv2d`.
+  virtual std::string_view name() const = 0;
+  /// Checks the inputs' types and returns the outputs'. `outputs` is what the graph declares: scale and zero point of a
+  /// quantized output come from there, shapes and dtypes must agree.
+  virtual Status check(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const = 0;
+  /// Computes on the calling CPU thread. Types were checked before.
+  virtual Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const = 0;
+  virtual Work work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const = 0;
+  /// The attributes as they stand in a bundle.
+  virtual nlohmann::json attributes() const = 0;
+};
+
+/// Makes a kernel from the operation's name and attributes of a bundle. Unknown operations list the known ones;
+/// unknown, missing or wrong attributes are named.
+Result<std::shared_ptr<const Kernel>> make_kernel(std::string_view name, const nlohmann::json& attributes);
+
+/// Names of all operations.
+std::vector<std::string_view> kernel_names();
+
+}  // namespace cosoc

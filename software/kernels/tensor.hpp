@@ -1,0 +1,61 @@
+/// Tensors as kernels and drivers see them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "device/memory.hpp"
+#include "device/result.hpp"
+
+namespace cosoc {
+
+enum class DType { float32, int8, int32, complex64 };
+
+std::string_view name_of(DType dtype);
+Result<DType> dtype_of(std::string_view name);
+std::size_t size_of(DType dtype);
+
+/// Channels of an int8 feature map are stored in whole words of this many bytes.
+inline constexpr std::size_t word_channels = 16;
+
+/// Type of a tensor: what it is and how it lies in memory.
+///
+/// int8 tensors of rank 4 are feature maps: shape (N, H, W, C), stored in that order with every pixel padded to a
+/// multiple of 16 bytes; padding bytes are zero. Every other tensor is dense and row-major in the order of its shape.
+struct TensorType {
+  DType dtype = DType::float32;
+  std::vector<std::int64_t> shape;
+  /// real = scale * (stored - zero_point); of int8 tensors only.
+  float scale = 1.0F;
+  std::int32_t zero_point = 0;
+
+  std::int64_t elements() const;
+  bool is_feature_map() const { return dtype == DType::int8 && shape.size() == 4; }
+  /// Bytes from one pixel of a feature map to the next.
+  std::size_t pixel_pitch() const;
+  /// Bytes of storage.
+  std::size_t bytes() const;
+  /// For messages: `int8[1, 32, 32, 16]`.
+  std::string describe() const;
+
+  bool operator==(const TensorType&) const = default;
+};
+
+/// A tensor in device memory. Constants never change while a model is loaded, so drivers may keep repacked copies of
+/// them.
+struct TensorView {
+  const TensorType* type = nullptr;
+  Block block;
+  bool constant = false;
+
+  template <class T>
+  T* as() const {
+    return block.as<T>();
+  }
+};
+
+}  // namespace cosoc
