@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from dataclasses import asdict, dataclass
 from enum import IntEnum, IntFlag
+from typing import Any, cast
 
 from cosoc.gateware.conv2d import config as conv2d
 from cosoc.gateware.fft import config as fft
 from cosoc.gateware.layout.command import COMPLETION, CommandLayout
 from cosoc.gateware.layout.page import PAGE
 from cosoc.gateware.parameters import Config
+from cosoc.gateware.resources import Resources
 from cosoc.gateware.zip import config as zip_
 
 
@@ -36,6 +39,18 @@ class Accelerator:
     config: type[Config]
     command: CommandLayout
     enums: tuple[type[IntEnum] | type[IntFlag], ...]
+
+    def core(self, config: Config) -> Any:
+        """The core with these parameters: class `<title>Core` of `gateware/<module>/core.py`."""
+        return getattr(self._part("core"), f"{self.title}Core")(config)
+
+    def resources(self, config: Config) -> Resources:
+        """Estimated FPGA resources of the whole peripheral: `estimate` of `gateware/<module>/resources.py`."""
+        return cast(Resources, self._part("resources").estimate(config))
+
+    def _part(self, name: str) -> Any:
+        # Imported when needed: software that only asks for layouts need not load the hardware description.
+        return importlib.import_module(f"cosoc.gateware.{self.module}.{name}")
 
     def layout_hash(self) -> int:
         """32 bits that identify registers and commands."""

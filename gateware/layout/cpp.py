@@ -76,9 +76,8 @@ def _struct(name: str, items: Iterable[CommandField], words: int, doc: str) -> s
     items = list(items)
     lines = [f"/// {doc}", f"struct {name} {{"]
     lines += [f"  {_type(item)} {item.name} = 0;  // {item.doc}" for item in items]
-    lines.append(
-        f"\n  /// Bits of a value above its field's width are dropped.\n  constexpr std::array<std::uint32_t, {words}> encode() const {{"
-    )
+    lines.append("\n  /// Bits of a value above its field's width are dropped.")
+    lines.append(f"  constexpr std::array<std::uint32_t, {words}> encode() const {{")
     lines.append(f"    std::array<std::uint32_t, {words}> words{{}};")
     for item in items:
         if item.width == 64:
