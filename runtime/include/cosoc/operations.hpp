@@ -1,0 +1,77 @@
+/// The operations of a graph as typed functions: each makes its kernel and adds one node.
+///
+/// The meaning of every operation and attribute stands in docs/architecture.md. Errors are the graph's, see `Graph`.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "cosoc/graph.hpp"
+
+namespace cosoc {
+
+/// Height and width.
+using Size2D = std::array<std::int64_t, 2>;
+/// Rows above, columns left, rows below, columns right.
+using Padding2D = std::array<std::int64_t, 4>;
+/// Lowest and highest value of an int8 output.
+using Clamp = std::array<std::int32_t, 2>;
+
+struct Conv2DAttributes {
+  Size2D stride = {1, 1};
+  Padding2D padding = {0, 0, 0, 0};
+  Size2D dilation = {1, 1};
+  std::int64_t groups = 1;
+  Clamp clamp = {-128, 127};
+};
+
+struct MaxPool2DAttributes {
+  Size2D kernel = {2, 2};
+  Size2D stride = {2, 2};
+  Padding2D padding = {0, 0, 0, 0};
+};
+
+struct AveragePool2DAttributes {
+  Size2D kernel = {2, 2};
+  Size2D stride = {2, 2};
+  Padding2D padding = {0, 0, 0, 0};
+  float multiplier = 1.0F;  // input scale / (output scale * elements of the window)
+  Clamp clamp = {-128, 127};
+};
+
+struct AddAttributes {
+  std::array<float, 2> multipliers = {1.0F, 1.0F};  // input scale / output scale, of a and of b
+  Clamp clamp = {-128, 127};
+};
+
+enum class FFTDirection { forward, inverse };
+enum class ZIPOperator { add, sub, mul, div, conjugate_mul };
+
+/// `input` int8 feature map, `weight` int8 (Cout, Kh, Kw, Cin/groups), `bias` int32 (Cout), `multiplier` float32 (Cout).
+Tensor conv2d(Graph& graph, const std::string& name, Tensor input, Tensor weight, Tensor bias, Tensor multiplier,
+              const Conv2DAttributes& attributes, const TensorType& output, const NodeOptions& options = {});
+Tensor max_pool2d(Graph& graph, const std::string& name, Tensor input, const MaxPool2DAttributes& attributes,
+                  const TensorType& output, const NodeOptions& options = {});
+Tensor average_pool2d(Graph& graph, const std::string& name, Tensor input, const AveragePool2DAttributes& attributes,
+                      const TensorType& output, const NodeOptions& options = {});
+Tensor add(Graph& graph, const std::string& name, Tensor a, Tensor b, const AddAttributes& attributes,
+           const TensorType& output, const NodeOptions& options = {});
+/// float32 to an int8 feature map with the scale and zero point of `output`.
+Tensor quantize(Graph& graph, const std::string& name, Tensor input, const TensorType& output,
+                const NodeOptions& options = {});
+Tensor dequantize(Graph& graph, const std::string& name, Tensor input, const TensorType& output,
+                  const NodeOptions& options = {});
+/// Of the last axis of a complex64 tensor; the output has the input's type.
+Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection direction,
+           const NodeOptions& options = {});
+/// Element by element on complex64 tensors; the output has the type of `a`.
+Tensor zip(Graph& graph, const std::string& name, Tensor a, Tensor b, ZIPOperator operation,
+           const NodeOptions& options = {});
+/// complex64 (rows, columns) to (columns, rows).
+Tensor transpose(Graph& graph, const std::string& name, Tensor input, const NodeOptions& options = {});
+/// complex64 to float32 of the same shape.
+Tensor magnitude_squared(Graph& graph, const std::string& name, Tensor input, const NodeOptions& options = {});
+
+}  // namespace cosoc

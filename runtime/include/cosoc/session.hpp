@@ -1,0 +1,110 @@
+/// A session runs models on one SoC: its CPU cores and accelerators under one scheduler.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cosoc/graph.hpp"
+#include "device/platform.hpp"
+
+namespace cosoc {
+
+/// What lies under the scheduler.
+enum class Mode {
+  cpu,         // CPU cores of this machine, wall clock
+  rtl,         // the SoC as one Verilated model, simulated time
+  functional,  // bit-exact models of the accelerators with modelled durations, simulated time
+  board,       // accelerators through Linux UIO, wall clock
+};
+
+/// The mode with this name, or an error that lists them.
+Result<Mode> mode_of(std::string_view name);
+
+struct SessionOptions {
+  Mode mode = Mode::cpu;
+  /// `soc.json`, or the directory that holds it; every mode but `cpu` needs it.
+  std::filesystem::path soc;
+  /// A name of `policy_names()`.
+  std::string policy = "EFT";
+  /// File for the trace; none when empty. The Perfetto UI opens it.
+  std::filesystem::path trace;
+  /// Device memory of mode `cpu`; the other modes take it from the SoC.
+  std::size_t memory_bytes = std::size_t{256} << 20;
+  /// CPU cores to schedule on. Default: the SoC's, or in mode `cpu` those of this machine.
+  std::optional<std::uint32_t> cpu_cores;
+  /// Gives every intermediate tensor memory of its own, so that `Model::tensor` can read it after a run.
+  bool keep_tensors = false;
+  /// Least time that a task on an accelerator gets before it counts as hung; it always gets 100 times its estimate.
+  /// Default: 10 ms of simulated time, 2 s on the wall clock.
+  std::optional<Time> minimum_deadline;
+};
+
+/// What happened to one node in a run. Times count from the opening of the session.
+struct TaskRecord {
+  std::string node;
+  std::string operation;
+  std::string device;
+  Time start{};
+  Time end{};
+  std::uint64_t cycles = 0;    // accelerator clock cycles of its commands; 0 on a CPU
+  std::uint64_t commands = 0;  // accelerator commands; 0 on a CPU
+  std::string reason;          // why an accelerator that the node lists did not run it, or what went wrong there
+};
+
+/// What happened in the last run of a model.
+struct RunReport {
+  std::vector<TaskRecord> tasks;  // in the order of the graph's nodes
+  Time start{};
+  Time end{};
+  std::size_t peak_memory_bytes = 0;     // of device memory, since the session opened
+  std::vector<std::string> quarantined;  // devices that failed and get no more work, each with the reason
+};
+
+class SessionState;
+class ModelState;
+
+/// A graph in device memory, ready to run. Copies are the same model. Models of one session run one at a time.
+class Model {
+ public:
+  const Graph& graph() const;
+  /// Runs once. Inputs and outputs are host memory in the order of the graph's, dense and row-major, of exactly the
+  /// bytes that `host_bytes` tells. Outputs are written only when the run succeeds.
+  Status run(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
+  /// The last run's.
+  const RunReport& report() const;
+  /// Copies an input, constant, output or (with `keep_tensors`) intermediate tensor of the last run.
+  Status tensor(const std::string& name, std::span<std::byte> bytes) const;
+
+ private:
+  friend class Session;
+  explicit Model(std::shared_ptr<ModelState> state) : state_(std::move(state)) {}
+  std::shared_ptr<ModelState> state_;
+};
+
+/// One SoC, opened. Copies are the same session; it closes when it and all its models are gone.
+class Session {
+ public:
+  static Result<Session> open(const SessionOptions& options);
+  /// Plans memory, copies constants, finds the devices of every node.
+  Result<Model> load(Graph graph);
+  /// Names of the devices, CPU cores first.
+  std::vector<std::string> devices() const;
+
+  /// For tests and for code inside the library.
+  explicit Session(std::shared_ptr<SessionState> state) : state_(std::move(state)) {}
+
+ private:
+  std::shared_ptr<SessionState> state_;
+};
+
+/// Names of the scheduling policies.
+std::vector<std::string_view> policy_names();
+
+}  // namespace cosoc
