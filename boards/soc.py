@@ -1,0 +1,153 @@
+"""A SoC on a board: every accelerator with its address, interrupt and memory port. All that a build writes derives from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+
+from cosoc.boards.platform import BLOCK_BYTES, Platform
+from cosoc.gateware.parameters import ParameterError
+from cosoc.gateware.resources import Resources
+from cosoc.gateware.soc import Instance, SoCConfig
+
+SOC_SCHEMA = 1
+"""Version of soc.json."""
+
+RTL_LIBRARY = "lib/libcosoc_soc.so"
+
+
+class FitError(ParameterError):
+    """The accelerators do not fit the board; the message names the options, what is needed and what there is."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One accelerator on a board.
+
+    Attributes:
+        base: address of its registers.
+        line: index of its interrupt line in `Platform.interrupts`.
+        interrupt: number of that line in a device tree (SPI).
+        memory_port: port through which it reaches memory.
+    """
+
+    instance: Instance
+    base: int
+    line: int
+    interrupt: int
+    memory_port: str
+
+    @property
+    def name(self) -> str:
+        return self.instance.name
+
+    @property
+    def module(self) -> str:
+        """Name of the Verilog module."""
+        return f"cosoc_{self.instance.accelerator.module}"
+
+
+@dataclass(frozen=True)
+class SoC:
+    """The accelerators of `config` on the board `platform`, in the order of their addresses."""
+
+    config: SoCConfig
+    platform: Platform
+    accelerators: tuple[Placed, ...]
+
+    @classmethod
+    def place(cls, config: SoCConfig, platform: Platform) -> SoC:
+        """Gives addresses, interrupts and, in turn, memory ports.
+
+        Raises:
+            FitError: more accelerators than interrupts or addresses, or more resources than the device has.
+        """
+        instances = list(config.instances())
+        counts = config.describe_counts()
+        for limit, what in (
+            (len(platform.interrupts), "interrupt lines, one for each"),
+            (platform.register_bytes // BLOCK_BYTES, f"address ranges of {BLOCK_BYTES // 1024} KiB"),
+        ):
+            if len(instances) > limit:
+                raise FitError(f"{counts} are {len(instances)} accelerators; board={platform.name} has {limit} {what}")
+        check_resources(config, platform)
+        return cls(
+            config,
+            platform,
+            tuple(
+                Placed(
+                    instance=instance,
+                    base=platform.register_base + index * BLOCK_BYTES,
+                    line=index,
+                    interrupt=platform.interrupts[index],
+                    memory_port=platform.memory_ports[index % len(platform.memory_ports)],
+                )
+                for index, instance in enumerate(instances)
+            ),
+        )
+
+    def ports(self) -> Iterator[tuple[str, list[Placed]]]:
+        """Memory ports in use, each with its accelerators."""
+        for port in self.platform.memory_ports:
+            users = [placed for placed in self.accelerators if placed.memory_port == port]
+            if users:
+                yield port, users
+
+    def json(self) -> str:
+        """The content of soc.json: what the runtime needs to know of this SoC."""
+        platform = self.platform
+        content = {
+            "schema": SOC_SCHEMA,
+            "board": platform.name,
+            "clock_hz": platform.clock_hz,
+            "cpu_cores": platform.cpu_cores,
+            "memory": {"base": platform.memory_base, "bytes": platform.memory_bytes},
+            "accelerators": [
+                {
+                    "name": placed.name,
+                    "kind": placed.instance.accelerator.name,
+                    "base": placed.base,
+                    "range": BLOCK_BYTES,
+                    "interrupt": placed.interrupt,
+                    "memory_port": placed.memory_port,
+                    "layout_hash": placed.instance.accelerator.layout_hash(),
+                    "config_hash": placed.instance.config.hash(),
+                    "config": asdict(placed.instance.config),
+                }
+                for placed in self.accelerators
+            ],
+        }
+        if platform.rtl and self.accelerators:
+            content["rtl"] = {"library": RTL_LIBRARY}
+        return json.dumps(content, indent=2) + "\n"
+
+
+def check_resources(config: SoCConfig, platform: Platform) -> None:
+    """Compares the estimated resources of all accelerators with the device of the board.
+
+    Raises:
+        FitError: they need more than the usable part of the device.
+    """
+    device = platform.device
+    if device is None:
+        return
+    needed, total = config.resources(), device.resources
+    lines = []
+    for item in fields(Resources):
+        need, have = getattr(needed, item.name), getattr(total, item.name) * device.usable // 100
+        if need > have:
+            lines.append(f"{need:,} {item.name.upper()}, usable are {have:,}")
+    if lines:
+        each = "; ".join(
+            f"one {group.accelerator.name} needs {_describe(group.accelerator.resources(group.config))}"
+            for group in config.present()
+        )
+        raise FitError(
+            f"{config.describe_counts()} do not fit board={platform.name} ({device.part}, {device.usable} % usable): "
+            f"they need {'; '.join(lines)}. Estimates: {each}. Use fewer, or smaller ones (for example c2d_output_lanes=8)"
+        )
+
+
+def _describe(resources: Resources) -> str:
+    return ", ".join(f"{getattr(resources, item.name):,} {item.name.upper()}" for item in fields(Resources))
