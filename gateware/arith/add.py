@@ -1,0 +1,101 @@
+"""Pipelined float32 addition and subtraction."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Mux, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from cosoc.gateware.arith.float32 import SIGNIFICAND_BITS, Float32, Pipeline, Special, encode, leading_zeros, minimum
+
+_MAX_DISTANCE = SIGNIFICAND_BITS + 3
+"""Alignment by this much leaves only the sticky bit; more changes nothing."""
+
+
+class FloatAdd(wiring.Component):
+    """`o = a + b`, or `a - b` if `subtract`, rounded to nearest even.
+
+    Subnormal operands and results, signed zeros, infinities; an exact zero of unlike numbers is +0; NaN is 0x7FC00000.
+
+    Stages: order by magnitude, align the smaller, add or subtract, count leading zeros, normalize and round.
+
+    Members:
+        en: the pipeline advances in cycles in which it is 1.
+        a, b: encoded operands.
+        subtract: negates `b`.
+        o: encoded result of the operands `latency` enabled cycles ago.
+    """
+
+    latency = 5
+
+    def __init__(self) -> None:
+        super().__init__({"en": In(1), "a": In(32), "b": In(32), "subtract": In(1), "o": Out(32)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        pipeline = Pipeline(m, self.en)
+
+        a, b = Float32(self.a), Float32(self.b)
+        unlike = a.sign ^ b.sign ^ self.subtract
+        swap = a.magnitude < b.magnitude
+        cancels = unlike & (a.magnitude == b.magnitude)
+        big_scale, small_scale = Mux(swap, b.scale, a.scale), Mux(swap, a.scale, b.scale)
+        ordered = pipeline.stage(
+            big=Mux(swap, b.significand, a.significand),
+            small=Mux(swap, a.significand, b.significand),
+            scale=big_scale,
+            distance=(big_scale - small_scale)[:8],
+            unlike=unlike,
+            sign=Mux(swap, b.sign ^ self.subtract, a.sign) & ~cancels,
+            special=self._special(unlike, cancels),
+        )
+
+        distance = Mux(ordered.distance > _MAX_DISTANCE, _MAX_DISTANCE, ordered.distance[:5])
+        below = SIGNIFICAND_BITS + 1  # bits that the alignment can push below the round bit
+        shifted = (Cat(Const(0, _MAX_DISTANCE), ordered.small) >> distance)[: _MAX_DISTANCE + SIGNIFICAND_BITS]
+        aligned = pipeline.stage(
+            big=Cat(Const(0, 3), ordered.big),
+            small=Cat(shifted[:below].any(), shifted[below:]),
+            scale=ordered.scale,
+            unlike=ordered.unlike,
+            sign=ordered.sign,
+            special=ordered.special,
+        )
+
+        added = pipeline.stage(
+            total=Mux(aligned.unlike, aligned.big - aligned.small, aligned.big + aligned.small)[: SIGNIFICAND_BITS + 4],
+            scale=aligned.scale,
+            sign=aligned.sign,
+            special=aligned.special,
+        )
+
+        # The carry is the leading bit. A number whose leading one would need an exponent below the smallest stays subnormal.
+        shift = minimum(leading_zeros(added.total), added.scale)
+        counted = pipeline.stage(
+            total=added.total,
+            shift=shift[:5],
+            exponent=(added.scale - shift)[:8],
+            sign=added.sign,
+            special=added.special,
+        )
+
+        normal = (counted.total << counted.shift)[: SIGNIFICAND_BITS + 4]
+        result = pipeline.stage(
+            o=encode(
+                sign=counted.sign,
+                exponent=counted.exponent,
+                significand=normal[4:],
+                guard=normal[3],
+                sticky=normal[:3].any(),
+                special=counted.special,
+            )
+        )
+        m.d.comb += self.o.eq(result.o)
+        assert pipeline.depth == self.latency
+        return m
+
+    def _special(self, unlike: Value, cancels: Value) -> Value:
+        a, b = Float32(self.a), Float32(self.b)
+        nan = a.is_nan() | b.is_nan() | (a.is_infinity() & b.is_infinity() & unlike)
+        infinity = a.is_infinity() | b.is_infinity()
+        return Mux(nan, Special.NAN, Mux(infinity, Special.INFINITY, Mux(cancels, Special.ZERO, Special.NONE)))

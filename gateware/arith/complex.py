@@ -1,0 +1,95 @@
+"""Sums of products and complex products of float32 numbers, every operation rounded."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from cosoc.gateware.arith.add import FloatAdd
+from cosoc.gateware.arith.float32 import Pipeline
+from cosoc.gateware.arith.multiply import FloatMultiply
+
+Complex = data.StructLayout({"re": 32, "im": 32})
+"""A complex64 number as it lies in memory."""
+
+
+class FloatSumOfProducts(wiring.Component):
+    """`o = a * b + c * d`, or `a * b - c * d` if `subtract`: two multipliers and an adder, each rounding.
+
+    Members:
+        en: the pipeline advances in cycles in which it is 1.
+        a, b, c, d: encoded operands.
+        subtract: negates the second product.
+        o: encoded result of the operands `latency` enabled cycles ago.
+    """
+
+    latency = FloatMultiply.latency + FloatAdd.latency
+
+    def __init__(self) -> None:
+        operands = {name: In(32) for name in "abcd"}
+        super().__init__({"en": In(1), **operands, "subtract": In(1), "o": Out(32)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.first = first = FloatMultiply()
+        m.submodules.second = second = FloatMultiply()
+        m.submodules.sum = sum_ = FloatAdd()
+        subtract = Pipeline(m, self.en).delay(self.subtract, FloatMultiply.latency, "subtract")
+        m.d.comb += [
+            first.en.eq(self.en),
+            first.a.eq(self.a),
+            first.b.eq(self.b),
+            second.en.eq(self.en),
+            second.a.eq(self.c),
+            second.b.eq(self.d),
+            sum_.en.eq(self.en),
+            sum_.a.eq(first.o),
+            sum_.b.eq(second.o),
+            sum_.subtract.eq(subtract),
+            self.o.eq(sum_.o),
+        ]
+        return m
+
+
+class ComplexMultiply(wiring.Component):
+    """`o = a * b`, or `a * conj(b)` if `conjugate`: four multipliers and two adders, each rounding.
+
+    `re = a.re*b.re - a.im*b.im`, `im = a.re*b.im + a.im*b.re`; conjugate `re = a.re*b.re + a.im*b.im`,
+    `im = a.im*b.re - a.re*b.im`.
+
+    Members:
+        en: the pipeline advances in cycles in which it is 1.
+        a, b: operands, of layout `Complex`.
+        conjugate: takes the conjugate of `b`.
+        o: result of the operands `latency` enabled cycles ago.
+    """
+
+    latency = FloatSumOfProducts.latency
+
+    def __init__(self) -> None:
+        super().__init__({"en": In(1), "a": In(Complex), "b": In(Complex), "conjugate": In(1), "o": Out(Complex)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.re = re = FloatSumOfProducts()
+        m.submodules.im = im = FloatSumOfProducts()
+        a, b = self.a, self.b
+        m.d.comb += [
+            re.en.eq(self.en),
+            re.a.eq(a.re),
+            re.b.eq(b.re),
+            re.c.eq(a.im),
+            re.d.eq(b.im),
+            re.subtract.eq(~self.conjugate),
+            self.o.re.eq(re.o),
+            # Float addition commutes, so this order of the products serves both cases.
+            im.en.eq(self.en),
+            im.a.eq(a.im),
+            im.b.eq(b.re),
+            im.c.eq(a.re),
+            im.d.eq(b.im),
+            im.subtract.eq(self.conjugate),
+            self.o.im.eq(im.o),
+        ]
+        return m
