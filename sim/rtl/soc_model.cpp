@@ -1,0 +1,204 @@
+/// The C interface of a Verilated SoC (software/device/soc_model.h): clock, registers, memory, interrupts.
+#include "device/soc_model.h"
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <optional>
+
+#include "cosoc/generated/page.hpp"
+#include "rtl/ddr_model.hpp"
+#include "soc_bindings.hpp"
+#include "verilated.h"
+
+namespace cosoc::sim {
+
+namespace {
+
+constexpr std::uint32_t reset_cycles = 8;
+constexpr std::uint32_t bus_timeout = 10'000;
+/// Cycles without memory traffic after which the accelerators are asked whether they are busy.
+constexpr std::uint32_t quiet_cycles = 1024;
+
+std::vector<DdrModel::Manager> managers_of(const std::vector<AcceleratorPorts>& accelerators) {
+  std::vector<DdrModel::Manager> managers;
+  for (const AcceleratorPorts& accelerator : accelerators) {
+    managers.push_back({accelerator.memory, accelerator.memory_port});
+  }
+  return managers;
+}
+
+class SocModel {
+ public:
+  SocModel(std::span<std::uint8_t> memory, std::uint64_t base)
+      : top_(&context_), accelerators_(bind(top_)), ddr_(memory, base, managers_of(accelerators_)) {
+    top_.aresetn = 0;
+    for (std::uint32_t cycle = 0; cycle < reset_cycles; ++cycle) tick();
+    top_.aresetn = 1;
+    tick();
+    cycles_ = 0;
+  }
+
+  ~SocModel() { top_.final(); }
+  SocModel(const SocModel&) = delete;
+  SocModel& operator=(const SocModel&) = delete;
+
+  const std::vector<AcceleratorPorts>& accelerators() const { return accelerators_; }
+  std::uint64_t cycles() const { return cycles_; }
+
+  std::optional<std::uint32_t> read(const AcceleratorPorts& accelerator, std::uint32_t offset) {
+    const SubordinatePorts& bus = accelerator.registers;
+    if (offset >> accelerator.address_bits) return std::nullopt;
+    *bus.araddr = static_cast<std::uint16_t>(offset);
+    *bus.arvalid = 1;
+    *bus.rready = 1;
+    std::optional<std::uint32_t> value;
+    bool done = false;
+    for (std::uint32_t cycle = 0; cycle < bus_timeout && !done; ++cycle) {
+      settle();
+      const bool address_taken = *bus.arvalid && *bus.arready;
+      if (*bus.rvalid) {
+        done = true;
+        if (*bus.rresp == 0) value = *bus.rdata;
+      }
+      edge();
+      if (address_taken) *bus.arvalid = 0;
+    }
+    *bus.arvalid = 0;
+    *bus.rready = 0;
+    return value;
+  }
+
+  bool write(const AcceleratorPorts& accelerator, std::uint32_t offset, std::uint32_t value) {
+    const SubordinatePorts& bus = accelerator.registers;
+    if (offset >> accelerator.address_bits) return false;
+    *bus.awaddr = static_cast<std::uint16_t>(offset);
+    *bus.wdata = value;
+    *bus.wstrb = 0xF;
+    *bus.awvalid = *bus.wvalid = *bus.bready = 1;
+    may_be_busy_ = true;
+    bool okay = false;
+    bool done = false;
+    for (std::uint32_t cycle = 0; cycle < bus_timeout && !done; ++cycle) {
+      settle();
+      const bool address_taken = *bus.awvalid && *bus.awready;
+      const bool data_taken = *bus.wvalid && *bus.wready;
+      if (*bus.bvalid) {
+        done = true;
+        okay = *bus.bresp == 0;
+      }
+      edge();
+      if (address_taken) *bus.awvalid = 0;
+      if (data_taken) *bus.wvalid = 0;
+    }
+    *bus.awvalid = *bus.wvalid = *bus.bready = 0;
+    return okay;
+  }
+
+  std::uint64_t run(std::uint64_t cycles) {
+    const std::uint64_t end = cycles_ + std::min(cycles, ~std::uint64_t{0} - cycles_);
+    std::uint32_t quiet = 0;
+    while (interrupts() == 0 && cycles_ < end) {
+      if (!may_be_busy_) {
+        // No accelerator does anything until software writes a register, so these cycles need no simulation.
+        cycles_ = end;
+        break;
+      }
+      tick();
+      quiet = ddr_.idle() ? quiet + 1 : 0;
+      if (quiet == quiet_cycles) {
+        may_be_busy_ = any_busy();
+        quiet = 0;
+      }
+    }
+    return interrupts();
+  }
+
+ private:
+  void settle() {
+    ddr_.drive();
+    top_.aclk = 0;
+    top_.eval();
+  }
+
+  void edge() {
+    ddr_.clock();
+    top_.aclk = 1;
+    top_.eval();
+    ++cycles_;
+  }
+
+  void tick() {
+    settle();
+    edge();
+  }
+
+  std::uint64_t interrupts() const {
+    std::uint64_t mask = 0;
+    for (std::size_t i = 0; i < accelerators_.size(); ++i) {
+      mask |= std::uint64_t{*accelerators_[i].interrupt} << i;
+    }
+    return mask;
+  }
+
+  bool any_busy() {
+    return std::any_of(accelerators_.begin(), accelerators_.end(), [this](const AcceleratorPorts& accelerator) {
+      const std::optional<std::uint32_t> status = read(accelerator, page::status);
+      return !status || (*status & (page::status_busy | page::status_resetting)) != 0;
+    });
+  }
+
+  VerilatedContext context_;
+  SocTop top_;
+  std::vector<AcceleratorPorts> accelerators_;
+  DdrModel ddr_;
+  std::uint64_t cycles_ = 0;
+  bool may_be_busy_ = true;
+};
+
+}  // namespace
+
+}  // namespace cosoc::sim
+
+using cosoc::sim::SocModel;
+
+struct cosoc_soc_model {
+  cosoc_soc_model(std::uint8_t* memory, std::uint64_t base, std::uint64_t bytes) : model({memory, bytes}, base) {}
+
+  SocModel model;
+};
+
+std::uint32_t cosoc_soc_model_version(void) { return COSOC_SOC_MODEL_VERSION; }
+
+cosoc_soc_model* cosoc_soc_model_create(std::uint8_t* memory, std::uint64_t memory_base, std::uint64_t memory_bytes) {
+  try {
+    return std::make_unique<cosoc_soc_model>(memory, memory_base, memory_bytes).release();
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void cosoc_soc_model_destroy(cosoc_soc_model* model) { std::unique_ptr<cosoc_soc_model>{model}.reset(); }
+
+const char* cosoc_soc_model_accelerator(const cosoc_soc_model* model, std::uint32_t index) {
+  const auto& accelerators = model->model.accelerators();
+  return index < accelerators.size() ? accelerators[index].name.data() : nullptr;
+}
+
+int cosoc_soc_model_read32(cosoc_soc_model* model, std::uint32_t index, std::uint32_t offset, std::uint32_t* value) {
+  const auto& accelerators = model->model.accelerators();
+  if (index >= accelerators.size()) return 1;
+  const auto result = model->model.read(accelerators[index], offset);
+  if (result) *value = *result;
+  return result ? 0 : 1;
+}
+
+int cosoc_soc_model_write32(cosoc_soc_model* model, std::uint32_t index, std::uint32_t offset, std::uint32_t value) {
+  const auto& accelerators = model->model.accelerators();
+  if (index >= accelerators.size()) return 1;
+  return model->model.write(accelerators[index], offset, value) ? 0 : 1;
+}
+
+std::uint64_t cosoc_soc_model_run(cosoc_soc_model* model, std::uint64_t cycles) { return model->model.run(cycles); }
+
+std::uint64_t cosoc_soc_model_cycles(const cosoc_soc_model* model) { return model->model.cycles(); }
