@@ -23,9 +23,9 @@ def parameter(default: int, *, allowed: Sequence[int], help: str) -> Any:
 
 
 def describe_allowed(allowed: Sequence[int]) -> str:
-    """`1..7` for a range of step 1, `8, 16, 32` otherwise."""
-    if isinstance(allowed, range) and allowed.step == 1:
-        return f"{allowed.start}..{allowed.stop - 1}"
+    """`1..7` or `64..1024 in steps of 8` for a range, `8, 16, 32` otherwise."""
+    if isinstance(allowed, range):
+        return f"{allowed[0]}..{allowed[-1]}" + (f" in steps of {allowed.step}" if allowed.step != 1 else "")
     return ", ".join(str(value) for value in allowed)
 
 
