@@ -16,6 +16,7 @@ from cosoc.boards.soc import SoC
 from cosoc.gateware.accelerators import ACCELERATORS
 from cosoc.gateware.parameters import ParameterError, describe_allowed
 from cosoc.gateware.soc import MAX_COUNT, SoCConfig
+from SCons.Environment import Environment
 from SCons.Errors import UserError
 from SCons.Variables import Variables
 
@@ -131,8 +132,8 @@ def read(arguments: Mapping[str, str]) -> Options:
     options = declared(board)
     variables = Variables(args=dict(arguments))
     for option in options:
-        variables.Add(option.name, option.help, default=option.default, validator=_validator(option), do_subst=False)
-    values: dict[str, Any] = {}
+        variables.Add(option.name, option.help, default=option.default, validator=_validator(option), subst=False)
+    values = Environment(tools=[])
     try:
         variables.Update(values, dict(arguments))
     except UserError as error:
@@ -186,7 +187,7 @@ def _numbers() -> dict[str, Any]:
     return allowed
 
 
-def _soc(values: Mapping[str, str]) -> SoC:
+def _soc(values: Any) -> SoC:
     counts = {accelerator.name: int(values[accelerator.name]) for accelerator in ACCELERATORS}
     parameters = {name: int(values[name]) for name in _numbers() if name not in counts}
     try:
@@ -224,7 +225,7 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"unknown option {name}=; {hint}The options are {', '.join(known)}; `scons -h` explains them"
 
 
-def _variant(values: Mapping[str, str], options: list[_Option]) -> str:
+def _variant(values: Any, options: list[_Option]) -> str:
     """Folder of a configuration: the counts by name, and a hash of every other value that is not a default."""
     counts = [f"{accelerator.name}{int(values[accelerator.name])}" for accelerator in ACCELERATORS]
     shown = {"board", "bench", "output", *(accelerator.name for accelerator in ACCELERATORS)}

@@ -37,15 +37,15 @@ def _python_text(
 ) -> Any:
     """`values` is whatever else the text depends on: the SoC, for example."""
 
-    def write(target: Any, source: Any, env: Any) -> None:
-        content = text()
-        Path(str(target[0])).write_bytes(content if isinstance(content, bytes) else content.encode())
-
-    # Two closures have equal code, so what tells one text from another is the value among the sources.
-    action = Action(write, "generate $TARGET")
-    node = env.Command(target, [*env.Flatten([sources]), Value(repr(values))], action)
+    # The text is no part of the action's signature; what decides it are `values` and the modules.
+    node = env.Command(target, [*env.Flatten([sources]), Value(repr(values))], Action(_write, "generate $TARGET"), TEXT=text)
     env.Depends(node, [f"#{path}" for path in python_sources(*modules)])
     return node
+
+
+def _write(target: Any, source: Any, env: Any) -> None:
+    content = env["TEXT"]()
+    Path(str(target[0])).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 def _python_run(env: Any, targets: Any, module: str, arguments: str, *, modules: Sequence[str] = (), sources: Any = ()) -> Any:

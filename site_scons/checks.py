@@ -1,0 +1,51 @@
+"""Checks that compilers, headers and programs are there, with the Debian package of each that is missing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from SCons.Script import Configure, Exit
+
+_HEADERS = {
+    "nlohmann/json.hpp": "nlohmann-json3-dev",
+    "tl/expected.hpp": "libexpected-dev",
+    "CLI/CLI.hpp": "libcli11-dev",
+}
+_SYSTEM_INCLUDE = Path("/usr/include")
+
+
+def configure(env: Any) -> None:
+    """Stops with one message that lists everything missing; results are kept in the output folder."""
+    missing = []
+    folder = env["OUTPUT"].abspath
+    context = Configure(env, conf_dir=f"{folder}/configure", log_file=f"{folder}/log/configure.log")
+    if not context.CheckCXX():
+        missing.append(f"a C++20 compiler {env['CXX']} ({'g++' if env['OPTIONS'].native else 'g++-aarch64-linux-gnu'})")
+    else:
+        missing += [f"{h} ({package})" for h, package in _HEADERS.items() if not context.CheckCXXHeader(h)]
+        if env["OPTIONS"].native and not context.CheckCXXHeader("catch2/catch.hpp"):
+            missing.append("catch2/catch.hpp (catch2)")
+    programs = {"clang++-16": "clang-16", "verilator": "./dev setup"} if env["OPTIONS"].native else {"dtc": "device-tree-compiler"}
+    missing += [f"{name} ({package})" for name, package in programs.items() if not env.WhereIs(name)]
+    context.Finish()
+    if missing:
+        print(f"scons: missing: {', '.join(missing)}. `./dev setup` installs the packages in parentheses", file=sys.stderr)
+        Exit(2)
+
+
+def header_links(env: Any) -> Any:
+    """A folder of links to the libraries that are headers only.
+
+    A cross compiler must not see /usr/include, which is the C library of this machine.
+    """
+    folder = env["OUTPUT"].Dir("header-only")
+    os.makedirs(folder.abspath, exist_ok=True)
+    for header in _HEADERS:
+        name = header.partition("/")[0]
+        link, library = Path(folder.abspath, name), _SYSTEM_INCLUDE / name
+        if not link.is_symlink():
+            link.symlink_to(library)
+    return folder

@@ -1,0 +1,38 @@
+"""Help on the targets, and the compiler flags of the modes."""
+
+HELP = """\
+usage: scons [target ...] [option=value ...]
+
+Builds a SoC for a board, the runtime for it and the bundle of a model, in build/<board>-c2d<N>-fft<N>-zip<N>. Other
+parameters than the defaults add a hash to the folder's name, so every configuration has its own.
+
+Targets:
+  (none)                  everything of the configuration: Verilog, headers, soc.json, runtime, applications, bundle; for
+                          board=sim the RTL model of the SoC and the C++ tests; for board=zcu102 the Vivado scripts, the device
+                          tree and the archive deploy.tar.gz
+  test                    builds for board=sim, then runs the C++ and the Python tests
+  test-full               the same with the slow sweeps and clang-tidy
+  lint                    formats, linters and types of Python and C++
+  train                   trains the model of the digits application; its weights are part of the source tree
+  bench                   benchmarks: a table, and JSON in build/bench/
+  -c                      removes what the configuration built
+
+Useful options of SCons: -j N (parallel jobs; default: all cores), -n (only show), --debug=explain (why something is built).
+"""
+
+_SANITIZE = "-fsanitize="
+_FRAMES = ["-g", "-O1", "-fno-omit-frame-pointer"]
+
+MODE_FLAGS = {
+    "release": ["-O2", "-DNDEBUG"],
+    "debug": ["-O0", "-g", "-D_GLIBCXX_ASSERTIONS"],
+    "asan": [*_FRAMES, _SANITIZE + "address,undefined", "-fno-sanitize-recover=all"],
+    "tsan": [*_FRAMES, _SANITIZE + "thread"],
+}
+
+MODE_LINK_FLAGS = {
+    "release": [],
+    "debug": [],
+    "asan": [_SANITIZE + "address,undefined"],
+    "tsan": [_SANITIZE + "thread"],
+}
