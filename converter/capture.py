@@ -1,0 +1,143 @@
+"""From the user's module to a graph of ATen operations, with every misuse named before any work is done."""
+
+from __future__ import annotations
+
+import linecache
+import logging
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.fx import GraphModule
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+from cosoc.converter import fx
+from cosoc.converter.errors import ConversionError
+
+Inputs = tuple[torch.Tensor, ...]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silences the warnings and log lines that torch.export and torchao print about themselves."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def user_line(error: BaseException) -> str:
+    """Innermost line of the user's code in a traceback: `model.py:12: if x.sum() > 0:`, or empty."""
+    own = Path(__file__).parent
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not fx.is_library(frame.filename) and Path(frame.filename).parent != own
+    ]
+    if not frames:
+        return ""
+    last = frames[-1]
+    text = linecache.getline(last.filename, last.lineno or 0).strip()
+    return f"{Path(last.filename).name}:{last.lineno}: {text}"
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an exception's message, or its type."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def check_inputs(example_inputs: object) -> Inputs:
+    """The example inputs as a tuple of float32 tensors.
+
+    Raises:
+        ConversionError: something else was given.
+    """
+    values = (example_inputs,) if isinstance(example_inputs, torch.Tensor) else example_inputs
+    if not isinstance(values, tuple | list) or not values or not all(isinstance(value, torch.Tensor) for value in values):
+        raise ConversionError("example_inputs must be a tensor or a non-empty tuple of tensors, one for each input of the model")
+    for index, value in enumerate(values):
+        if value.dtype != torch.float32:
+            raise ConversionError(f"example input {index} is {value.dtype}; expected torch.float32: pass it through .float()")
+        if value.dim() not in (2, 4) or 0 in value.shape:
+            raise ConversionError(
+                f"example input {index} has shape {tuple(value.shape)}; expected (N, C, H, W) or (N, F) with no dimension 0"
+            )
+        if not torch.isfinite(value).all():
+            raise ConversionError(f"example input {index} contains NaN or infinity")
+    return tuple(values)
+
+
+def check_model(model: object) -> nn.Module:
+    """The model, when it is ready to be converted.
+
+    Raises:
+        ConversionError: not a module, in training mode, or with parameters that are no finite float32.
+    """
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        raise ConversionError(f"{model.__name__} is a class; pass an instance of it: {model.__name__}()")
+    if not isinstance(model, nn.Module):
+        raise ConversionError(f"the model must be a torch.nn.Module, found {type(model).__name__}")
+    training = [name or "the model itself" for name, module in model.named_modules() if module.training]
+    if training:
+        raise ConversionError(f"the model is in training mode ({shortened(training)}); call model.eval() before converting it")
+    state = [*model.named_parameters(), *model.named_buffers()]
+    wrong = [f"{name} is {value.dtype}" for name, value in state if value.is_floating_point() and value.dtype != torch.float32]
+    if wrong:
+        raise ConversionError(f"parameters must be torch.float32: {shortened(wrong)}; call model.float()")
+    broken = [name for name, value in state if value.is_floating_point() and not torch.isfinite(value).all()]
+    if broken:
+        raise ConversionError(f"NaN or infinity in {shortened(broken)}; train the model again or load other weights")
+    return model
+
+
+def shortened(names: list[str], limit: int = 8) -> str:
+    """The first names, and how many more there are."""
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def capture(model: nn.Module, inputs: Inputs) -> GraphModule:
+    """The model as a functional graph of ATen operations (no operation changes its inputs), on the example's shapes.
+
+    Raises:
+        ConversionError: the model does not run on the inputs, or its control flow depends on their values.
+    """
+    try:
+        with torch.no_grad():
+            model(*inputs)
+    except Exception as error:
+        shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
+        line = user_line(error)
+        raise ConversionError(
+            f"the model does not run on example inputs of shape {shapes}: {first_line(error)}"
+            + (f"\n  at {line}" if line else "")
+            + "\n  pass example inputs of the shape that the model expects"
+        ) from error
+    try:
+        with quiet(), torch.no_grad():
+            exported = torch.export.export(model, inputs, strict=False).run_decompositions({})
+            module = exported.module(check_guards=False)
+    except GuardOnDataDependentSymNode as error:
+        raise ConversionError(
+            f"control flow depends on the values of a tensor\n  at {user_line(error) or 'an unknown line'}\n"
+            "  a converted model does the same operations for every input: choose between results with "
+            "torch.where(condition, a, b), or decide by shapes or by attributes of the module"
+        ) from error
+    except Exception as error:
+        line = user_line(error)
+        raise ConversionError(
+            f"torch.export cannot record the model: {first_line(error)}"
+            + (f"\n  at {line}" if line else "")
+            + "\n  rewrite that line with tensor operations only, or keep it outside the converted model"
+        ) from error
+    assert isinstance(module, GraphModule)
+    return module

@@ -1,0 +1,144 @@
+"""Rewrites of the captured float graph before it is quantized. Each keeps the model's results, and that is checked after each."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+
+import torch
+from torch.fx import GraphModule, Node
+
+from cosoc.converter import fx
+from cosoc.converter.errors import ConversionError
+
+aten = torch.ops.aten
+
+CLAMPS = (aten.relu.default, aten.hardtanh.default, aten.clamp.default, aten.clamp_min.default, aten.clamp_max.default)
+"""Operations that limit every element to an interval."""
+
+IDENTITIES = (aten.clone.default, aten.contiguous.default, aten.alias.default, aten.detach.default, aten.dropout.default)
+"""Operations that return their first argument: the graph is in eval mode, and memory formats are no part of it."""
+
+TOLERANCE = 1e-4
+"""Largest accepted change of the results by a rewrite, relative to the largest result: float32 rounding is far below."""
+
+
+def remove_identities(module: GraphModule) -> None:
+    """Dropout, contiguous() and the like vanish."""
+    for node in list(module.graph.nodes):
+        if node.target in IDENTITIES:
+            node.replace_all_uses_with(node.args[0])
+            module.graph.erase_node(node)
+
+
+def fold_batch_norms(module: GraphModule) -> None:
+    """Batch norm becomes part of the convolution or linear layer before it.
+
+    `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta` is affine in every channel, so it scales the layer's weights and bias. Where
+    the layer has other users, or there is none, it becomes a 1x1 depthwise convolution.
+    """
+    for node in list(module.graph.nodes):
+        if node.target is not aten._native_batch_norm_legit_no_training.default:
+            continue
+        bound = fx.arguments(node)
+        mean, variance = fx.tensor_of(module, bound["running_mean"]), fx.tensor_of(module, bound["running_var"])
+        gamma, beta = fx.tensor_of(module, bound["weight"]), fx.tensor_of(module, bound["bias"])
+        if mean is None or variance is None:
+            continue
+        factor = torch.rsqrt(variance.double() + bound["eps"])
+        if gamma is not None:
+            factor = factor * gamma.double()
+        offset = -mean.double() * factor
+        if beta is not None:
+            offset = offset + beta.double()
+        _apply_affine(module, node, factor, offset)
+
+
+def _apply_affine(module: GraphModule, norm: Node, factor: torch.Tensor, offset: torch.Tensor) -> None:
+    """Replaces a batch norm that computes `factor * x + offset` for every channel (float64, shape (C,))."""
+    graph, layer = module.graph, norm.args[0]
+    assert isinstance(layer, Node)
+    results = [user for user in norm.users if user.target is operator.getitem and user.args[1] == 0]
+    if layer.target in (aten.conv2d.default, aten.conv2d.padding, aten.linear.default) and len(layer.users) == 1:
+        weight = fx.tensor_of(module, layer.args[1])
+        bias_node = fx.arguments(layer)["bias"]
+        bias = fx.tensor_of(module, bias_node)
+        if weight is None or (bias_node is not None and bias is None):
+            return
+        folded = weight.double() * factor.reshape(-1, *[1] * (weight.dim() - 1))
+        shift = offset if bias is None else offset + bias.double() * factor
+        with graph.inserting_before(layer):
+            new_weight = _constant(module, f"{layer.name}_folded_weight", folded.float())
+            new_bias = _constant(module, f"{layer.name}_folded_bias", shift.float())
+        layer.args = (layer.args[0], new_weight, new_bias, *layer.args[3:])
+        layer.kwargs = {name: value for name, value in layer.kwargs.items() if name not in ("weight", "bias")}
+        replacement = layer
+    elif len(fx.shape(layer)) == 4:
+        with graph.inserting_before(norm):
+            weight_node = _constant(module, f"{norm.name}_weight", factor.float().reshape(-1, 1, 1, 1))
+            bias_node = _constant(module, f"{norm.name}_bias", offset.float())
+            replacement = graph.call_function(
+                aten.conv2d.default, (layer, weight_node, bias_node, [1, 1], [0, 0], [1, 1], factor.numel())
+            )
+        replacement.meta = {**norm.meta, "val": layer.meta["val"]}
+    else:
+        return
+    for result in results:
+        result.replace_all_uses_with(replacement)
+
+
+def _constant(module: GraphModule, name: str, value: torch.Tensor) -> Node:
+    """A new buffer of the module, and the node that reads it, at the graph's insertion point."""
+    module.register_buffer(name, value)
+    node = module.graph.get_attr(name)
+    node.meta["val"] = value
+    return node
+
+
+def clamp_before_max_pool(module: GraphModule) -> None:
+    """`relu(max_pool(x))` becomes `max_pool(relu(x))`, which is the same since both are monotone; the clamp can then be fused."""
+    for node in list(module.graph.nodes):
+        pool = node.args[0] if node.target in CLAMPS else None
+        if not isinstance(pool, Node) or pool.target is not aten.max_pool2d.default or len(pool.users) != 1:
+            continue
+        source = pool.args[0]
+        assert isinstance(source, Node)
+        if source.target not in (aten.conv2d.default, aten.conv2d.padding, aten.add.Tensor) or len(source.users) != 1:
+            continue
+        node.replace_all_uses_with(pool)
+        pool.prepend(node)
+        node.args = (source, *node.args[1:])
+        pool.args = (node, *pool.args[1:])
+        pool.meta["val"], node.meta["val"] = node.meta["val"], source.meta["val"]
+
+
+REWRITES: Sequence[Callable[[GraphModule], None]] = (remove_identities, fold_batch_norms, clamp_before_max_pool)
+"""In the order in which they run."""
+
+
+def results(module: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """All output tensors of a module, whatever structure it returns them in."""
+    with torch.no_grad():
+        leaves = torch.utils._pytree.tree_leaves(module(*inputs))
+    return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+
+
+def rewrite(module: GraphModule, inputs: Sequence[torch.Tensor]) -> None:
+    """Runs every rewrite in place and compares the results on the example inputs after each.
+
+    Raises:
+        ConversionError: a rewrite changed the model's results by more than rounding.
+    """
+    expected = results(module, inputs)
+    for step in REWRITES:
+        step(module)
+        module.graph.eliminate_dead_code()
+        module.graph.lint()
+        module.recompile()
+        for index, (before, after) in enumerate(zip(expected, results(module, inputs), strict=True)):
+            error = (before - after).abs().max().item()
+            if not error <= TOLERANCE * max(1.0, before.abs().max().item()):
+                raise ConversionError(
+                    f"{step.__name__} changed output {index} of the model by {error:g}, more than rounding explains; "
+                    "this is a defect of the converter: please report it with the model"
+                )

@@ -1,0 +1,1 @@
+"""Handwritten digits: a small VGG-style network, its data, its training and its bundle."""
