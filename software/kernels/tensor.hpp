@@ -25,7 +25,9 @@ inline constexpr std::size_t word_channels = 16;
 /// Type of a tensor: what it is and how it lies in memory.
 ///
 /// int8 tensors of rank 4 are feature maps: shape (N, H, W, C), stored in that order with every pixel padded to a
-/// multiple of 16 bytes; padding bytes are zero. Every other tensor is dense and row-major in the order of its shape.
+/// multiple of 16 bytes. Padding bytes are unspecified: whoever reads a feature map ignores them. The weight of a
+/// conv2d, int8 (Cout, Kh, Kw, Cin / groups), lies in memory by the same rule. Every other tensor is dense and
+/// row-major in the order of its shape.
 struct TensorType {
   DType dtype = DType::float32;
   std::vector<std::int64_t> shape;
@@ -33,17 +35,25 @@ struct TensorType {
   float scale = 1.0F;
   std::int32_t zero_point = 0;
 
+  /// Product of the shape, at most the largest int64.
   std::int64_t elements() const;
   bool is_feature_map() const { return dtype == DType::int8 && shape.size() == 4; }
   /// Bytes from one pixel of a feature map to the next.
   std::size_t pixel_pitch() const;
-  /// Bytes of storage.
+  /// Bytes of storage, at most the largest std::size_t.
   std::size_t bytes() const;
+  /// Bytes of the same values without padding.
+  std::size_t dense_bytes() const;
   /// For messages: `int8[1, 32, 32, 16]`.
   std::string describe() const;
 
   bool operator==(const TensorType&) const = default;
 };
+
+/// Copies dense row-major values, `type.dense_bytes()` of them, into a tensor's storage.
+void copy_from_dense(const TensorType& type, const std::byte* dense, std::byte* storage);
+/// Copies a tensor's storage to dense row-major values.
+void copy_to_dense(const TensorType& type, const std::byte* storage, std::byte* dense);
 
 /// A tensor in device memory. Constants never change while a model is loaded, so drivers may keep repacked copies of
 /// them.

@@ -1,0 +1,68 @@
+/// Integer and float32 arithmetic of the kernels: one definition for CPU kernels and models of accelerators.
+///
+/// Every float32 operation is rounded to nearest even; compile with -ffp-contract=off.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+namespace cosoc {
+
+/// Rounds half to even and saturates to int32; NaN becomes 0.
+inline std::int32_t round_to_int32(float value) {
+  const float rounded = std::nearbyint(value);
+  if (std::isnan(rounded)) return 0;
+  if (rounded >= 0x1p31F) return INT32_MAX;
+  if (rounded < -0x1p31F) return INT32_MIN;
+  return static_cast<std::int32_t>(rounded);
+}
+
+/// Rounds a value in units of the output's scale, adds the zero point and clamps.
+inline std::int8_t to_int8(float value, std::int32_t zero_point, std::array<std::int8_t, 2> clamp) {
+  const std::int64_t sum = static_cast<std::int64_t>(round_to_int32(value)) + zero_point;
+  return static_cast<std::int8_t>(std::clamp<std::int64_t>(sum, clamp[0], clamp[1]));
+}
+
+/// A sum of products as an output value of a quantized tensor.
+inline std::int8_t requantize(std::int32_t sum, float multiplier, std::int32_t zero_point,
+                              std::array<std::int8_t, 2> clamp) {
+  return to_int8(static_cast<float>(sum) * multiplier, zero_point, clamp);
+}
+
+/// Addition modulo 2^32, as accumulators in hardware do it.
+inline std::int32_t wrapping_add(std::int32_t a, std::int32_t b) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
+}
+
+/// Every NaN becomes the one with bits 0x7FC00000.
+inline float canonical(float value) { return std::isnan(value) ? std::bit_cast<float>(0x7FC00000U) : value; }
+
+/// A complex64 element. Not std::complex, whose operators leave the order of operations to the library.
+struct Complex {
+  float re = 0.0F;
+  float im = 0.0F;
+};
+
+inline Complex canonical(Complex a) { return {canonical(a.re), canonical(a.im)}; }
+
+inline Complex operator+(Complex a, Complex b) { return {a.re + b.re, a.im + b.im}; }
+inline Complex operator-(Complex a, Complex b) { return {a.re - b.re, a.im - b.im}; }
+inline Complex operator*(Complex a, Complex b) { return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re}; }
+
+/// a * conjugate(b)
+inline Complex conjugate_product(Complex a, Complex b) {
+  return {a.re * b.re + a.im * b.im, a.im * b.re - a.re * b.im};
+}
+
+inline float squared_magnitude(Complex a) { return a.re * a.re + a.im * a.im; }
+
+inline Complex operator/(Complex a, Complex b) {
+  const float reciprocal = 1.0F / squared_magnitude(b);
+  const Complex quotient = conjugate_product(a, b);
+  return {quotient.re * reciprocal, quotient.im * reciprocal};
+}
+
+}  // namespace cosoc

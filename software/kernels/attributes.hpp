@@ -1,0 +1,59 @@
+/// Reading the attributes of an operation from a bundle, with messages that name what is wrong.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "device/result.hpp"
+
+namespace cosoc {
+
+/// Reads each attribute once; the first problem is kept for `finish`, and what is read after it is unspecified.
+class AttributeReader {
+ public:
+  AttributeReader(std::string_view operation, const nlohmann::json& attributes);
+
+  /// An integer in [low, high].
+  std::int64_t integer(const std::string& name, std::int64_t low, std::int64_t high);
+  /// `count` integers in [low, high].
+  template <std::size_t count>
+  std::array<std::int64_t, count> integers(const std::string& name, std::int64_t low, std::int64_t high) {
+    std::array<std::int64_t, count> values{};
+    integers(name, low, high, values);
+    return values;
+  }
+  /// `count` finite numbers, rounded to float32.
+  template <std::size_t count>
+  std::array<float, count> numbers(const std::string& name) {
+    std::array<float, count> values{};
+    numbers(name, values);
+    return values;
+  }
+  /// A finite number, rounded to float32.
+  float number(const std::string& name);
+  /// The position of a string in `choices`.
+  std::size_t choice(const std::string& name, std::span<const std::string_view> choices);
+  /// The lowest and highest value of an int8 output.
+  std::array<std::int8_t, 2> clamp();
+
+  /// Fails when something was wrong, or when there are attributes that nobody read.
+  Status finish();
+
+ private:
+  const nlohmann::json* find(const std::string& name);
+  void integers(const std::string& name, std::int64_t low, std::int64_t high, std::span<std::int64_t> values);
+  void numbers(const std::string& name, std::span<float> values);
+  void fail(const std::string& message);
+
+  std::string operation_;
+  const nlohmann::json& attributes_;
+  std::set<std::string> known_;
+  std::string problem_;
+};
+
+}  // namespace cosoc

@@ -1,0 +1,37 @@
+/// Quantized 2-D convolution.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "kernels/arithmetic.hpp"
+#include "kernels/kernel.hpp"
+#include "kernels/window.hpp"
+
+namespace cosoc {
+
+struct Conv2DAttributes {
+  Window window;
+  std::int64_t groups = 1;
+  std::array<std::int8_t, 2> clamp = {-128, 127};
+};
+
+/// Operation `conv2d`: inputs are the feature map, weight, bias and multiplier.
+class Conv2DKernel final : public Kernel {
+ public:
+  /// The kernel's extents come from the weight; those in `attributes.window` are not used.
+  explicit Conv2DKernel(const Conv2DAttributes& attributes) : attributes_(attributes) {}
+
+  /// Attributes with the kernel's extents of this weight.
+  Conv2DAttributes attributes_for(const TensorType& weight) const;
+
+  std::string_view name() const override { return "conv2d"; }
+  nlohmann::json attributes() const override;
+  Status check(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override;
+  Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
+  Work work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override;
+
+ private:
+  Conv2DAttributes attributes_;
+};
+
+}  // namespace cosoc

@@ -1,0 +1,60 @@
+/// int8 feature map to float32.
+#include <nlohmann/json.hpp>
+
+#include "kernels/attributes.hpp"
+#include "kernels/check.hpp"
+#include "kernels/operations.hpp"
+
+namespace cosoc {
+namespace {
+
+class Dequantize final : public Kernel {
+ public:
+  std::string_view name() const override { return "dequantize"; }
+  nlohmann::json attributes() const override { return nlohmann::json::object(); }
+
+  Status check(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override {
+    TypeCheck check(name(), inputs, outputs);
+    if (!check.counts(1, 1)) return check.status();
+    check.feature_map(inputs[0]);
+    check.dtype(outputs[0], DType::float32);
+    check.rank(outputs[0], {2, 4});
+    if (!check.good()) return check.status();
+    const auto& in = inputs[0].shape;
+    check.shape(outputs[0], outputs[0].shape.size() == 2 ? std::vector<std::int64_t>{in[0], in[1] * in[2] * in[3]}
+                                                         : std::vector<std::int64_t>{in[0], in[3], in[1], in[2]});
+    return check.status();
+  }
+
+  Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
+    const TensorType& type = *inputs[0].type;
+    const auto images = static_cast<std::size_t>(type.shape[0]);
+    const auto pixels = static_cast<std::size_t>(type.shape[1] * type.shape[2]);
+    const auto channels = static_cast<std::size_t>(type.shape[3]);
+    const std::size_t pitch = type.pixel_pitch();
+    const auto* in = inputs[0].as<std::int8_t>();
+    auto* out = outputs[0].as<float>();
+    for (std::size_t image = 0; image < images; ++image) {
+      for (std::size_t channel = 0; channel < channels; ++channel) {
+        for (std::size_t pixel = 0; pixel < pixels; ++pixel, ++out) {
+          const std::int32_t stored = in[(image * pixels + pixel) * pitch + channel];
+          *out = static_cast<float>(stored - type.zero_point) * type.scale;
+        }
+      }
+    }
+    return {};
+  }
+
+  Work work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override {
+    return {static_cast<std::uint64_t>(outputs[0].elements()), inputs[0].bytes() + outputs[0].bytes()};
+  }
+};
+
+}  // namespace
+
+KernelResult make_dequantize(const nlohmann::json& attributes) {
+  if (auto status = AttributeReader("dequantize", attributes).finish(); !status) return tl::unexpected(status.error());
+  return std::make_shared<const Dequantize>();
+}
+
+}  // namespace cosoc

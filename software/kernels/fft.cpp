@@ -1,0 +1,98 @@
+#include "kernels/fft.hpp"
+
+#include <array>
+#include <bit>
+#include <cmath>
+#include <numbers>
+
+#include "kernels/attributes.hpp"
+#include "kernels/check.hpp"
+#include "kernels/operations.hpp"
+
+namespace cosoc {
+namespace {
+
+constexpr std::array<std::string_view, 2> directions = {"forward", "inverse"};
+
+Complex swapped(Complex a) { return {a.im, a.re}; }
+
+}  // namespace
+
+FFTPlan::FFTPlan(std::size_t length) : length_(length), twiddles_(length / 2), values_(length) {
+  for (std::size_t k = 0; k < twiddles_.size(); ++k) {
+    const double angle = -2.0 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(length);
+    twiddles_[k] = {static_cast<float>(std::cos(angle)), static_cast<float>(std::sin(angle))};
+  }
+}
+
+void FFTPlan::transform(const Complex* in, Complex* out, bool inverse) {
+  for (std::size_t i = 0; i < length_; ++i) values_[i] = inverse ? swapped(in[i]) : in[i];
+
+  for (std::size_t half = length_ / 2; half > 0; half /= 2) {
+    const std::size_t twiddle_step = length_ / (2 * half);
+    for (std::size_t first = 0; first < length_; first += 2 * half) {
+      for (std::size_t k = 0; k < half; ++k) {
+        const Complex u = values_[first + k];
+        const Complex v = values_[first + k + half];
+        values_[first + k] = u + v;
+        values_[first + k + half] = (u - v) * twiddles_[k * twiddle_step];
+      }
+    }
+  }
+
+  // The stages leave element i at the position with its bits reversed.
+  const float scale = 1.0F / static_cast<float>(length_);
+  std::size_t reversed = 0;
+  for (std::size_t i = 0; i < length_; ++i) {
+    const Complex value = values_[reversed];
+    out[i] = canonical(inverse ? Complex{value.im * scale, value.re * scale} : value);
+    std::size_t bit = length_ / 2;
+    while (bit > 0 && (reversed & bit) != 0) {
+      reversed ^= bit;
+      bit /= 2;
+    }
+    reversed |= bit;
+  }
+}
+
+nlohmann::json FFTKernel::attributes() const { return {{"direction", directions[inverse_ ? 1 : 0]}}; }
+
+Status FFTKernel::check(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const {
+  TypeCheck check(name(), inputs, outputs);
+  if (!check.counts(1, 1)) return check.status();
+  check.dtype(inputs[0], DType::complex64);
+  check.dtype(outputs[0], DType::complex64);
+  check.require(!inputs[0].shape.empty(), "input 0 must have at least one dimension");
+  check.shape(outputs[0], inputs[0].shape);
+  if (!check.good()) return check.status();
+  const std::int64_t length = inputs[0].shape.back();
+  check.require(std::has_single_bit(static_cast<std::uint64_t>(length)),
+                "the last dimension must be a power of two, not " + std::to_string(length) + "; pad with zeros to one");
+  return check.status();
+}
+
+Status FFTKernel::run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const {
+  const auto length = static_cast<std::size_t>(inputs[0].type->shape.back());
+  const auto count = static_cast<std::size_t>(inputs[0].type->elements());
+  FFTPlan plan(length);
+  for (std::size_t first = 0; first < count; first += length) {
+    plan.transform(inputs[0].as<Complex>() + first, outputs[0].as<Complex>() + first, inverse_);
+  }
+  return {};
+}
+
+Work FFTKernel::work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const {
+  const auto length = static_cast<std::uint64_t>(inputs[0].shape.back());
+  const auto stages = static_cast<std::uint64_t>(std::bit_width(length) - 1);
+  // A butterfly is 10 operations on two elements.
+  return {5 * stages * static_cast<std::uint64_t>(inputs[0].elements()), inputs[0].bytes() + outputs[0].bytes()};
+}
+
+KernelResult make_fft(const nlohmann::json& attributes) {
+  AttributeReader reader("fft", attributes);
+  const bool inverse = reader.choice("direction", directions) == 1;
+  if (auto status = reader.finish(); !status) return tl::unexpected(status.error());
+  return std::make_shared<const FFTKernel>(inverse);
+}
+
+}  // namespace cosoc

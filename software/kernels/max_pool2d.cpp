@@ -1,0 +1,63 @@
+/// Largest value of a window of a feature map; padding is not a value.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "kernels/operations.hpp"
+#include "kernels/pool.hpp"
+
+namespace cosoc {
+namespace {
+
+class MaxPool2D final : public Kernel {
+ public:
+  explicit MaxPool2D(const Window& window) : window_(window) {}
+
+  std::string_view name() const override { return "max_pool2d"; }
+  nlohmann::json attributes() const override {
+    return {{"kernel", window_.kernel}, {"stride", window_.stride}, {"padding", window_.padding}};
+  }
+
+  Status check(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override {
+    if (auto status = check_pool(name(), window_, inputs, outputs); !status) return status;
+    TypeCheck check(name(), inputs, outputs);
+    check.require(inputs[0].scale == outputs[0].scale && inputs[0].zero_point == outputs[0].zero_point,
+                  "the output must have the input's scale and zero point");
+    return check.status();
+  }
+
+  Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
+    const std::size_t pitch = inputs[0].type->pixel_pitch();
+    const auto largest = [pitch](const std::int8_t* first, std::int64_t rows, std::int64_t columns,
+                                 std::size_t row_pitch, std::int8_t* out) {
+      std::copy_n(first, pitch, out);
+      for (std::int64_t row = 0; row < rows; ++row, first += row_pitch) {
+        const std::int8_t* pixel = first;
+        for (std::int64_t column = 0; column < columns; ++column, pixel += pitch) {
+          for (std::size_t channel = 0; channel < pitch; ++channel) {
+            out[channel] = std::max(out[channel], pixel[channel]);
+          }
+        }
+      }
+    };
+    for_each_window(window_, inputs[0], outputs[0], largest);
+    return {};
+  }
+
+  Work work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override {
+    return {pool_operations(window_, outputs[0]), inputs[0].bytes() + outputs[0].bytes()};
+  }
+
+ private:
+  Window window_;
+};
+
+}  // namespace
+
+KernelResult make_max_pool2d(const nlohmann::json& attributes) {
+  AttributeReader reader("max_pool2d", attributes);
+  const Window window = read_pool_window(reader);
+  if (auto status = reader.finish(); !status) return tl::unexpected(status.error());
+  return std::make_shared<const MaxPool2D>(window);
+}
+
+}  // namespace cosoc

@@ -1,0 +1,50 @@
+/// What the two pooling operations share.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <span>
+
+#include "kernels/attributes.hpp"
+#include "kernels/check.hpp"
+#include "kernels/window.hpp"
+
+namespace cosoc {
+
+/// Reads `kernel`, `stride` and `padding`.
+Window read_pool_window(AttributeReader& reader);
+
+/// Checks one feature map in and one out for a pooling window. Padding is smaller than the kernel, so that no window
+/// lies in the padding alone.
+Status check_pool(std::string_view operation, const Window& window, std::span<const TensorType> inputs,
+                  std::span<const TensorType> outputs);
+
+/// Calls `visit(input pixels of the window inside the image, output pixel)` for every output pixel.
+///
+/// `visit` is called as visit(const std::int8_t* first, std::int64_t rows, std::int64_t columns, std::size_t row_pitch,
+/// std::int8_t* out).
+template <class Visit>
+void for_each_window(const Window& window, const TensorView& input, const TensorView& output, const Visit& visit) {
+  const auto& in = input.type->shape;
+  const auto& out = output.type->shape;
+  const std::size_t pitch = input.type->pixel_pitch();
+  const std::size_t row_pitch = pitch * static_cast<std::size_t>(in[2]);
+  auto* destination = output.as<std::int8_t>();
+  for (std::int64_t image = 0; image < out[0]; ++image) {
+    for (std::int64_t row = 0; row < out[1]; ++row) {
+      const std::int64_t top = std::max<std::int64_t>(window.origin(0, row), 0);
+      const std::int64_t bottom = std::min(window.origin(0, row) + window.kernel[0], in[1]);
+      for (std::int64_t column = 0; column < out[2]; ++column, destination += pitch) {
+        const std::int64_t left = std::max<std::int64_t>(window.origin(1, column), 0);
+        const std::int64_t right = std::min(window.origin(1, column) + window.kernel[1], in[2]);
+        const auto* first = input.as<std::int8_t>() + static_cast<std::size_t>(image * in[1] + top) * row_pitch +
+                            static_cast<std::size_t>(left) * pitch;
+        visit(first, bottom - top, right - left, row_pitch, destination);
+      }
+    }
+  }
+}
+
+/// Elements read by all windows, padding included.
+std::uint64_t pool_operations(const Window& window, const TensorType& output);
+
+}  // namespace cosoc

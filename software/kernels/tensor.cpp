@@ -1,0 +1,114 @@
+#include "kernels/tensor.hpp"
+
+#include <cstring>
+#include <limits>
+
+namespace cosoc {
+namespace {
+
+constexpr std::size_t size_max = std::numeric_limits<std::size_t>::max();
+
+std::size_t saturating_product(std::size_t a, std::size_t b) {
+  std::size_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? size_max : product;
+}
+
+}  // namespace
+
+std::string_view name_of(DType dtype) {
+  switch (dtype) {
+    case DType::float32:
+      return "float32";
+    case DType::int8:
+      return "int8";
+    case DType::int32:
+      return "int32";
+    case DType::complex64:
+      return "complex64";
+  }
+  return "unknown";
+}
+
+Result<DType> dtype_of(std::string_view name) {
+  for (const DType dtype : {DType::float32, DType::int8, DType::int32, DType::complex64}) {
+    if (name == name_of(dtype)) return dtype;
+  }
+  return failure("unknown dtype '" + std::string(name) + "'; there are float32, int8, int32, complex64");
+}
+
+std::size_t size_of(DType dtype) {
+  switch (dtype) {
+    case DType::int8:
+      return 1;
+    case DType::float32:
+    case DType::int32:
+      return 4;
+    case DType::complex64:
+      return 8;
+  }
+  return 0;
+}
+
+std::int64_t TensorType::elements() const {
+  std::int64_t product = 1;
+  for (const std::int64_t extent : shape) {
+    if (__builtin_mul_overflow(product, extent, &product)) return std::numeric_limits<std::int64_t>::max();
+  }
+  return product;
+}
+
+std::size_t TensorType::pixel_pitch() const {
+  const auto channels = static_cast<std::size_t>(shape.back());
+  return (channels + word_channels - 1) / word_channels * word_channels;
+}
+
+std::size_t TensorType::bytes() const {
+  if (!is_feature_map()) return dense_bytes();
+  std::size_t size = pixel_pitch();
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    size = saturating_product(size, static_cast<std::size_t>(shape[axis]));
+  }
+  return size;
+}
+
+std::size_t TensorType::dense_bytes() const {
+  return saturating_product(static_cast<std::size_t>(elements()), size_of(dtype));
+}
+
+std::string TensorType::describe() const {
+  std::string text(name_of(dtype));
+  text += '[';
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    if (axis > 0) text += ", ";
+    text += std::to_string(shape[axis]);
+  }
+  return text + ']';
+}
+
+void copy_from_dense(const TensorType& type, const std::byte* dense, std::byte* storage) {
+  if (!type.is_feature_map()) {
+    std::memcpy(storage, dense, type.dense_bytes());
+    return;
+  }
+  const auto channels = static_cast<std::size_t>(type.shape[3]);
+  const std::size_t pitch = type.pixel_pitch();
+  const std::size_t pixels = type.bytes() / pitch;
+  for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
+    std::memcpy(storage + pixel * pitch, dense + pixel * channels, channels);
+  }
+}
+
+void copy_to_dense(const TensorType& type, const std::byte* storage, std::byte* dense) {
+  if (!type.is_feature_map()) {
+    std::memcpy(dense, storage, type.dense_bytes());
+    return;
+  }
+  const auto channels = static_cast<std::size_t>(type.shape[3]);
+  const std::size_t pitch = type.pixel_pitch();
+  const std::size_t pixels = type.bytes() / pitch;
+  for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
+    std::memcpy(dense + pixel * channels, storage + pixel * pitch, channels);
+  }
+}
+
+}  // namespace cosoc
