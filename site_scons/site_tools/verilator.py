@@ -1,11 +1,14 @@
 """SCons tool: a Verilated model as one C++ unit.
 
-    env.Verilate("obj/Vsoc.cpp", "soc.v", TOP="soc")
-        writes the model's C++ (class `Vsoc`, header beside the target) and one file that includes all its units.
+    env.Verilate(["model/all.cpp", "model/Vsoc.h"], ["soc.v"], TOP="soc")
+        writes the model's C++ into the folder of the targets (class `Vsoc`), and `all.cpp`, which includes all its units.
 
     env.VerilatedEnvironment()
         an environment that compiles such units: clang, because it compiles them several times faster than g++ and the result
-        runs two to three times faster.
+        runs two to three times faster. VERILATED_INCLUDES are the flags that find Verilator's headers.
+
+    env.VerilatedLibrary()
+        Verilator's run-time library as objects, the same for all configurations.
 
 Verilator's own makefile is not used: the wheel's leaves a variable empty on which builds of several files depend.
 """
@@ -26,10 +29,12 @@ def exists(env: Any) -> bool:
 
 
 def generate(env: Any) -> None:
-    """Adds the builder and the environment."""
-    env["BUILDERS"]["Verilate"] = Builder(action=Action(_verilate, "verilate $TARGET", varlist=["TOP", "VERILATOR_FLAGS"]))
+    """Adds the builder and the methods."""
+    action = Action(_verilate, "verilate $TARGET", varlist=["TOP", "VERILATOR_FLAGS"])
+    env["BUILDERS"]["Verilate"] = Builder(action=action, emitter=_emit)
     env["VERILATOR_FLAGS"] = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-WIDTH"]
     env.AddMethod(_verilated_environment, "VerilatedEnvironment")
+    env.AddMethod(_verilated_library, "VerilatedLibrary")
 
 
 def verilator_root() -> Path:
@@ -39,9 +44,19 @@ def verilator_root() -> Path:
     return Path(verilator.__file__).parent
 
 
+def _emit(target: Any, source: Any, env: Any) -> tuple[Any, Any]:
+    # The cache would restore the targets without the model's other files.
+    env.NoCache(target)
+    env.Clean(target, target[0].dir)
+    return target, source
+
+
 def _verilate(target: Any, source: Any, env: Any) -> int:
     unit = Path(str(target[0]))
     top = env["TOP"]
+    # Names of an earlier, different model must not be taken for its parts.
+    for path in unit.parent.glob("V*"):
+        path.unlink()
     command = ["verilator", "--cc", *env["VERILATOR_FLAGS"], "--top-module", top, "--prefix", f"V{top}", "--Mdir", str(unit.parent)]
     result = subprocess.run(
         [*command, *(str(item) for item in source)], env=env["ENV"], capture_output=True, text=True, check=False
@@ -49,15 +64,24 @@ def _verilate(target: Any, source: Any, env: Any) -> int:
     if result.returncode != 0:
         print(f"{' '.join(command)}\n{result.stdout}{result.stderr}", file=sys.stderr)
         return result.returncode
-    parts = sorted(path.name for path in unit.parent.glob(f"V{top}*.cpp") if path.name != unit.name)
+    parts = sorted(path.name for path in unit.parent.glob("V*.cpp"))
     unit.write_text("".join(f'#include "{name}"\n' for name in parts))
     return 0
 
 
 def _verilated_environment(env: Any) -> Any:
     root = verilator_root()
-    model = env.Clone(CC="clang-16", CXX="clang++-16")
+    includes = [flag for path in (root / "include", root / "include/vltstd") for flag in ("-isystem", str(path))]
+    model = env.Clone(CC="clang-16", CXX="clang++-16", VERILATED_INCLUDES=includes, LINKFLAGS=[])
     # Generated code, and the simulator's library, are not held to our warnings.
-    model.Replace(CXXFLAGS=["-std=c++20", "-O3", "-w", "-DVERILATOR=1", "-DVM_TRACE=0", "-DVM_COVERAGE=0"], LINKFLAGS=[])
-    model.Append(CXXFLAGS=[flag for path in (root / "include", root / "include/vltstd") for flag in ("-isystem", str(path))])
+    defines = ["-DVERILATOR=1", "-DVM_TRACE=0", "-DVM_COVERAGE=0"]
+    model.Replace(CXXFLAGS=["-std=c++20", "-O3", "-w", *defines, *includes])
     return model
+
+
+def _verilated_library(env: Any) -> list[Any]:
+    folder = env["OUTPUT"].Dir("verilator")
+    return [
+        env.SharedObject(folder.File(f"{name}.os"), env.File(str(verilator_root() / "include" / f"{name}.cpp")))
+        for name in ("verilated", "verilated_threads")
+    ]
