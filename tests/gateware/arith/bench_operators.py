@@ -1,0 +1,65 @@
+"""cocotb tests of the operators against NumPy: all corners, random numbers, and a random `en`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import cocotb
+import numpy as np
+from cocotb.triggers import FallingEdge
+
+from cosoc.gateware.arith import golden
+from tests.gateware.arith.operators import LATENCY
+from tests.gateware.arith.patterns import corner_pairs, random_pairs
+from tests.gateware.harness import start
+
+_RANDOM = 2500
+
+
+def _operands(profile: str, seed: int) -> tuple[golden.Complexes, golden.Complexes, np.ndarray]:
+    a_re, b_re = map(golden.from_bits, corner_pairs() if profile == "always" else random_pairs(_RANDOM, seed))
+    order = np.random.default_rng(seed).permutation(len(a_re))
+    return golden.to_complex(a_re, a_re[order]), golden.to_complex(b_re, b_re[order]), order % 2 == 1
+
+
+def _expected(a: golden.Complexes, b: golden.Complexes, negate: np.ndarray) -> dict[str, list[int]]:
+    product = np.where(negate, golden.complex_multiply(a, b, conjugate=True), golden.complex_multiply(a, b))
+    return {
+        "sum": golden.to_bits(np.where(negate, golden.subtract(a.real, b.real), golden.add(a.real, b.real))).tolist(),
+        "product": golden.to_bits(golden.multiply(a.real, b.real)).tolist(),
+        "reciprocal": golden.to_bits(golden.reciprocal(a.real)).tolist(),
+        "complex_product": product.view(np.uint64).tolist(),
+    }
+
+
+def _enables(profile: str, seed: int) -> Iterator[bool]:
+    rng = random.Random(seed)
+    while True:
+        yield profile == "always" or rng.random() < 0.6
+
+
+@cocotb.test()
+@cocotb.parametrize(profile=["always", "random"])
+async def equals_numpy(dut, profile):
+    a, b, negate = _operands(profile, cocotb.RANDOM_SEED)
+    expected = _expected(a, b, negate)
+    await start(dut)
+    enables = _enables(profile, cocotb.RANDOM_SEED)
+    a_bits, b_bits = a.view(np.uint64).tolist(), b.view(np.uint64).tolist()
+    for taken in range(len(a) + max(LATENCY.values())):
+        index = min(taken, len(a) - 1)
+        dut.a.value, dut.b.value, dut.negate.value = a_bits[index], b_bits[index], int(negate[index])
+        dut.en.value = 0
+        while not next(enables):
+            await FallingEdge(dut.clk)
+        dut.en.value = 1
+        await FallingEdge(dut.clk)
+        for name, latency in LATENCY.items():
+            given = taken + 1 - latency
+            if 0 <= given < len(a):
+                found = int(getattr(dut, name).value)
+                assert found == expected[name][given], (
+                    f"{name} of a={a_bits[given]:#018x} b={b_bits[given]:#018x} negate={negate[given]}: "
+                    f"{found:#x}, expected {expected[name][given]:#x}"
+                )
