@@ -12,15 +12,15 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from cosoc.gateware.arith.golden import Complexes, Floats, canonical, to_complex
 from cosoc.gateware.fft.config import MIN_LOG2, FFTConfig, FFTOperation
 from cosoc.gateware.fft.twiddles import twiddles
 from cosoc.gateware.layout.page import Error
 
-_CANONICAL_NAN = np.uint32(0x7FC00000)
 SAMPLE_BYTES = 8
 
 
-def transform(x: NDArray[np.complex64], inverse: bool) -> NDArray[np.complex64]:
+def transform(x: Complexes, inverse: bool) -> Complexes:
     """Discrete Fourier transform of every row.
 
     Args:
@@ -47,16 +47,13 @@ def transform(x: NDArray[np.complex64], inverse: bool) -> NDArray[np.complex64]:
         if inverse:
             scale = np.float32(1 / length)
             re, im = im * scale, re * scale
-    result = np.empty((frames, length), np.complex64)
-    order = bit_reversal(length)
-    result.real = canonical(re.reshape(frames, length))[:, order]
-    result.imag = canonical(im.reshape(frames, length))[:, order]
-    return result
+    result = to_complex(canonical(re), canonical(im)).reshape(frames, length)
+    return result[:, bit_reversal(length)]
 
 
 def _stage(
-    re: NDArray[np.float32], im: NDArray[np.float32], half: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    re: Floats, im: Floats, half: int
+) -> tuple[Floats, Floats]:
     """One stage on real and imaginary parts of shape (groups, 2, half): `(u, v) -> (u + v, (u - v) * w)`."""
     w = twiddles(half)
     difference_re, difference_im = re[:, 0] - re[:, 1], im[:, 0] - im[:, 1]
@@ -73,12 +70,6 @@ def bit_reversal(length: int) -> NDArray[np.intp]:
     while order.size < length:
         order = np.concatenate([2 * order, 2 * order + 1])
     return order
-
-
-def canonical(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The same values, every NaN being 0x7FC00000."""
-    words = np.where(np.isnan(values), _CANONICAL_NAN, np.ascontiguousarray(values).view(np.uint32))
-    return words.view(np.float32)
 
 
 def check(fields: Mapping[str, int], config: FFTConfig) -> Error:
