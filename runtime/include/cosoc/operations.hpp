@@ -49,7 +49,8 @@ struct AddAttributes {
 enum class FFTDirection { forward, inverse };
 enum class ZIPOperator { add, sub, mul, div, conjugate_mul };
 
-/// `input` int8 feature map, `weight` int8 (Cout, Kh, Kw, Cin/groups), `bias` int32 (Cout), `multiplier` float32 (Cout).
+/// `input` int8 feature map, `weight` int8 (Cout, Kh, Kw, Cin/groups), `bias` int32 (Cout), `multiplier` float32
+/// (Cout).
 Tensor conv2d(Graph& graph, const std::string& name, Tensor input, Tensor weight, Tensor bias, Tensor multiplier,
               const Conv2DAttributes& attributes, const TensorType& output, const NodeOptions& options = {});
 Tensor max_pool2d(Graph& graph, const std::string& name, Tensor input, const MaxPool2DAttributes& attributes,

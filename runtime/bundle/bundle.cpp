@@ -1,0 +1,168 @@
+#include "cosoc/bundle.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+
+#include "bundle/checksum.hpp"
+#include "bundle/safetensors.hpp"
+#include "bundle/schema.hpp"
+
+namespace cosoc {
+namespace {
+
+Result<std::vector<std::byte>> read_file(const std::filesystem::path& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  if (error) return failure("cannot be read: " + error.message());
+  std::vector<std::byte> bytes(size);
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size))) {
+    return failure("cannot be read to its end");
+  }
+  return bytes;
+}
+
+/// safetensors' name of a dtype.
+std::string_view stored_name(DType dtype) {
+  switch (dtype) {
+    case DType::float32:
+      return "F32";
+    case DType::int8:
+      return "I8";
+    case DType::int32:
+      return "I32";
+    case DType::complex64:
+      break;
+  }
+  return "C64";
+}
+
+/// Turns the entries of a bundle into a graph, in the bundle's order.
+class Builder {
+ public:
+  Builder(const BundleEntry& entry, const std::map<std::string, SafeTensor>& weights)
+      : entry_(entry), weights_(weights), graph_(entry.name) {}
+
+  Result<Graph> build() {
+    for (const TensorEntry& tensor : entry_.tensors) {
+      if (!declared_.emplace(tensor.name, &tensor).second)
+        return failure("tensor " + tensor.name + " is declared twice");
+    }
+    if (auto done = add_inputs(); !done) return tl::make_unexpected(done.error());
+    if (auto done = add_constants(); !done) return tl::make_unexpected(done.error());
+    for (const NodeEntry& node : entry_.nodes) {
+      if (auto done = add_node(node); !done) return failure("node " + node.name + ": " + done.error().message);
+      // The graph's own checks name the node.
+      if (!graph_.status()) return tl::make_unexpected(graph_.status().error());
+    }
+    for (const TensorEntry& tensor : entry_.tensors) {
+      if (!made_.contains(tensor.name)) {
+        return failure("tensor " + tensor.name + " is neither an input nor a constant, and no node makes it");
+      }
+    }
+    for (const std::string& name : entry_.outputs) {
+      if (!made_.contains(name)) return failure("output " + name + " is not declared in tensors");
+      graph_.output(made_.at(name));
+    }
+    if (auto good = graph_.check(); !good) return tl::make_unexpected(good.error());
+    return std::move(graph_);
+  }
+
+ private:
+  Status add_inputs() {
+    for (const std::string& name : entry_.inputs) {
+      const auto found = declared_.find(name);
+      if (found == declared_.end()) return failure("input " + name + " is not declared in tensors");
+      if (found->second->constant) return failure("input " + name + " is declared a constant");
+      made_.emplace(name, graph_.input(name, found->second->type));
+    }
+    return graph_.status();
+  }
+
+  Status add_constants() {
+    for (const TensorEntry& tensor : entry_.tensors) {
+      if (!tensor.constant) continue;
+      const auto found = weights_.find(tensor.name);
+      if (found == weights_.end()) return failure("constant " + tensor.name + " is not in weights.safetensors");
+      const SafeTensor& stored = found->second;
+      if (stored.dtype != stored_name(tensor.type.dtype) || stored.shape != tensor.type.shape) {
+        TensorType found_type = tensor.type;
+        found_type.shape = stored.shape;
+        const std::string described = found_type.describe();
+        return failure("constant " + tensor.name + ": expected " + tensor.type.describe() +
+                       ", weights.safetensors has " + stored.dtype + described.substr(described.find('[')));
+      }
+      made_.emplace(tensor.name, graph_.constant(tensor.name, tensor.type, stored.bytes));
+    }
+    return graph_.status();
+  }
+
+  Status add_node(const NodeEntry& node) {
+    std::vector<Tensor> inputs;
+    for (const std::string& name : node.inputs) {
+      if (!declared_.contains(name)) return failure("input " + name + " is not declared in tensors");
+      const auto found = made_.find(name);
+      if (found == made_.end()) return failure("input " + name + " is used before a node makes it");
+      inputs.push_back(found->second);
+    }
+    std::vector<NamedType> outputs;
+    for (const std::string& name : node.outputs) {
+      const auto found = declared_.find(name);
+      if (found == declared_.end()) return failure("output " + name + " is not declared in tensors");
+      if (made_.contains(name)) return failure("output " + name + " is already an input, a constant or another output");
+      const bool repeated = std::ranges::count(node.outputs, name) > 1;
+      if (repeated) return failure("output " + name + " stands twice");
+      outputs.push_back({name, found->second->type});
+    }
+    const NodeOptions options{.devices = node.devices, .source = node.source, .output = {}};
+    const auto made = graph_.add_node(node.name, make_kernel(node.op, node.attributes), inputs, outputs, options);
+    for (std::size_t i = 0; i < made.size(); ++i) made_.emplace(node.outputs[i], made[i]);
+    return {};
+  }
+
+  const BundleEntry& entry_;
+  const std::map<std::string, SafeTensor>& weights_;
+  Graph graph_;
+  std::map<std::string, const TensorEntry*> declared_;
+  std::map<std::string, Tensor> made_;
+};
+
+Status check_weights(const BundleEntry& entry, std::span<const std::byte> file) {
+  if (file.size() != entry.weights_bytes) {
+    return failure("graph.json expects " + std::to_string(entry.weights_bytes) + " bytes, the file has " +
+                   std::to_string(file.size()) + "; it is truncated or of another bundle");
+  }
+  if (const std::uint32_t found = crc32(file); found != entry.weights_crc32) {
+    return failure("graph.json expects CRC-32 " + std::to_string(entry.weights_crc32) + ", the file has " +
+                   std::to_string(found) + "; it is corrupted or of another bundle");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Graph> load_bundle(const std::filesystem::path& directory) {
+  const auto graph_path = directory / "graph.json";
+  const auto weights_path = directory / "weights.safetensors";
+  const auto in = [](const std::filesystem::path& path, const Error& error) {
+    return failure(path.string() + ": " + error.message);
+  };
+
+  const auto text = read_file(graph_path);
+  if (!text) return in(graph_path, text.error());
+  const auto entry = read_graph_json({reinterpret_cast<const char*>(text->data()), text->size()});
+  if (!entry) return in(graph_path, entry.error());
+
+  const auto file = read_file(weights_path);
+  if (!file) return in(weights_path, file.error());
+  if (auto good = check_weights(*entry, *file); !good) return in(weights_path, good.error());
+  const auto weights = read_safetensors(*file);
+  if (!weights) return in(weights_path, weights.error());
+
+  auto graph = Builder(*entry, *weights).build();
+  if (!graph) return in(graph_path, graph.error());
+  return graph;
+}
+
+}  // namespace cosoc

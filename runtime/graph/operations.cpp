@@ -1,0 +1,97 @@
+#include "cosoc/operations.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace cosoc {
+namespace {
+
+using nlohmann::json;
+
+/// The type of a tensor that may be of another graph; the graph reports that when the node is added.
+TensorType type_of(const Graph& graph, Tensor tensor) {
+  return tensor.index < graph.tensors().size() ? graph.tensors()[tensor.index].type : TensorType{};
+}
+
+std::string_view name_of(ZIPOperator operation) {
+  switch (operation) {
+    case ZIPOperator::add:
+      return "add";
+    case ZIPOperator::sub:
+      return "sub";
+    case ZIPOperator::mul:
+      return "mul";
+    case ZIPOperator::div:
+      return "div";
+    case ZIPOperator::conjugate_mul:
+      break;
+  }
+  return "conjugate_mul";
+}
+
+}  // namespace
+
+Tensor conv2d(Graph& graph, const std::string& name, Tensor input, Tensor weight, Tensor bias, Tensor multiplier,
+              const Conv2DAttributes& attributes, const TensorType& output, const NodeOptions& options) {
+  const json values = {{"stride", attributes.stride},
+                       {"padding", attributes.padding},
+                       {"dilation", attributes.dilation},
+                       {"groups", attributes.groups},
+                       {"clamp", attributes.clamp}};
+  return graph.add(name, make_kernel("conv2d", values), {input, weight, bias, multiplier}, output, options);
+}
+
+Tensor max_pool2d(Graph& graph, const std::string& name, Tensor input, const MaxPool2DAttributes& attributes,
+                  const TensorType& output, const NodeOptions& options) {
+  const json values = {{"kernel", attributes.kernel}, {"stride", attributes.stride}, {"padding", attributes.padding}};
+  return graph.add(name, make_kernel("max_pool2d", values), {input}, output, options);
+}
+
+Tensor average_pool2d(Graph& graph, const std::string& name, Tensor input, const AveragePool2DAttributes& attributes,
+                      const TensorType& output, const NodeOptions& options) {
+  const json values = {{"kernel", attributes.kernel},
+                       {"stride", attributes.stride},
+                       {"padding", attributes.padding},
+                       {"multiplier", attributes.multiplier},
+                       {"clamp", attributes.clamp}};
+  return graph.add(name, make_kernel("average_pool2d", values), {input}, output, options);
+}
+
+Tensor add(Graph& graph, const std::string& name, Tensor a, Tensor b, const AddAttributes& attributes,
+           const TensorType& output, const NodeOptions& options) {
+  const json values = {{"multipliers", attributes.multipliers}, {"clamp", attributes.clamp}};
+  return graph.add(name, make_kernel("add", values), {a, b}, output, options);
+}
+
+Tensor quantize(Graph& graph, const std::string& name, Tensor input, const TensorType& output,
+                const NodeOptions& options) {
+  return graph.add(name, make_kernel("quantize", json::object()), {input}, output, options);
+}
+
+Tensor dequantize(Graph& graph, const std::string& name, Tensor input, const TensorType& output,
+                  const NodeOptions& options) {
+  return graph.add(name, make_kernel("dequantize", json::object()), {input}, output, options);
+}
+
+Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection direction, const NodeOptions& options) {
+  const json values = {{"direction", direction == FFTDirection::forward ? "forward" : "inverse"}};
+  return graph.add(name, make_kernel("fft", values), {input}, type_of(graph, input), options);
+}
+
+Tensor zip(Graph& graph, const std::string& name, Tensor a, Tensor b, ZIPOperator operation,
+           const NodeOptions& options) {
+  return graph.add(name, make_kernel("zip", {{"operation", name_of(operation)}}), {a, b}, type_of(graph, a), options);
+}
+
+Tensor transpose(Graph& graph, const std::string& name, Tensor input, const NodeOptions& options) {
+  TensorType type = type_of(graph, input);
+  if (type.shape.size() == 2) std::swap(type.shape[0], type.shape[1]);
+  return graph.add(name, make_kernel("transpose", json::object()), {input}, type, options);
+}
+
+Tensor magnitude_squared(Graph& graph, const std::string& name, Tensor input, const NodeOptions& options) {
+  TensorType type = type_of(graph, input);
+  type.dtype = DType::float32;
+  return graph.add(name, make_kernel("magnitude_squared", json::object()), {input}, type, options);
+}
+
+}  // namespace cosoc

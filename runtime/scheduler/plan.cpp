@@ -1,0 +1,169 @@
+#include "scheduler/plan.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "scheduler/memory_plan.hpp"
+
+namespace cosoc {
+namespace {
+
+/// Types of a node's tensors, as kernels and drivers ask for them.
+struct CallTypes {
+  std::vector<TensorType> inputs;
+  std::vector<TensorType> outputs;
+
+  CallTypes(const Graph& graph, const Graph::NodeInfo& node) {
+    for (const std::size_t index : node.inputs) inputs.push_back(graph.tensors()[index].type);
+    for (const std::size_t index : node.outputs) outputs.push_back(graph.tensors()[index].type);
+  }
+};
+
+std::string join(std::span<const std::string> parts, std::string_view separator) {
+  std::string text;
+  for (const std::string& part : parts) {
+    if (!text.empty()) text += separator;
+    text += part;
+  }
+  return text;
+}
+
+/// Fills a node's row of the cost table; the reasons against each accelerator kind that no device serves.
+std::vector<std::string> find_costs(const Graph::NodeInfo& node, const CallTypes& types, std::size_t row,
+                                    std::span<const ComputeDevice> devices, const SoCDescription& soc,
+                                    CostTable& costs) {
+  std::vector<std::string> reasons;
+  for (const std::string& kind : node.devices) {
+    std::vector<std::string> refusals;
+    bool served = false;
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+      const ComputeDevice& device = devices[i];
+      if (device.kind != kind) continue;
+      if (device.is_cpu()) {
+        costs.set(row, i, cpu_cost(*node.kernel, types.inputs, types.outputs));
+        served = true;
+      } else if (auto supported = device.driver->supports(*node.kernel, types.inputs, types.outputs); !supported) {
+        refusals.push_back(device.name + ": " + supported.error().message);
+      } else {
+        costs.set(row, i, accelerator_cost(*device.driver, soc, *node.kernel, types.inputs, types.outputs));
+        served = true;
+      }
+    }
+    if (served) continue;
+    reasons.push_back(refusals.empty() ? "there is no " + kind : join(refusals, "; "));
+  }
+  return reasons;
+}
+
+/// Upward ranks, from the last task to the first.
+void find_ranks(Plan& plan) {
+  for (std::size_t i = plan.tasks.size(); i-- > 0;) {
+    Time total{};
+    std::int64_t count = 0;
+    for (std::size_t device = 0; device < plan.costs.devices(); ++device) {
+      if (const auto cost = plan.costs.at(i, device)) {
+        total += *cost;
+        ++count;
+      }
+    }
+    Time after{};
+    for (const std::size_t next : plan.tasks[i].successors) after = std::max(after, plan.tasks[next].rank);
+    plan.tasks[i].rank = total / count + after;
+  }
+}
+
+Status place_tensors(const Graph& graph, bool keep_tensors, Plan& plan) {
+  const MemoryPlan memory_plan = plan_memory(graph, !keep_tensors);
+  for (const std::size_t bytes : memory_plan.bytes) {
+    if (auto done = plan.blocks->allocate(bytes); !done) return done;
+  }
+  for (std::size_t i = 0; i < graph.tensors().size(); ++i) {
+    const auto& info = graph.tensors()[i];
+    Block block = (*plan.blocks)[memory_plan.slot_of[i]];
+    block.size = info.type.bytes();
+    plan.tensors.push_back({&info.type, block, info.constant});
+    if (info.constant) store(plan.tensors.back(), info.data);
+  }
+  return {};
+}
+
+void add_task(const Graph& graph, const Graph::NodeInfo& node, Plan& plan) {
+  const std::size_t index = plan.tasks.size();
+  Task task;
+  task.name = node.name;
+  task.kernel = node.kernel.get();
+  for (const std::size_t tensor : node.inputs) {
+    task.inputs.push_back(plan.tensors[tensor]);
+    const auto producer = graph.tensors()[tensor].producer;
+    if (!producer) continue;
+    auto& successors = plan.tasks[*producer].successors;
+    if (std::ranges::find(successors, index) != successors.end()) continue;
+    successors.push_back(index);
+    ++task.dependencies;
+  }
+  for (const std::size_t tensor : node.outputs) task.outputs.push_back(plan.tensors[tensor]);
+  plan.tasks.push_back(std::move(task));
+}
+
+}  // namespace
+
+Blocks::~Blocks() {
+  for (const Block& block : blocks_) memory_.release(block);
+}
+
+Status Blocks::allocate(std::size_t size) {
+  auto block = memory_.allocate(size);
+  if (!block) return tl::make_unexpected(block.error());
+  blocks_.push_back(*block);
+  return {};
+}
+
+Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> devices, const SoCDescription& soc,
+                       DeviceMemory& memory, bool keep_tensors) {
+  Plan plan{{}, {}, CostTable(graph.nodes().size(), devices.size()), std::make_unique<Blocks>(memory)};
+  if (auto placed = place_tensors(graph, keep_tensors, plan); !placed) {
+    return failure("graph " + graph.name() + " does not fit device memory: " + placed.error().message);
+  }
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    const auto& node = graph.nodes()[i];
+    add_task(graph, node, plan);
+    auto reasons = find_costs(node, CallTypes(graph, node), i, devices, soc, plan.costs);
+    if (reasons.size() == node.devices.size()) {
+      return failure("node " + node.name + " (" + std::string(node.kernel->name()) +
+                     "): no device can run it: " + join(reasons, "; "));
+    }
+    plan.tasks[i].reason = join(reasons, "; ");
+  }
+  find_ranks(plan);
+  return plan;
+}
+
+void store(const TensorView& tensor, std::span<const std::byte> host) {
+  const TensorType& type = *tensor.type;
+  if (!type.is_feature_map()) {
+    std::memcpy(tensor.block.data, host.data(), host.size());
+    return;
+  }
+  const auto channels = static_cast<std::size_t>(type.shape.back());
+  const std::size_t pitch = type.pixel_pitch();
+  for (std::size_t pixel = 0; pixel * channels < host.size(); ++pixel) {
+    std::byte* target = tensor.block.data + pixel * pitch;
+    std::memcpy(target, host.data() + pixel * channels, channels);
+    std::memset(target + channels, 0, pitch - channels);
+  }
+}
+
+void fetch(const TensorView& tensor, std::span<std::byte> host) {
+  const TensorType& type = *tensor.type;
+  if (!type.is_feature_map()) {
+    std::memcpy(host.data(), tensor.block.data, host.size());
+    return;
+  }
+  const auto channels = static_cast<std::size_t>(type.shape.back());
+  const std::size_t pitch = type.pixel_pitch();
+  for (std::size_t pixel = 0; pixel * channels < host.size(); ++pixel) {
+    std::memcpy(host.data() + pixel * channels, tensor.block.data + pixel * pitch, channels);
+  }
+}
+
+}  // namespace cosoc

@@ -1,0 +1,63 @@
+/// A graph in device memory with its tasks: what the executors run, again and again.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cosoc/graph.hpp"
+#include "cost/cost.hpp"
+#include "scheduler/compute_device.hpp"
+
+namespace cosoc {
+
+/// Blocks of device memory, given back at the end.
+class Blocks {
+ public:
+  explicit Blocks(DeviceMemory& memory) : memory_(memory) {}
+  ~Blocks();
+  Blocks(const Blocks&) = delete;
+  Blocks& operator=(const Blocks&) = delete;
+
+  Status allocate(std::size_t size);
+  const Block& operator[](std::size_t index) const { return blocks_[index]; }
+
+ private:
+  DeviceMemory& memory_;
+  std::vector<Block> blocks_;
+};
+
+/// One node as a task.
+struct Task {
+  std::string name;
+  const Kernel* kernel = nullptr;
+  std::vector<TensorView> inputs;
+  std::vector<TensorView> outputs;
+  std::vector<std::size_t> successors;
+  std::size_t dependencies = 0;  // tasks of which it is a successor
+  Time rank{};                   // see ReadyTask
+  std::string reason;            // why no accelerator that the node lists can run it; empty when one can
+};
+
+/// A task per node of the graph, in its order. The graph must live as long.
+struct Plan {
+  std::vector<Task> tasks;
+  std::vector<TensorView> tensors;  // by index of the graph
+  CostTable costs;
+  std::unique_ptr<Blocks> blocks;
+};
+
+/// Allocates memory, copies constants, and finds which devices may run each node: those whose kind the node lists, CPU
+/// cores always, accelerators when their driver supports the call. Fails when memory is short, or when a node is left
+/// without a device; the message names it.
+Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> devices, const SoCDescription& soc,
+                       DeviceMemory& memory, bool keep_tensors);
+
+/// Copies dense host bytes into a tensor's storage; the padding of feature maps becomes zero.
+void store(const TensorView& tensor, std::span<const std::byte> host);
+/// Copies a tensor's storage to dense host bytes.
+void fetch(const TensorView& tensor, std::span<std::byte> host);
+
+}  // namespace cosoc
