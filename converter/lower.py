@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -165,6 +165,3 @@ def lower(name: str, module: GraphModule, steps: list[Step], quantized: Quantize
     return ir.Graph(name, tuple(inputs), tuple(outputs), lowering.tensors, tuple(lowering.nodes)), lowering.constants
 
 
-def with_nodes(graph: ir.Graph, nodes: list[ir.Node]) -> ir.Graph:
-    """The same graph with other nodes."""
-    return replace(graph, nodes=tuple(nodes))

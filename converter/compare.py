@@ -1,0 +1,136 @@
+"""How far the deployed model is from PyTorch's float model, layer by layer.
+
+The name of a feature map in a bundle is the name of the node of the exported float graph whose value it holds, so the two can be compared
+without any further map.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.fx import GraphModule, Interpreter, Node
+
+from cosoc.converter import emulation
+from cosoc.converter.bundle import Bundle
+from cosoc.converter.capture import Inputs, capture, check_model
+from cosoc.converter.errors import ConversionError
+from cosoc.converter.ir import Constants, Graph
+from cosoc.converter.rewrite import rewrite
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """Difference of one node's output from PyTorch's, over all samples.
+
+    Attributes:
+        node, op, source: of the bundle's node.
+        tensor: its output.
+        max_error: largest absolute difference, in the layer's real units.
+        output_range: largest minus least value of PyTorch's output.
+        snr_db: power of PyTorch's output over the power of the difference; infinite where they are equal.
+    """
+
+    node: str
+    op: str
+    source: str
+    tensor: str
+    max_error: float
+    output_range: float
+    snr_db: float
+
+    @property
+    def relative_error(self) -> float:
+        """The largest difference relative to the range of PyTorch's output."""
+        return self.max_error / self.output_range if self.output_range > 0 else (0.0 if self.max_error == 0 else math.inf)
+
+
+class _Recorder(Interpreter):
+    """Runs a float graph and keeps the value of every node."""
+
+    def __init__(self, module: GraphModule) -> None:
+        super().__init__(module)
+        self.values: dict[str, torch.Tensor] = {}
+
+    def run_node(self, n: Node) -> Any:
+        value = super().run_node(n)
+        if isinstance(value, torch.Tensor):
+            self.values[n.name] = value
+        return value
+
+
+def float_values(module: GraphModule, inputs: Inputs) -> dict[str, torch.Tensor]:
+    """The value of every node of a float graph."""
+    recorder = _Recorder(module)
+    with torch.no_grad():
+        recorder.run(*inputs)
+    return recorder.values
+
+
+def compare_module(graph: Graph, constants: Constants, module: GraphModule, batches: Sequence[Inputs]) -> list[LayerError]:
+    """Compares the emulated graph with the float graph that it came from. Dequantize nodes, which change nothing, are left out."""
+    compared = [node for node in graph.nodes if node.op != "dequantize"]
+    worst = dict.fromkeys((node.name for node in compared), 0.0)
+    low = dict.fromkeys(worst, math.inf)
+    high = dict.fromkeys(worst, -math.inf)
+    signal = dict.fromkeys(worst, 0.0)
+    noise = dict.fromkeys(worst, 0.0)
+    for batch in batches:
+        expected = float_values(module, batch)
+        found = emulation.run(graph, constants, [value.numpy() for value in batch])
+        for node in compared:
+            tensor = graph.tensors[node.outputs[0]]
+            scale, zero_point = emulation.parameters(tensor)
+            real = emulation.real_values(found[tensor.name], scale, zero_point).transpose(0, 3, 1, 2)
+            reference = expected[tensor.name.removesuffix(".int8")].numpy().reshape(real.shape)
+            difference = np.abs(real.astype(np.float64) - reference)
+            name = node.name
+            worst[name] = max(worst[name], float(difference.max()))
+            low[name], high[name] = min(low[name], float(reference.min())), max(high[name], float(reference.max()))
+            signal[name] += float(np.square(reference.astype(np.float64)).sum())
+            noise[name] += float(np.square(difference).sum())
+    return [
+        LayerError(
+            node.name,
+            node.op,
+            node.source,
+            node.outputs[0],
+            worst[node.name],
+            high[node.name] - low[node.name],
+            10 * math.log10(signal[node.name] / noise[node.name]) if signal[node.name] > 0 and noise[node.name] > 0 else math.inf,
+        )
+        for node in compared
+    ]
+
+
+def compare(bundle: Bundle, model: torch.nn.Module, inputs: Sequence[NDArray[Any] | torch.Tensor]) -> list[LayerError]:
+    """Compares a bundle with the model that it was converted from.
+
+    Args:
+        inputs: float32, one for each input of the model; any number of samples that is a multiple of the bundle's batch.
+
+    Raises:
+        ConversionError: the model is not the one that the bundle was made from, or the inputs do not fit.
+    """
+    values = tuple(torch.as_tensor(value, dtype=torch.float32) for value in inputs)
+    shapes = [bundle.graph.tensors[name].shape for name in bundle.graph.inputs]
+    if len(values) != len(shapes) or any(value.shape[1:] != shape[1:] for value, shape in zip(values, shapes, strict=True)):
+        raise ConversionError(f"inputs of shapes {[tuple(value.shape) for value in values]}; the bundle's have {shapes}")
+    samples, batch = len(values[0]), shapes[0][0]
+    if samples == 0 or samples % batch:
+        raise ConversionError(f"{samples} samples are no multiple of the bundle's batch of {batch}")
+    batches = [tuple(value[start : start + batch] for value in values) for start in range(0, samples, batch)]
+    module = capture(check_model(model), batches[0])
+    rewrite(module, batches[0])
+    known = {node.name for node in module.graph.nodes}
+    wanted = {node.outputs[0].removesuffix(".int8") for node in bundle.graph.nodes if node.op != "dequantize"}
+    if not wanted <= known:
+        raise ConversionError(f"the bundle {bundle.graph.name} was not made from this model: it has no {min(wanted - known)}")
+    return compare_module(bundle.graph, bundle.constants, module, batches)

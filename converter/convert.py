@@ -1,0 +1,126 @@
+"""From a PyTorch model to a bundle: the order of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch.fx import GraphModule
+
+from cosoc.converter.bundle import Bundle
+from cosoc.converter.capture import Inputs, capture, check_inputs, check_model
+from cosoc.converter.compare import LayerError, compare_module
+from cosoc.converter.errors import ConversionError
+from cosoc.converter.ir import Graph
+from cosoc.converter.lower import lower
+from cosoc.converter.operators import Step
+from cosoc.converter.placement import apply_force, tag_devices
+from cosoc.converter.quantize import Quantized, calibration_batches, quantize
+from cosoc.converter.report import report
+from cosoc.converter.rewrite import rewrite
+from cosoc.converter.spec import DEVICES, verify
+from cosoc.converter.support import analyse, fuse_clamps
+
+COMPARED_BATCHES = 8
+"""Batches of calibration data on which the report compares the int8 model with the float model."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A bundle, and what it was made from.
+
+    Attributes:
+        bundle: the result.
+        module: the float graph after all rewrites.
+        steps: its operations, clamps fused.
+        quantized: PyTorch's int8 reference graph with its scales.
+        errors: of every layer, on calibration data.
+    """
+
+    bundle: Bundle
+    module: GraphModule
+    steps: list[Step]
+    quantized: Quantized
+    errors: list[LayerError]
+
+
+def convert(
+    model: torch.nn.Module,
+    example_inputs: torch.Tensor | tuple[torch.Tensor, ...],
+    *,
+    calibration: object = None,
+    name: str | None = None,
+    accelerators: Collection[str] = ("c2d", "fft", "zip"),
+    force: Mapping[str, str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Bundle:
+    """Converts a model in eval mode to an int8 bundle.
+
+    Args:
+        model: in eval mode, float32.
+        example_inputs: fix the shapes, batch included: float32 (N, C, H, W) or (N, F), one for each input.
+        calibration: typical inputs, from which the scales of all activations come; see `quantize.calibration_batches`. Without
+            it the example inputs serve, which suits tests only.
+        name: of the graph; by default the model's class.
+        accelerators: kinds that may run nodes of this bundle.
+        force: node or module path -> "cpu" or "c2d": the only device that may run it.
+        progress: is told every step in a few words.
+
+    Raises:
+        ConversionError: anything about the arguments or the model that prevents the conversion.
+    """
+    return convert_in_detail(
+        model, example_inputs, calibration=calibration, name=name, accelerators=accelerators, force=force, progress=progress
+    ).bundle
+
+
+def convert_in_detail(
+    model: torch.nn.Module,
+    example_inputs: torch.Tensor | tuple[torch.Tensor, ...],
+    *,
+    calibration: object = None,
+    name: str | None = None,
+    accelerators: Collection[str] = ("c2d", "fft", "zip"),
+    force: Mapping[str, str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Conversion:
+    """Like `convert`, with the intermediate forms, for tests and analyses."""
+    tell = progress or (lambda _: None)
+    unknown = set(accelerators) - set(DEVICES[1:])
+    if unknown:
+        raise ConversionError(f"unknown accelerator {min(unknown)}; known are {', '.join(DEVICES[1:])}")
+    inputs = check_inputs(example_inputs)
+    check_model(model)
+    batches = calibration_batches(calibration, inputs)
+
+    tell("exporting the model")
+    module = capture(model, inputs)
+    rewrite(module, inputs)
+    tell("checking operations")
+    steps = fuse_clamps(analyse(module))
+    quantized = quantize(module, steps, batches, tell)
+    tell("lowering to integers")
+    graph, constants = lower(name or type(model).__name__, module, steps, quantized)
+    verify(graph)
+    for graph_pass in passes(accelerators, force or {}):
+        graph = graph_pass(graph)
+        verify(graph)
+    tell("comparing with the float model")
+    errors = compare_module(graph, constants, module, batches[:COMPARED_BATCHES])
+    bundle = Bundle(graph, constants, report(graph, errors, describe_calibration(calibration, batches)))
+    return Conversion(bundle, module, steps, quantized, errors)
+
+
+def passes(accelerators: Collection[str], force: Mapping[str, str]) -> list[Callable[[Graph], Graph]]:
+    """Passes over the lowered graph, in order; the graph is verified after each."""
+    return [partial(tag_devices, accelerators=accelerators), partial(apply_force, force=force)]
+
+
+def describe_calibration(calibration: object, batches: list[Inputs]) -> str:
+    """Where the scales come from, for the report."""
+    if calibration is None:
+        return "Scales come from the example inputs only: pass calibration data for an accurate model."
+    samples = sum(len(batch[0]) for batch in batches)
+    return f"Scales come from {samples} samples of calibration data."

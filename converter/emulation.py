@@ -1,0 +1,165 @@
+"""Bit-exact interpreter of a bundle's graph: the same integers as the CPU kernels and the accelerators, layer by layer.
+
+The rules stand in docs/architecture.md. The batch may differ from the graph's: every operation treats its samples separately, so whole data
+sets go through in large pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cosoc.converter.ir import Constants, Graph, Node, Tensor
+from cosoc.gateware.conv2d.golden import requantize
+
+Array = NDArray[Any]
+Int8 = NDArray[np.int8]
+
+
+class EmulationError(Exception):
+    """The inputs do not fit the graph, or the graph has an operation of another kind of model."""
+
+
+def clamped(value: NDArray[np.float32], zero_point: int, low: int, high: int) -> Int8:
+    """`clamp(roundHalfEven(value) + zero_point)`, saturating to int32 before the zero point is added."""
+    rounded = np.clip(np.rint(value).astype(np.float64), -(2**31), 2**31 - 1).astype(np.int64)
+    return np.clip(rounded + zero_point, low, high).astype(np.int8)
+
+
+def parameters(tensor: Tensor) -> tuple[np.float32, int]:
+    """Scale and zero point of a quantized tensor."""
+    assert tensor.scale is not None and tensor.zero_point is not None
+    return np.float32(tensor.scale), tensor.zero_point
+
+
+def quantize(graph: Graph, node: Node, x: NDArray[np.float32]) -> Int8:
+    """float32 (N, C, H, W) or (N, F) -> (N, H, W, C)."""
+    output = graph.tensors[node.outputs[0]]
+    scale, zero_point = parameters(output)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        scaled = np.nan_to_num(x.astype(np.float32) * (np.float32(1) / scale), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    stored = clamped(scaled, zero_point, -128, 127)
+    return stored.reshape(len(x), 1, 1, -1) if x.ndim == 2 else stored.transpose(0, 2, 3, 1)
+
+
+def dequantize(graph: Graph, node: Node, x: Int8) -> NDArray[np.float32]:
+    """(N, H, W, C) -> float32 (N, C, H, W), or that flattened."""
+    scale, zero_point = parameters(graph.tensors[node.inputs[0]])
+    real = real_values(x, scale, zero_point).transpose(0, 3, 1, 2)
+    return real.reshape(len(x), -1) if len(graph.tensors[node.outputs[0]].shape) == 2 else np.ascontiguousarray(real)
+
+
+def real_values(x: Int8, scale: np.float32, zero_point: int) -> NDArray[np.float32]:
+    """`float32(x - zero_point) * scale`."""
+    return (x.astype(np.int32) - zero_point).astype(np.float32) * scale
+
+
+def padded(x: Int8, padding: Sequence[int], value: int) -> Int8:
+    """The feature map with rows and columns of a value around it: top, left, bottom, right."""
+    top, left, bottom, right = padding
+    return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
+
+
+def conv2d(graph: Graph, node: Node, x: Int8, weight: Int8, bias: NDArray[np.int32], multiplier: NDArray[np.float32]) -> Int8:
+    """Integer convolution; float64 holds every sum exactly (below 2^53), and its matrix products are fast."""
+    attributes = node.attributes
+    _, in_zero_point = parameters(graph.tensors[node.inputs[0]])
+    _, zero_point = parameters(graph.tensors[node.outputs[0]])
+    image = padded(x, attributes["padding"], in_zero_point).astype(np.float64).transpose(0, 3, 1, 2)
+    kernels = weight.astype(np.float64).transpose(0, 3, 1, 2)
+    sums = torch.nn.functional.conv2d(
+        torch.from_numpy(np.ascontiguousarray(image)),
+        torch.from_numpy(np.ascontiguousarray(kernels)),
+        stride=attributes["stride"],
+        dilation=attributes["dilation"],
+        groups=attributes["groups"],
+    )
+    # Rounding removes what a transforming algorithm might leave behind; conversion has shown that the sum fits int32.
+    acc = np.rint(sums.numpy()).astype(np.int64).transpose(0, 2, 3, 1) + bias
+    return requantize(acc.astype(np.int32), multiplier, zero_point, *attributes["clamp"])
+
+
+def windows(x: Array, attributes: Mapping[str, Any]) -> Array:
+    """Every window of a padded feature map: (N, Ho, Wo, C, Kh, Kw)."""
+    view = np.lib.stride_tricks.sliding_window_view(x, attributes["kernel"], axis=(1, 2))
+    rows, columns = attributes["stride"]
+    result: Array = view[:, ::rows, ::columns]
+    return result
+
+
+def max_pool2d(graph: Graph, node: Node, x: Int8) -> Int8:
+    """Padding never wins: it has the least value."""
+    result: Int8 = windows(padded(x, node.attributes["padding"], -128), node.attributes).max(axis=(-2, -1))
+    return result
+
+
+def average_pool2d(graph: Graph, node: Node, x: Int8) -> Int8:
+    """Sum of the window inside the image, scaled."""
+    _, in_zero_point = parameters(graph.tensors[node.inputs[0]])
+    _, zero_point = parameters(graph.tensors[node.outputs[0]])
+    centred = padded(x, node.attributes["padding"], in_zero_point).astype(np.int32) - in_zero_point
+    sums = windows(centred, node.attributes).sum(axis=(-2, -1), dtype=np.int32)
+    return requantize(sums, np.asarray(node.attributes["multiplier"], np.float32), zero_point, *node.attributes["clamp"])
+
+
+def add(graph: Graph, node: Node, a: Int8, b: Int8) -> Int8:
+    """Both operands scaled to the output, then rounded once."""
+    _, zero_point = parameters(graph.tensors[node.outputs[0]])
+    first, second = (
+        real_values(x, np.float32(multiplier), parameters(graph.tensors[name])[1])
+        for x, multiplier, name in zip((a, b), node.attributes["multipliers"], node.inputs, strict=True)
+    )
+    return clamped(first + second, zero_point, *node.attributes["clamp"])
+
+
+OPERATIONS: dict[str, Callable[..., Array]] = {
+    "quantize": quantize,
+    "dequantize": dequantize,
+    "conv2d": conv2d,
+    "max_pool2d": max_pool2d,
+    "average_pool2d": average_pool2d,
+    "add": add,
+}
+
+
+def run_node(graph: Graph, node: Node, inputs: Sequence[Array]) -> Array:
+    """The output of one node for given inputs, constants included."""
+    if node.op not in OPERATIONS:
+        raise EmulationError(f"node {node.name}: {node.op} is not emulated; emulated are {', '.join(OPERATIONS)}")
+    return OPERATIONS[node.op](graph, node, *inputs)
+
+
+def run(graph: Graph, constants: Constants, inputs: Sequence[Array]) -> dict[str, Array]:
+    """Every computed tensor of the graph, and its inputs, by name. Feature maps are int8 (N, H, W, C).
+
+    Args:
+        inputs: float32, one for each input of the graph, of its shape but for the number of samples.
+
+    Raises:
+        EmulationError: number or shape of the inputs.
+    """
+    if len(inputs) != len(graph.inputs):
+        raise EmulationError(f"{len(inputs)} inputs; the graph has {len(graph.inputs)}: {', '.join(graph.inputs)}")
+    values: dict[str, Array] = {}
+    for name, value in zip(graph.inputs, inputs, strict=True):
+        expected = graph.tensors[name].shape
+        if value.shape[1:] != expected[1:] or not len(value):
+            raise EmulationError(f"input {name} has shape {value.shape}; expected (n, {', '.join(map(str, expected[1:]))})")
+        values[name] = np.asarray(value, np.float32)
+    for node in graph.nodes:
+        operands = [constants[name] if graph.tensors[name].constant else values[name] for name in node.inputs]
+        values[node.outputs[0]] = run_node(graph, node, operands)
+    return values
+
+
+def predict(graph: Graph, constants: Constants, inputs: Sequence[Array], samples: int = 64) -> list[Array]:
+    """The graph's outputs for any number of samples, computed `samples` at a time."""
+    pieces = [
+        [run(graph, constants, [value[start : start + samples] for value in inputs])[name] for name in graph.outputs]
+        for start in range(0, len(inputs[0]), samples)
+    ]
+    return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]

@@ -1,0 +1,227 @@
+"""The definition of a valid graph, executable: `verify` runs after every pass and whenever a bundle is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cosoc.converter.ir import DTYPES, Graph, Node, Tensor
+
+DEVICES = ("cpu", "c2d", "fft", "zip")
+
+
+class SpecError(Exception):
+    """A graph is not valid; the message names the node or tensor."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises `SpecError` unless the condition holds."""
+    if not condition:
+        raise SpecError(message)
+
+
+def integers(least: int, count: int) -> Callable[[Any], bool]:
+    """Whether a value is a list of `count` integers, none below `least`."""
+    return lambda value: isinstance(value, list) and len(value) == count and all(type(x) is int and x >= least for x in value)
+
+
+def is_clamp(value: Any) -> bool:
+    """[least, greatest] in int8."""
+    return integers(-128, 2)(value) and value[0] <= value[1] <= 127
+
+
+def is_factor(value: Any) -> bool:
+    """A positive finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+
+
+def is_factors(value: Any) -> bool:
+    """Two positive finite numbers."""
+    return isinstance(value, list) and len(value) == 2 and all(is_factor(x) for x in value)
+
+
+def one_of(*choices: str) -> Callable[[Any], bool]:
+    """Whether a value is one of some words."""
+    return lambda value: value in choices
+
+
+WINDOW = {"kernel": integers(1, 2), "stride": integers(1, 2), "padding": integers(0, 4)}
+
+
+def is_feature_map(tensor: Tensor) -> bool:
+    """int8 (N, H, W, C) that is computed."""
+    return tensor.dtype == "int8" and len(tensor.shape) == 4 and not tensor.constant
+
+
+def window_output(size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> tuple[int, int]:
+    """Height and width of the output of a sliding window."""
+    height = (size[0] + padding[0] + padding[2] - kernel[0]) // stride[0] + 1
+    width = (size[1] + padding[1] + padding[3] - kernel[1]) // stride[1] + 1
+    return height, width
+
+
+def check_conv2d(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
+    """Shapes and dtypes of a convolution."""
+    source, weight, bias, multiplier = tensors
+    require(is_feature_map(source) and is_feature_map(output), "input and output must be int8 feature maps")
+    require(weight.dtype == "int8" and len(weight.shape) == 4 and weight.constant, "the weight must be constant int8 of rank 4")
+    channels, *kernel, group_channels = weight.shape
+    groups = node.attributes["groups"]
+    require(channels % groups == 0, f"{channels} output channels do not divide into {groups} groups")
+    require(source.shape[3] == group_channels * groups, f"{source.shape[3]} input channels; the weight has {groups} x {group_channels}")
+    for tensor, dtype in ((bias, "int32"), (multiplier, "float32")):
+        fits = tensor.dtype == dtype and tensor.shape == (channels,) and tensor.constant
+        require(fits, f"{tensor.name} must be constant {dtype} ({channels},)")
+    extent = [d * (k - 1) + 1 for d, k in zip(node.attributes["dilation"], kernel, strict=True)]
+    size = window_output(source.shape[1:3], extent, node.attributes["stride"], node.attributes["padding"])
+    expect_shape(output, (source.shape[0], *size, channels))
+
+
+def check_pool(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
+    """Shapes of a pooling. Every window must touch the image."""
+    (source,) = tensors
+    require(is_feature_map(source) and is_feature_map(output), "input and output must be int8 feature maps")
+    attributes = node.attributes
+    kernel, stride, padding = attributes["kernel"], attributes["stride"], attributes["padding"]
+    size = window_output(source.shape[1:3], kernel, stride, padding)
+    for axis in (0, 1):
+        last = (size[axis] - 1) * stride[axis] - padding[axis]
+        require(padding[axis] < kernel[axis] and last < source.shape[1 + axis], "a window lies wholly in the padding")
+    expect_shape(output, (source.shape[0], *size, source.shape[3]))
+    if node.op == "max_pool2d":
+        same = (source.scale, source.zero_point) == (output.scale, output.zero_point)
+        require(same, "input and output must have the same scale and zero point")
+
+
+def check_add(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
+    """Two feature maps of one shape."""
+    require(all(is_feature_map(tensor) for tensor in (*tensors, output)), "inputs and output must be int8 feature maps")
+    require(tensors[0].shape == tensors[1].shape, f"shapes {tensors[0].shape} and {tensors[1].shape} differ")
+    expect_shape(output, tensors[0].shape)
+
+
+def float_shapes(feature_map: Tensor) -> list[tuple[int, ...]]:
+    """Shapes of float32 tensors that a feature map can hold."""
+    batch, height, width, channels = feature_map.shape
+    return [(batch, channels, height, width), (batch, channels * height * width)]
+
+
+def check_quantize(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
+    """(N, C, H, W) or (N, F) into a feature map."""
+    (source,) = tensors
+    require(source.dtype == "float32" and is_feature_map(output), "float32 to an int8 feature map")
+    flat = len(source.shape) == 2 and output.shape == (source.shape[0], 1, 1, source.shape[1])
+    require(flat or source.shape == float_shapes(output)[0], f"shape {source.shape} does not fit {output.shape}")
+
+
+def check_dequantize(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
+    """A feature map into (N, C, H, W) or (N, C*H*W)."""
+    (source,) = tensors
+    require(is_feature_map(source) and output.dtype == "float32", "an int8 feature map to float32")
+    require(output.shape in float_shapes(source), f"shape {source.shape} does not fit {output.shape}")
+
+
+def check_complex(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
+    """fft, zip, transpose, magnitude_squared."""
+    require(all(tensor.dtype == "complex64" and tensor.shape == tensors[0].shape for tensor in tensors), "inputs: complex64 of one shape")
+    require(output.dtype == ("float32" if node.op == "magnitude_squared" else "complex64"), f"{output.name} has dtype {output.dtype}")
+    shape = tensors[0].shape
+    require(len(shape) == 2 or node.op != "transpose", "transpose needs rank 2")
+    expect_shape(output, shape[::-1] if node.op == "transpose" else shape)
+
+
+def expect_shape(tensor: Tensor, shape: tuple[int, ...]) -> None:
+    """Raises `SpecError` unless the tensor has this shape."""
+    require(tensor.shape == shape, f"{tensor.name} has shape {tensor.shape}, expected {shape}")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Definition of an operation: number of inputs, test of every attribute, and a check of the types."""
+
+    inputs: int
+    attributes: dict[str, Callable[[Any], bool]]
+    check: Callable[[Node, Sequence[Tensor], Tensor], None]
+
+
+OPERATIONS: dict[str, Operation] = {
+    "quantize": Operation(1, {}, check_quantize),
+    "dequantize": Operation(1, {}, check_dequantize),
+    "conv2d": Operation(
+        4,
+        {
+            "stride": integers(1, 2),
+            "padding": integers(0, 4),
+            "dilation": integers(1, 2),
+            "groups": lambda value: type(value) is int and value >= 1,
+            "clamp": is_clamp,
+        },
+        check_conv2d,
+    ),
+    "max_pool2d": Operation(1, WINDOW, check_pool),
+    "average_pool2d": Operation(1, {**WINDOW, "multiplier": is_factor, "clamp": is_clamp}, check_pool),
+    "add": Operation(2, {"multipliers": is_factors, "clamp": is_clamp}, check_add),
+    "fft": Operation(1, {"direction": one_of("forward", "inverse")}, check_complex),
+    "zip": Operation(2, {"operation": one_of("add", "sub", "mul", "div", "conjugate_mul")}, check_complex),
+    "transpose": Operation(1, {}, check_complex),
+    "magnitude_squared": Operation(1, {}, check_complex),
+}
+"""Every operation of a bundle."""
+
+
+def verify(graph: Graph) -> None:
+    """Checks a whole graph: names, order, types, attributes, devices.
+
+    Raises:
+        SpecError: the first mistake found.
+    """
+    for tensor in graph.tensors.values():
+        check_tensor(tensor)
+    for name in (*graph.inputs, *graph.outputs):
+        require(name in graph.tensors, f"the graph has no tensor {name}, which is one of its inputs or outputs")
+    made = {name for name, tensor in graph.tensors.items() if tensor.constant} | set(graph.inputs)
+    require(all(not graph.tensors[name].constant for name in graph.inputs), "an input of the graph is a constant")
+    names: set[str] = set()
+    for node in graph.nodes:
+        require(node.name not in names, f"two nodes are named {node.name}")
+        names.add(node.name)
+        try:
+            check_node(graph, node, made)
+        except SpecError as error:
+            raise SpecError(f"node {node.name} ({node.op}): {error}") from None
+        made.update(node.outputs)
+    for name in graph.tensors:
+        require(name in made, f"nothing makes the tensor {name}")
+
+
+def check_tensor(tensor: Tensor) -> None:
+    """dtype, shape, scale and zero point."""
+    require(tensor.dtype in DTYPES, f"tensor {tensor.name}: dtype {tensor.dtype}; known are {', '.join(DTYPES)}")
+    require(all(size >= 1 for size in tensor.shape), f"tensor {tensor.name}: shape {tensor.shape}")
+    if tensor.dtype == "int8" and not tensor.constant:
+        scaled = tensor.scale is not None and tensor.zero_point is not None
+        require(scaled and is_factor(tensor.scale), f"tensor {tensor.name}: int8 needs a positive scale and a zero point")
+
+
+def check_node(graph: Graph, node: Node, made: set[str]) -> None:
+    """One node against its operation; `made` holds the tensors that exist before it."""
+    operation = OPERATIONS.get(node.op)
+    if operation is None:
+        raise SpecError(f"unknown operation; known are {', '.join(OPERATIONS)}")
+    require(len(node.inputs) == operation.inputs, f"{len(node.inputs)} inputs, expected {operation.inputs}")
+    require(len(node.outputs) == 1, f"{len(node.outputs)} outputs, expected 1")
+    for name in (*node.inputs, *node.outputs):
+        require(name in graph.tensors, f"the graph has no tensor {name}")
+    for name in node.inputs:
+        require(name in made, f"{name} is used before it is made")
+    require(node.outputs[0] not in made, f"{node.outputs[0]} is made twice, or is an input or a constant")
+    found, expected = set(node.attributes), set(operation.attributes)
+    require(found == expected, f"attributes {sorted(found)}, expected {sorted(expected)}")
+    for name, test in operation.attributes.items():
+        require(test(node.attributes[name]), f"attribute {name} = {node.attributes[name]!r} is not possible")
+    require(len(node.devices) > 0, "no device may run it")
+    for device in node.devices:
+        require(device in DEVICES, f"unknown device {device}; known are {', '.join(DEVICES)}")
+    operation.check(node, [graph.tensors[name] for name in node.inputs], graph.tensors[node.outputs[0]])
