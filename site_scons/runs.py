@@ -1,0 +1,96 @@
+"""What the targets test, test-full, lint, train and bench run: each stage to its end, then one verdict.
+
+All are SCons actions `(target, source, env)`; they return 0 when everything succeeded.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from python_sources import PACKAGES
+from SCons.Script import Exit
+
+ROOT = Path(__file__).resolve().parent.parent
+CPP_FOLDERS = ("software", "runtime", "sim", "tests")
+
+
+def refuse(message: str) -> None:
+    """Stops the build with a message for the user."""
+    print(f"scons: {message}", file=sys.stderr)
+    Exit(2)
+
+
+def test(target: Any, source: Any, env: Any) -> int:
+    """C++ tests, then pytest in one process."""
+    return _test(env, full=False)
+
+
+def test_full(target: Any, source: Any, env: Any) -> int:
+    """Static analysis of C++, then all tests with the slow sweeps."""
+    return _tidy(env) | _test(env, full=True)
+
+
+def lint(target: Any, source: Any, env: Any) -> int:
+    """Formats, linters and types."""
+    python = [sys.executable, "-m"]
+    return _all(
+        [
+            ["ruff", "check", "."],
+            ["ruff", "format", "--check", "."],
+            [*python, "mypy", *(word for package in PACKAGES for word in ("-p", package))],
+            ["clang-format-16", "--dry-run", "-Werror", *_cpp_files("*.cpp", "*.hpp", "*.h")],
+        ]
+    )
+
+
+def train(target: Any, source: Any, env: Any) -> int:
+    """Trains the model of the digits application and writes its weights into the source tree."""
+    return _all([[sys.executable, "-m", "cosoc.apps.digits.train"]])
+
+
+def bench(target: Any, source: Any, env: Any) -> int:
+    """Runs one benchmark, or all."""
+    chosen = env["OPTIONS"].bench
+    names = [] if chosen == "all" else [chosen]
+    return _all([[sys.executable, "-m", "bench", "--output", env["OUTPUT"].Dir("bench").abspath, *names]], env)
+
+
+def _test(env: Any, *, full: bool) -> int:
+    programs = [[str(program)] for program in env["PROGRAMS"]]
+    more = {"COSOC_FULL": "1"} if full else {}
+    return _all([*programs, [sys.executable, "-m", "pytest"]], env, **more)
+
+
+def _tidy(env: Any) -> int:
+    include = [f"-I{env.Dir(folder).abspath}" for folder in env["CPPPATH"]]
+    return _all([["clang-tidy-16", "--quiet", *_cpp_files("*.cpp", folders=("software", "runtime")), "--", "-std=c++20", *include]])
+
+
+def _cpp_files(*patterns: str, folders: Iterable[str] = CPP_FOLDERS) -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for folder in folders for p in patterns for path in (ROOT / folder).rglob(p))
+
+
+def _all(commands: list[list[str]], env: Any = None, **more: str) -> int:
+    """Runs every command, also after one that failed; 1 when one did."""
+    variables = os.environ | more
+    if env is not None:
+        variables["COSOC_BUILD"] = env["VARIANT"].abspath
+    sys.stdout.flush()
+    failed = []
+    for command in commands:
+        print(f"--- {' '.join(Path(word).name for word in command[:4])}", flush=True)
+        try:
+            status = subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode
+        except FileNotFoundError:
+            print(f"{command[0]} is not installed; `./dev setup` installs it", file=sys.stderr)
+            status = 1
+        if status != 0:
+            failed.append(f"{Path(command[0]).name} ended with status {status}")
+    for line in failed:
+        print(f"scons: {line}", file=sys.stderr)
+    return 1 if failed else 0
