@@ -1,0 +1,13 @@
+/// JSON texts of the C interface.
+#pragma once
+
+#include <string>
+
+#include "cosoc/session.hpp"
+
+namespace cosoc {
+
+std::string describe_model(const Graph& graph);
+std::string describe_report(const RunReport& report);
+
+}  // namespace cosoc
