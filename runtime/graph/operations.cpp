@@ -31,7 +31,7 @@ std::string_view name_of(ZIPOperator operation) {
 }  // namespace
 
 Tensor conv2d(Graph& graph, const std::string& name, Tensor input, Tensor weight, Tensor bias, Tensor multiplier,
-              const Conv2DAttributes& attributes, const TensorType& output, const NodeOptions& options) {
+              const Conv2DOptions& attributes, const TensorType& output, const NodeOptions& options) {
   const json values = {{"stride", attributes.stride},
                        {"padding", attributes.padding},
                        {"dilation", attributes.dilation},
@@ -40,13 +40,13 @@ Tensor conv2d(Graph& graph, const std::string& name, Tensor input, Tensor weight
   return graph.add(name, make_kernel("conv2d", values), {input, weight, bias, multiplier}, output, options);
 }
 
-Tensor max_pool2d(Graph& graph, const std::string& name, Tensor input, const MaxPool2DAttributes& attributes,
+Tensor max_pool2d(Graph& graph, const std::string& name, Tensor input, const MaxPool2DOptions& attributes,
                   const TensorType& output, const NodeOptions& options) {
   const json values = {{"kernel", attributes.kernel}, {"stride", attributes.stride}, {"padding", attributes.padding}};
   return graph.add(name, make_kernel("max_pool2d", values), {input}, output, options);
 }
 
-Tensor average_pool2d(Graph& graph, const std::string& name, Tensor input, const AveragePool2DAttributes& attributes,
+Tensor average_pool2d(Graph& graph, const std::string& name, Tensor input, const AveragePool2DOptions& attributes,
                       const TensorType& output, const NodeOptions& options) {
   const json values = {{"kernel", attributes.kernel},
                        {"stride", attributes.stride},
@@ -56,7 +56,7 @@ Tensor average_pool2d(Graph& graph, const std::string& name, Tensor input, const
   return graph.add(name, make_kernel("average_pool2d", values), {input}, output, options);
 }
 
-Tensor add(Graph& graph, const std::string& name, Tensor a, Tensor b, const AddAttributes& attributes,
+Tensor add(Graph& graph, const std::string& name, Tensor a, Tensor b, const AddOptions& attributes,
            const TensorType& output, const NodeOptions& options) {
   const json values = {{"multipliers", attributes.multipliers}, {"clamp", attributes.clamp}};
   return graph.add(name, make_kernel("add", values), {a, b}, output, options);

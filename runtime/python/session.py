@@ -41,6 +41,16 @@ class RunSummary(TypedDict):
     quarantined: list[str]
 
 
+class TensorInfo(TypedDict):
+    """What a tensor is; scale and zero point count for int8 only: real = scale * (stored - zero point)."""
+
+    dtype: str
+    shape: list[int]
+    scale: float
+    zero_point: int
+    constant: bool
+
+
 class Session:
     """One SoC under one scheduler.
 
@@ -115,6 +125,7 @@ class Model:
         name: the graph's name.
         inputs: names of the input tensors, in order.
         outputs: names of the output tensors, in order.
+        tensors: what every tensor is, by name.
     """
 
     def __init__(self, library: ctypes.CDLL, handle: c_void_p) -> None:
@@ -125,7 +136,7 @@ class Model:
         self.name: str = description["name"]
         self.inputs: list[str] = description["inputs"]
         self.outputs: list[str] = description["outputs"]
-        self._tensors: dict[str, dict[str, Any]] = description["tensors"]
+        self.tensors: dict[str, TensorInfo] = description["tensors"]
 
     def run(self, inputs: Mapping[str, Array] | Sequence[Array]) -> list[Array]:
         """Runs once, on arrays by name or in order; the outputs in order.
@@ -160,16 +171,16 @@ class Model:
             CosocError: there is no such tensor, or its memory is shared.
         """
         self._check_open()
-        if name not in self._tensors:
+        if name not in self.tensors:
             raise CosocError(f"graph {self.name} has no tensor {name}")
         array = self._empty(name)
         check(self._library, self._library.cosoc_model_tensor(self._handle, name.encode(), _buffer(array)))
         return array
 
-    def scale(self, name: str) -> tuple[float, int]:
-        """Scale and zero point of an int8 tensor: real = scale * (stored - zero point)."""
-        tensor = self._tensors[name]
-        return tensor["scale"], tensor["zero_point"]
+    @property
+    def feature_maps(self) -> list[str]:
+        """Names of the int8 tensors that nodes make, in the graph's order; shapes are (N, H, W, C)."""
+        return [name for name, info in self.tensors.items() if info["dtype"] == "int8" and not info["constant"]]
 
     def close(self) -> None:
         """Gives the model's device memory back."""
@@ -193,7 +204,7 @@ class Model:
         return list(inputs)
 
     def _checked(self, name: str, array: Array) -> Array:
-        expected = self._tensors[name]
+        expected = self.tensors[name]
         array = np.asarray(array)
         if array.dtype != np.dtype(expected["dtype"]) or list(array.shape) != expected["shape"]:
             raise CosocError(
@@ -203,7 +214,7 @@ class Model:
         return np.ascontiguousarray(array)
 
     def _empty(self, name: str) -> Array:
-        tensor = self._tensors[name]
+        tensor = self.tensors[name]
         return np.empty(tensor["shape"], np.dtype(tensor["dtype"]))
 
 

@@ -36,21 +36,27 @@ class Planner {
   MemoryPlan plan() {
     plan_.slot_of.resize(graph_.tensors().size());
     for (std::size_t tensor = 0; tensor < graph_.tensors().size(); ++tensor) {
-      const auto& info = graph_.tensors()[tensor];
-      const bool is_output = std::ranges::find(graph_.outputs(), tensor) != graph_.outputs().end();
-      const auto taken = info.producer && !is_output ? take_slot(tensor) : std::nullopt;
-      if (taken) {
+      const bool shares = may_share(tensor);
+      if (const auto taken = shares ? take_slot(tensor) : std::nullopt) {
         plan_.slot_of[tensor] = *taken;
         continue;
       }
       plan_.slot_of[tensor] = plan_.bytes.size();
-      if (info.producer && !is_output) holders_.push_back({plan_.bytes.size(), tensor});
-      plan_.bytes.push_back(info.type.bytes());
+      if (shares) holders_.push_back({plan_.bytes.size(), tensor});
+      plan_.bytes.push_back(graph_.tensors()[tensor].type.bytes());
     }
     return std::move(plan_);
   }
 
  private:
+  /// Intermediate tensors share memory, but those with padding: it is zero from the allocation on, and kernels do not
+  /// write it again.
+  bool may_share(std::size_t tensor) const {
+    const auto& info = graph_.tensors()[tensor];
+    const bool is_output = std::ranges::find(graph_.outputs(), tensor) != graph_.outputs().end();
+    return info.producer && !is_output && info.type.bytes() == host_bytes(info.type);
+  }
+
   bool is_dead(std::size_t tensor, std::size_t node) const {
     const auto& info = graph_.tensors()[tensor];
     const auto ended = [&](std::size_t other) { return static_cast<bool>(ancestors_[node][other]); };

@@ -14,9 +14,9 @@ struct MemoryPlan {
   std::vector<std::size_t> bytes;    // by slot
 };
 
-/// Inputs, constants and outputs of the graph get slots of their own. With `reuse`, an intermediate tensor may take the
-/// slot of another one whose producer and readers are all ancestors of its own producer: they have ended before it
-/// starts in whatever order, and on however many devices, the graph runs.
+/// Inputs, constants and outputs of the graph, and feature maps with padding, get slots of their own. With `reuse`, an
+/// intermediate tensor may take the slot of another one whose producer and readers are all ancestors of its own
+/// producer: they have ended before it starts in whatever order, and on however many devices, the graph runs.
 MemoryPlan plan_memory(const Graph& graph, bool reuse);
 
 }  // namespace cosoc

@@ -19,7 +19,7 @@ using Padding2D = std::array<std::int64_t, 4>;
 /// Lowest and highest value of an int8 output.
 using Clamp = std::array<std::int32_t, 2>;
 
-struct Conv2DAttributes {
+struct Conv2DOptions {
   Size2D stride = {1, 1};
   Padding2D padding = {0, 0, 0, 0};
   Size2D dilation = {1, 1};
@@ -27,13 +27,13 @@ struct Conv2DAttributes {
   Clamp clamp = {-128, 127};
 };
 
-struct MaxPool2DAttributes {
+struct MaxPool2DOptions {
   Size2D kernel = {2, 2};
   Size2D stride = {2, 2};
   Padding2D padding = {0, 0, 0, 0};
 };
 
-struct AveragePool2DAttributes {
+struct AveragePool2DOptions {
   Size2D kernel = {2, 2};
   Size2D stride = {2, 2};
   Padding2D padding = {0, 0, 0, 0};
@@ -41,7 +41,7 @@ struct AveragePool2DAttributes {
   Clamp clamp = {-128, 127};
 };
 
-struct AddAttributes {
+struct AddOptions {
   std::array<float, 2> multipliers = {1.0F, 1.0F};  // input scale / output scale, of a and of b
   Clamp clamp = {-128, 127};
 };
@@ -52,12 +52,12 @@ enum class ZIPOperator { add, sub, mul, div, conjugate_mul };
 /// `input` int8 feature map, `weight` int8 (Cout, Kh, Kw, Cin/groups), `bias` int32 (Cout), `multiplier` float32
 /// (Cout).
 Tensor conv2d(Graph& graph, const std::string& name, Tensor input, Tensor weight, Tensor bias, Tensor multiplier,
-              const Conv2DAttributes& attributes, const TensorType& output, const NodeOptions& options = {});
-Tensor max_pool2d(Graph& graph, const std::string& name, Tensor input, const MaxPool2DAttributes& attributes,
+              const Conv2DOptions& attributes, const TensorType& output, const NodeOptions& options = {});
+Tensor max_pool2d(Graph& graph, const std::string& name, Tensor input, const MaxPool2DOptions& attributes,
                   const TensorType& output, const NodeOptions& options = {});
-Tensor average_pool2d(Graph& graph, const std::string& name, Tensor input, const AveragePool2DAttributes& attributes,
+Tensor average_pool2d(Graph& graph, const std::string& name, Tensor input, const AveragePool2DOptions& attributes,
                       const TensorType& output, const NodeOptions& options = {});
-Tensor add(Graph& graph, const std::string& name, Tensor a, Tensor b, const AddAttributes& attributes,
+Tensor add(Graph& graph, const std::string& name, Tensor a, Tensor b, const AddOptions& attributes,
            const TensorType& output, const NodeOptions& options = {});
 /// float32 to an int8 feature map with the scale and zero point of `output`.
 Tensor quantize(Graph& graph, const std::string& name, Tensor input, const TensorType& output,
