@@ -1,0 +1,1 @@
+"""The `cosoc` command: thin, over the Python packages."""

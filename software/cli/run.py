@@ -1,0 +1,64 @@
+"""`cosoc run`: a bundle on the accelerators, through the runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from cosoc.cli.errors import UserError
+from cosoc.cli.tables import console, task_table
+from cosoc.runtime import Model, Session
+
+DEFAULT_SOC = Path("build/sim-c2d1-fft1-zip1")
+"""The build that `./dev scons` makes without options."""
+
+SoCOption = Annotated[Path, typer.Option("--soc", help="directory of a build, with soc.json")]
+
+
+def command(
+    bundle: Annotated[Path, typer.Argument(help="bundle, as `cosoc convert` writes it")],
+    soc: SoCOption = DEFAULT_SOC,
+    mode: Annotated[str, typer.Option(help="rtl, functional or cpu; board on the board itself")] = "functional",
+    policy: Annotated[str, typer.Option(help="scheduling policy")] = "HEFT_RT",
+    input: Annotated[list[Path] | None, typer.Option(help="input as .npy, once for each; seeded random when absent")] = None,
+    output: Annotated[Path | None, typer.Option(help="writes the outputs here as .npz")] = None,
+    trace: Annotated[Path | None, typer.Option(help="writes a trace here that the Perfetto UI opens")] = None,
+) -> None:
+    """Runs a bundle once and prints where each node ran."""
+    with Session(soc=soc, mode=mode, policy=policy, trace=trace) as session:
+        model = session.load(bundle)
+        inputs = [load_array(path) for path in input] if input else random_inputs(model)
+        outputs = model.run(inputs)
+        console.print(task_table(model.report()))
+    for name, array in zip(model.outputs, outputs, strict=True):
+        values = np.array2string(array.reshape(-1)[:8], precision=4, suppress_small=True)
+        console.print(f"{name} {array.dtype}{list(array.shape)}: {values}{' ...' if array.size > 8 else ''}")
+    if output is not None:
+        save_arrays(output, dict(zip(model.outputs, outputs, strict=True)))
+
+
+def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Writes arrays by name as .npz."""
+    try:
+        np.savez(path, allow_pickle=False, **arrays)
+    except OSError as error:
+        raise UserError(f"cannot write the outputs to {path}: {error}") from error
+
+
+def load_array(path: Path) -> NDArray[Any]:
+    """Reads a .npy file without executing anything in it."""
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read the input {path}: {error}") from error
+    return array
+
+
+def random_inputs(model: Model) -> list[NDArray[Any]]:
+    """Standard normal values, the same in every run."""
+    generator = np.random.default_rng(0)
+    return [generator.standard_normal(model.shape(name), dtype=np.float32) for name in model.inputs]
