@@ -27,16 +27,19 @@ class VerilogError(RuntimeError):
     """Yosys did not translate a component; the message ends with what it said."""
 
 
-def to_verilog(component: Any, *, name: str) -> str:
+def to_verilog(component: Any, *, name: str, separator: str = "__") -> str:
     """The Verilog text of `component`, an Amaranth component whose ports are those of its signature.
 
     The text depends on nothing but the component. Module `name` is the top; the others are called `<name>__<path>`, so that
     the files of several components fit in one design.
 
+    Args:
+        separator: between the levels of a port's name.
+
     Raises:
         VerilogError: Yosys refused the design.
     """
-    design = rtlil.convert(component, name=name, ports=_ports(component), emit_src=False)
+    design = rtlil.convert(component, name=name, ports=_ports(component, separator), emit_src=False)
     text = _MODULE_NAME.sub(_flat_module_name, str(design))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "design.il").write_text(text)
@@ -47,11 +50,11 @@ def to_verilog(component: Any, *, name: str) -> str:
         return Path(folder, "design.v").read_text()
 
 
-def _ports(component: Any) -> dict[str, tuple[Any, PortDirection]]:
+def _ports(component: Any, separator: str) -> dict[str, tuple[Any, PortDirection]]:
     """The signals of the component's signature by port name, without the constants, such as an always-ready stream's `ready`."""
     directions = {Flow.In: PortDirection.Input, Flow.Out: PortDirection.Output}
     return {
-        "__".join(str(part) for part in path): (Value.cast(value), directions[member.flow])
+        separator.join(str(part) for part in path): (Value.cast(value), directions[member.flow])
         for path, member, value in component.signature.flatten(component)
         if isinstance(Value.cast(value), Signal)
     }
