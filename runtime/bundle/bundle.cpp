@@ -140,28 +140,65 @@ Status check_weights(const BundleEntry& entry, std::span<const std::byte> file) 
   return {};
 }
 
+Error in_file(const std::filesystem::path& path, const Error& error) { return {path.string() + ": " + error.message}; }
+
+Result<BundleEntry> load_entry(const std::filesystem::path& directory) {
+  const auto path = directory / "graph.json";
+  const auto text = read_file(path);
+  if (!text) return tl::make_unexpected(in_file(path, text.error()));
+  auto entry = read_graph_json({reinterpret_cast<const char*>(text->data()), text->size()});
+  if (!entry) return tl::make_unexpected(in_file(path, entry.error()));
+  return entry;
+}
+
 }  // namespace
 
+struct WeightsFile {
+  std::vector<std::byte> bytes;
+  std::map<std::string, SafeTensor> tensors;  // views of `bytes`
+};
+
+namespace {
+
+Result<std::shared_ptr<const WeightsFile>> load_weights_file(const std::filesystem::path& directory,
+                                                             const BundleEntry& entry) {
+  const auto path = directory / "weights.safetensors";
+  auto bytes = read_file(path);
+  if (!bytes) return tl::make_unexpected(in_file(path, bytes.error()));
+  if (auto good = check_weights(entry, *bytes); !good) return tl::make_unexpected(in_file(path, good.error()));
+  auto file = std::make_shared<WeightsFile>();
+  file->bytes = std::move(*bytes);
+  auto tensors = read_safetensors(file->bytes);
+  if (!tensors) return tl::make_unexpected(in_file(path, tensors.error()));
+  file->tensors = std::move(*tensors);
+  return file;
+}
+
+}  // namespace
+
+std::span<const std::byte> Weights::bytes(const std::string& name, const TensorType& type) const {
+  const auto found = file_->tensors.find(name);
+  if (found == file_->tensors.end()) return {};
+  const SafeTensor& stored = found->second;
+  if (stored.dtype != stored_name(type.dtype) || stored.shape != type.shape) return {};
+  return stored.bytes;
+}
+
+Result<Weights> load_weights(const std::filesystem::path& directory) {
+  const auto entry = load_entry(directory);
+  if (!entry) return tl::make_unexpected(entry.error());
+  auto file = load_weights_file(directory, *entry);
+  if (!file) return tl::make_unexpected(file.error());
+  return Weights(std::move(*file));
+}
+
 Result<Graph> load_bundle(const std::filesystem::path& directory) {
-  const auto graph_path = directory / "graph.json";
-  const auto weights_path = directory / "weights.safetensors";
-  const auto in = [](const std::filesystem::path& path, const Error& error) {
-    return failure(path.string() + ": " + error.message);
-  };
-
-  const auto text = read_file(graph_path);
-  if (!text) return in(graph_path, text.error());
-  const auto entry = read_graph_json({reinterpret_cast<const char*>(text->data()), text->size()});
-  if (!entry) return in(graph_path, entry.error());
-
-  const auto file = read_file(weights_path);
-  if (!file) return in(weights_path, file.error());
-  if (auto good = check_weights(*entry, *file); !good) return in(weights_path, good.error());
-  const auto weights = read_safetensors(*file);
-  if (!weights) return in(weights_path, weights.error());
-
-  auto graph = Builder(*entry, *weights).build();
-  if (!graph) return in(graph_path, graph.error());
+  const auto entry = load_entry(directory);
+  if (!entry) return tl::make_unexpected(entry.error());
+  const auto file = load_weights_file(directory, *entry);
+  if (!file) return tl::make_unexpected(file.error());
+  auto graph = Builder(*entry, (*file)->tensors).build();
+  if (!graph) return tl::make_unexpected(in_file(directory / "graph.json", graph.error()));
   return graph;
 }
 
