@@ -1,7 +1,7 @@
 """From a PyTorch model to a model bundle.
 
-    from cosoc.converter import convert
-    convert(model.eval(), example, calibration=images).save("model.bundle")
+from cosoc.converter import convert
+convert(model.eval(), example, calibration=images).save("model.bundle")
 """
 
 from cosoc.converter.bundle import Bundle

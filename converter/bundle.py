@@ -119,7 +119,9 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise BundleError(f"{file}: cannot be read ({error.strerror}); the bundle is incomplete: convert the model again") from error
+        raise BundleError(
+            f"{file}: cannot be read ({error.strerror}); the bundle is incomplete: convert the model again"
+        ) from error
 
 
 def _read_graph(file: Path) -> dict[str, Any]:
@@ -134,10 +136,10 @@ def _read_graph(file: Path) -> dict[str, Any]:
             f"{file}: schema {version}; this version of cosoc reads {SCHEMA_VERSION}: update cosoc, or convert the model again"
         )
     # The deepest error is the one that names the place.
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema()).iter_errors(document))
-    if error is not None:
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path).lstrip(".")
-        raise BundleError(f"{file}: {place or 'the document'}: {error.message[:200]}")
+    mistake = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema()).iter_errors(document))
+    if mistake is not None:
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in mistake.absolute_path).lstrip(".")
+        raise BundleError(f"{file}: {place or 'the document'}: {mistake.message[:200]}")
     assert isinstance(document, dict)
     return document
 

@@ -24,15 +24,17 @@ Inputs = tuple[torch.Tensor, ...]
 @contextmanager
 def quiet() -> Iterator[None]:
     """Silences the warnings and log lines that torch.export and torchao print about themselves."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(name) for name in ("torch", "torchao")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def user_line(error: BaseException) -> str:

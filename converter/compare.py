@@ -1,7 +1,7 @@
 """How far the deployed model is from PyTorch's float model, layer by layer.
 
-The name of a feature map in a bundle is the name of the node of the exported float graph whose value it holds, so the two can be compared
-without any further map.
+The name of a feature map in a bundle is the name of the node of the exported float graph whose value it holds, so the two can
+be compared without any further map.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def compare_module(graph: Graph, constants: Constants, module: GraphModule, batc
     noise = dict.fromkeys(worst, 0.0)
     for batch in batches:
         expected = float_values(module, batch)
-        found = emulation.run(graph, constants, [value.numpy() for value in batch])
+        found = emulation.run_graph(graph, constants, [value.numpy() for value in batch])
         for node in compared:
             tensor = graph.tensors[node.outputs[0]]
             scale, zero_point = emulation.parameters(tensor)
@@ -110,16 +110,20 @@ def compare_module(graph: Graph, constants: Constants, module: GraphModule, batc
     ]
 
 
-def compare(bundle: Bundle, model: torch.nn.Module, inputs: Sequence[NDArray[Any] | torch.Tensor]) -> list[LayerError]:
+def compare(
+    bundle: Bundle, model: torch.nn.Module, inputs: NDArray[Any] | torch.Tensor | Sequence[NDArray[Any] | torch.Tensor]
+) -> list[LayerError]:
     """Compares a bundle with the model that it was converted from.
 
     Args:
-        inputs: float32, one for each input of the model; any number of samples that is a multiple of the bundle's batch.
+        inputs: float32, one for each input of the model (alone, it is the only one); any number of samples that is a multiple of
+            the bundle's batch.
 
     Raises:
         ConversionError: the model is not the one that the bundle was made from, or the inputs do not fit.
     """
-    values = tuple(torch.as_tensor(value, dtype=torch.float32) for value in inputs)
+    given = [inputs] if isinstance(inputs, np.ndarray | torch.Tensor) else inputs
+    values = tuple(torch.as_tensor(value, dtype=torch.float32) for value in given)
     shapes = [bundle.graph.tensors[name].shape for name in bundle.graph.inputs]
     if len(values) != len(shapes) or any(value.shape[1:] != shape[1:] for value, shape in zip(values, shapes, strict=True)):
         raise ConversionError(f"inputs of shapes {[tuple(value.shape) for value in values]}; the bundle's have {shapes}")

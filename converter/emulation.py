@@ -1,7 +1,7 @@
 """Bit-exact interpreter of a bundle's graph: the same integers as the CPU kernels and the accelerators, layer by layer.
 
-The rules stand in docs/architecture.md. The batch may differ from the graph's: every operation treats its samples separately, so whole data
-sets go through in large pieces.
+The rules stand in docs/architecture.md. The batch may differ from the graph's: every operation treats its samples separately, so
+whole data sets go through in large pieces.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cosoc.converter.bundle import Bundle
 from cosoc.converter.ir import Constants, Graph, Node, Tensor
 from cosoc.gateware.conv2d.golden import requantize
 
@@ -32,7 +33,8 @@ def clamped(value: NDArray[np.float32], zero_point: int, low: int, high: int) ->
 
 def parameters(tensor: Tensor) -> tuple[np.float32, int]:
     """Scale and zero point of a quantized tensor."""
-    assert tensor.scale is not None and tensor.zero_point is not None
+    assert tensor.scale is not None
+    assert tensor.zero_point is not None
     return np.float32(tensor.scale), tensor.zero_point
 
 
@@ -133,21 +135,14 @@ def run_node(graph: Graph, node: Node, inputs: Sequence[Array]) -> Array:
     return OPERATIONS[node.op](graph, node, *inputs)
 
 
-def run(graph: Graph, constants: Constants, inputs: Sequence[Array]) -> dict[str, Array]:
-    """Every computed tensor of the graph, and its inputs, by name. Feature maps are int8 (N, H, W, C).
-
-    Args:
-        inputs: float32, one for each input of the graph, of its shape but for the number of samples.
-
-    Raises:
-        EmulationError: number or shape of the inputs.
-    """
+def run_graph(graph: Graph, constants: Constants, inputs: Sequence[Array]) -> dict[str, Array]:
+    """Every computed tensor of a graph, and its inputs, by name; all samples at once. Arguments as of `run`."""
     if len(inputs) != len(graph.inputs):
         raise EmulationError(f"{len(inputs)} inputs; the graph has {len(graph.inputs)}: {', '.join(graph.inputs)}")
     values: dict[str, Array] = {}
     for name, value in zip(graph.inputs, inputs, strict=True):
         expected = graph.tensors[name].shape
-        if value.shape[1:] != expected[1:] or not len(value):
+        if value.shape[1:] != expected[1:] or len(value) != len(inputs[0]) or not len(value):
             raise EmulationError(f"input {name} has shape {value.shape}; expected (n, {', '.join(map(str, expected[1:]))})")
         values[name] = np.asarray(value, np.float32)
     for node in graph.nodes:
@@ -156,10 +151,24 @@ def run(graph: Graph, constants: Constants, inputs: Sequence[Array]) -> dict[str
     return values
 
 
-def predict(graph: Graph, constants: Constants, inputs: Sequence[Array], samples: int = 64) -> list[Array]:
-    """The graph's outputs for any number of samples, computed `samples` at a time."""
+def run(bundle: Bundle, inputs: Array | Sequence[Array], samples: int = 64) -> dict[str, Array]:
+    """Runs a bundle on any number of samples.
+
+    Args:
+        inputs: float32, one array for each input of the graph, of its shape but for the number of samples; an array alone is the
+            only input.
+        samples: computed at a time, which bounds the memory.
+
+    Returns:
+        Inputs, intermediate tensors and outputs by name. Feature maps are int8 (N, H, W, C).
+
+    Raises:
+        EmulationError: number or shape of the inputs, or an operation that is not emulated.
+    """
+    arrays = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
+    count = len(arrays[0]) if arrays else 0
     pieces = [
-        [run(graph, constants, [value[start : start + samples] for value in inputs])[name] for name in graph.outputs]
-        for start in range(0, len(inputs[0]), samples)
+        run_graph(bundle.graph, bundle.constants, [array[start : start + samples] for array in arrays])
+        for start in range(0, max(count, 1), samples)
     ]
-    return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}

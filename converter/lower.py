@@ -91,16 +91,16 @@ class Lowering:
         output = self.feature_map(step.output.name, step.output, step.feature_map)
         name = self.unique(fx.label(step.node))
         attributes = dict(step.attributes)
-        assert output.scale is not None and output.zero_point is not None
         scales = [self.scale(tensor) for tensor in inputs]
+        scale, zero_point = self.quantized.activations[step.output.name]
         if step.op == "conv2d":
             inputs += self.convolution(name, step, self.tensors[inputs[0]], output)
         elif step.op == "average_pool2d":
-            attributes["multiplier"] = float(np.float32(scales[0] / (output.scale * attributes.pop("divisor"))))
+            attributes["multiplier"] = float(np.float32(scales[0] / (scale * attributes.pop("divisor"))))
         elif step.op == "add":
-            attributes["multipliers"] = [float(np.float32(scale / output.scale)) for scale in scales]
+            attributes["multipliers"] = [float(np.float32(in_scale / scale)) for in_scale in scales]
         if step.op != "max_pool2d":
-            attributes["clamp"] = [quantized_value(limit, output.scale, output.zero_point) for limit in step.limits]
+            attributes["clamp"] = [quantized_value(limit, scale, zero_point) for limit in step.limits]
         self.values[step.output] = output.name
         self.nodes.append(ir.Node(name, step.op, inputs, (output.name,), attributes, ("cpu",), fx.source_line(step.node)))
 
@@ -113,29 +113,30 @@ class Lowering:
     def convolution(self, name: str, step: Step, source: ir.Tensor, output: ir.Tensor) -> tuple[str, str, str]:
         """Weight, bias and multiplier of a convolution.
 
-        The integer sum has scale `s_in * s_w`; the bias in that scale also takes up the input's zero point, so that the hardware sums plain
-        products.
+        The integer sum has scale `s_in * s_w`; the bias in that scale also takes up the input's zero point, so that the hardware
+        sums plain products.
 
         Raises:
             ConversionError: the sum could leave int32.
         """
-        assert step.weight is not None and source.scale is not None and source.zero_point is not None and output.scale is not None
+        assert step.weight is not None
+        in_scale, in_zero_point = self.scale(source.name), source.zero_point or 0
         weight, weight_scale = self.quantized.weights[step.node.name]
         scale = weight_scale.astype(np.float64)
         real_bias = np.zeros(len(scale)) if step.bias is None else step.bias.double().numpy()
-        weight, scale = widen(weight.reshape(step.weight.shape), scale, np.abs(real_bias) / (source.scale * MAX_BIAS))
+        weight, scale = widen(weight.reshape(step.weight.shape), scale, np.abs(real_bias) / (in_scale * MAX_BIAS))
         products = weight.astype(np.int64).sum(axis=(1, 2, 3))
-        bias = np.rint(real_bias / (source.scale * scale)).astype(np.int64) - source.zero_point * products
+        bias = np.rint(real_bias / (in_scale * scale)).astype(np.int64) - in_zero_point * products
         largest = np.abs(bias) + 128 * np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3))
         if largest.max() >= 2**31:
             raise ConversionError(
-                f"{fx.place(step.node)}: the sum of output channel {int(largest.argmax())} can reach {int(largest.max())}, beyond the "
-                f"accumulator's 2^31; a kernel of {int(np.prod(weight.shape[1:]))} weights is too large: split the layer"
+                f"{fx.place(step.node)}: the sum of output channel {int(largest.argmax())} can reach {int(largest.max())}, "
+                f"beyond the accumulator's 2^31; a kernel of {int(np.prod(weight.shape[1:]))} weights is too large: split the layer"
             )
         return (
             self.constant(f"{name}.weight", weight.transpose(0, 2, 3, 1)),
             self.constant(f"{name}.bias", bias.astype(np.int32)),
-            self.constant(f"{name}.multiplier", (source.scale * scale / output.scale).astype(np.float32)),
+            self.constant(f"{name}.multiplier", (in_scale * scale / self.scale(output.name)).astype(np.float32)),
         )
 
 
@@ -144,8 +145,8 @@ def widen(
 ) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
     """Raises the scale of channels whose bias would not fit int32, and rounds their weights anew.
 
-    Such a channel is all but constant (a pruned one has weights of zero and thus the smallest of scales): its bias exceeds its largest
-    product more than 30,000 times, so that the coarser weights stay far below one step of the output.
+    Such a channel is all but constant (a pruned one has weights of zero and thus the smallest of scales): its bias exceeds its
+    largest product more than 30,000 times, so that the coarser weights stay far below one step of the output.
     """
     wider = np.maximum(scale, smallest)
     ratio = (scale / wider).reshape(-1, 1, 1, 1)
@@ -163,5 +164,3 @@ def lower(name: str, module: GraphModule, steps: list[Step], quantized: Quantize
     leaves = torch.utils._pytree.tree_leaves(results)
     outputs = dict.fromkeys(lowering.output(node) for node in leaves if isinstance(node, Node))
     return ir.Graph(name, tuple(inputs), tuple(outputs), lowering.tensors, tuple(lowering.nodes)), lowering.constants
-
-

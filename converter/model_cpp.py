@@ -70,9 +70,9 @@ class Variables:
 
     KEYWORDS = frozenset(
         "alignas alignof and asm auto bool break case catch char class concept const constexpr continue decltype default delete do "
-        "double else enum explicit export extern false float for friend goto if inline int long mutable namespace new not operator or "
-        "private protected public register requires return short signed sizeof static struct switch template this throw true try "
-        "typedef typeid typename union unsigned using virtual void volatile while xor "
+        "double else enum explicit export extern false float for friend goto if inline int long mutable namespace new not operator "
+        "or private protected public register requires return short signed sizeof static struct switch template this throw true "
+        "try typedef typeid typename union unsigned using virtual void volatile while xor "
         "graph weights bundle constant good cosoc tl std".split()
     )
 

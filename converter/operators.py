@@ -19,7 +19,7 @@ FeatureMap = tuple[int, int, int, int]
 """Shape (N, C, H, W) of the feature map that holds a value; reshaping changes the value's shape but not this one."""
 
 
-class Unsupported(Exception):
+class UnsupportedError(Exception):
     """An operation that a bundle cannot express."""
 
     def __init__(self, reason: str, remedy: str) -> None:
@@ -67,14 +67,14 @@ class Context:
     def activation(self, node: object, consumer: str) -> tuple[Node, FeatureMap]:
         """An operand that is a computed value of the graph."""
         if not isinstance(node, Node) or node not in self.feature_maps:
-            raise Unsupported(f"{consumer} with a constant", "fold the constant into the layer before or after it")
+            raise UnsupportedError(f"{consumer} with a constant", "fold the constant into the layer before or after it")
         return node, self.feature_maps[node]
 
     def image(self, node: object, consumer: str) -> tuple[Node, FeatureMap]:
         """An operand with its feature map's own shape (N, C, H, W)."""
         value, feature_map = self.activation(node, consumer)
         if fx.shape(value) != feature_map:
-            raise Unsupported(
+            raise UnsupportedError(
                 f"it reads shape {fx.shape(value)}, reshaped from {feature_map}",
                 "keep (N, C, H, W) up to the first linear layer; batches and channels cannot be regrouped",
             )
@@ -84,7 +84,7 @@ class Context:
         """An operand that is a parameter of the model."""
         value = fx.tensor_of(self.module, node)
         if value is None:
-            raise Unsupported(f"the weights of {consumer} are computed", "bake the weights into a parameter before converting")
+            raise UnsupportedError(f"the weights of {consumer} are computed", "bake the weights into a parameter before converting")
         return value
 
 
@@ -116,7 +116,7 @@ def linear(context: Context, node: Node) -> Step:
     bound = fx.arguments(node)
     source, (batch, channels, height, width) = context.activation(bound["input"], "linear")
     if fx.shape(source) != (batch, channels * height * width):
-        raise Unsupported(
+        raise UnsupportedError(
             f"linear on shape {fx.shape(source)}", "flatten the feature map to (N, F) before the layer: torch.flatten(x, 1)"
         )
     weight = context.parameter(bound["weight"], "linear")
@@ -131,7 +131,7 @@ def max_pool2d(context: Context, node: Node) -> Step:
     bound = fx.arguments(node)
     source, feature_map = context.image(bound["self"], "max_pool2d")
     if pair(bound["dilation"]) != [1, 1]:
-        raise Unsupported("max_pool2d with dilation", "use dilation=1")
+        raise UnsupportedError("max_pool2d with dilation", "use dilation=1")
     kernel = pair(bound["kernel_size"])
     stride = pair(bound["stride"]) if bound["stride"] else kernel
     before = pair(bound["padding"])
@@ -161,9 +161,9 @@ def avg_pool2d(context: Context, node: Node) -> Step:
     before = pair(bound["padding"])
     output = _shape4(node)
     if any((output[2 + i] - 1) * stride[i] + kernel[i] > feature_map[2 + i] + 2 * before[i] for i in (0, 1)):
-        raise Unsupported("avg_pool2d with ceil_mode that divides windows at the edge differently", "use ceil_mode=False")
+        raise UnsupportedError("avg_pool2d with ceil_mode that divides windows at the edge differently", "use ceil_mode=False")
     if any(before) and not bound["count_include_pad"] and bound["divisor_override"] is None:
-        raise Unsupported("avg_pool2d with padding and count_include_pad=False", "use count_include_pad=True or no padding")
+        raise UnsupportedError("avg_pool2d with padding and count_include_pad=False", "use count_include_pad=True or no padding")
     divisor = bound["divisor_override"] or kernel[0] * kernel[1]
     return _average(node, source, output, kernel, stride=stride, padding=before * 2, divisor=divisor)
 
@@ -173,7 +173,7 @@ def adaptive_avg_pool2d(context: Context, node: Node) -> Step:
     source, feature_map = context.image(node.args[0], "adaptive_avg_pool2d")
     output = _shape4(node)
     if feature_map[2] % output[2] or feature_map[3] % output[3]:
-        raise Unsupported(
+        raise UnsupportedError(
             f"adaptive_avg_pool2d from {feature_map[2:]} to {output[2:]} has windows of several sizes",
             "choose an output size that divides the input size, such as 1",
         )
@@ -185,7 +185,7 @@ def mean(context: Context, node: Node) -> Step:
     bound = fx.arguments(node)
     source, feature_map = context.image(bound["self"], "mean")
     if {dim % 4 for dim in bound["dim"] or ()} != {2, 3}:
-        raise Unsupported(f"mean over dimensions {bound['dim']}", "take the mean over height and width: x.mean((2, 3))")
+        raise UnsupportedError(f"mean over dimensions {bound['dim']}", "take the mean over height and width: x.mean((2, 3))")
     return _average(node, source, (*feature_map[:2], 1, 1), list(feature_map[2:]))
 
 
@@ -195,9 +195,9 @@ def add(context: Context, node: Node) -> Step:
     left, left_map = context.activation(bound["self"], "add")
     right, right_map = context.activation(bound["other"], "add")
     if left_map != right_map or fx.shape(left) != fx.shape(right):
-        raise Unsupported(f"add of shapes {fx.shape(left)} and {fx.shape(right)}", "add tensors of the same shape")
+        raise UnsupportedError(f"add of shapes {fx.shape(left)} and {fx.shape(right)}", "add tensors of the same shape")
     if bound["alpha"] != 1:
-        raise Unsupported(f"add with alpha={bound['alpha']}", "scale one operand by the layer that makes it")
+        raise UnsupportedError(f"add with alpha={bound['alpha']}", "scale one operand by the layer that makes it")
     return Step(node, "add", (left, right), left_map)
 
 
@@ -206,13 +206,12 @@ def clamp(context: Context, node: Node) -> Step:
     bound = fx.arguments(node)
     source, feature_map = context.activation(bound["self"], "clamp")
     if node.target is aten.relu.default:
-        low, high = 0.0, None
-    else:
-        low, high = bound.get("min_val", bound.get("min")), bound.get("max_val", bound.get("max"))
+        bound["min"] = 0.0
+    low, high = bound.get("min_val", bound.get("min")), bound.get("max_val", bound.get("max"))
     infinity = float("inf")
     limits = (-infinity if low is None else float(low), infinity if high is None else float(high))
     if limits[0] > limits[1]:
-        raise Unsupported(f"clamp to the empty interval {limits}", "give min <= max")
+        raise UnsupportedError(f"clamp to the empty interval {limits}", "give min <= max")
     return Step(node, "clamp", (source,), feature_map, limits=limits)
 
 
@@ -225,7 +224,7 @@ def view(context: Context, node: Node) -> Step:
 def _shape4(node: Node) -> FeatureMap:
     size = fx.shape(node)
     if len(size) != 4:
-        raise Unsupported(f"result of shape {size}", "add the batch dimension: (N, C, H, W)")
+        raise UnsupportedError(f"result of shape {size}", "add the batch dimension: (N, C, H, W)")
     return size[0], size[1], size[2], size[3]
 
 

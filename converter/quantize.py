@@ -1,7 +1,7 @@
 """int8 post-training quantization by torchao's PT2E flow, with a quantizer that asks for what the accelerators compute.
 
-Activations: int8, asymmetric, per tensor. Weights: int8 in [-127, 127], symmetric, per output channel. Values that are only moved or
-selected (reshapes, max pooling) share the scale of their input.
+Activations: int8, asymmetric, per tensor. Weights: int8 in [-127, 127], symmetric, per output channel. Values that are only moved
+or selected (reshapes, max pooling) share the scale of their input.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.fx import GraphModule, Node
-from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
-from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationSpec, Quantizer, SharedQuantizationSpec
 
 from cosoc.converter import fx
 from cosoc.converter.capture import Inputs, quiet
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.operators import Step
+
+with quiet():  # torchao reports on its CUDA extensions when it is imported; none is used here
+    from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationSpec, Quantizer, SharedQuantizationSpec
 
 ACTIVATION = QuantizationSpec(
     dtype=torch.int8,
@@ -56,7 +58,7 @@ class Quantized:
     weights: dict[str, tuple[NDArray[np.int8], NDArray[np.float32]]]
 
 
-class StepQuantizer(Quantizer):  # type: ignore[misc]
+class StepQuantizer(Quantizer):
     """Annotates the nodes of a float graph according to its steps, clamps fused."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -77,9 +79,9 @@ class StepQuantizer(Quantizer):  # type: ignore[misc]
         return model
 
     def _annotation(self, node: Node, step: Step) -> QuantizationAnnotation:
-        inputs: dict[Node, Any] = {argument: ACTIVATION for argument in node.all_input_nodes[: len(step.inputs)]}
+        inputs: dict[Node, Any] = dict.fromkeys(node.all_input_nodes[: len(step.inputs)], ACTIVATION)
         if step.op == "conv2d":
-            inputs[node.args[1]] = WEIGHT
+            inputs[node.all_input_nodes[1]] = WEIGHT
         if step.op in ("view", "max_pool2d"):
             output: Any = SharedQuantizationSpec((node.args[0], node))
         else:
@@ -94,8 +96,8 @@ def calibration_batches(calibration: object, examples: Inputs) -> list[Inputs]:
     """Calibration data as batches of the example's shapes.
 
     Args:
-        calibration: None for the examples themselves; an array or tensor (n, ...) of samples, for a model of one input; or an iterable of
-            batches, each a tensor or a tuple of one tensor for each input.
+        calibration: None for the examples themselves; an array or tensor (n, ...) of samples, for a model of one input; or an
+            iterable of batches, each a tensor or a tuple of one tensor for each input.
 
     Raises:
         ConversionError: empty, of another shape, or not finite.
@@ -107,9 +109,13 @@ def calibration_batches(calibration: object, examples: Inputs) -> list[Inputs]:
     elif isinstance(calibration, Iterable):
         batches = [tuple(torch.as_tensor(value) for value in ([item] if _is_array(item) else item)) for item in calibration]
     else:
-        raise ConversionError(f"calibration must be an array of samples or an iterable of batches, found {type(calibration).__name__}")
+        raise ConversionError(
+            f"calibration must be an array of samples or an iterable of batches, found {type(calibration).__name__}"
+        )
     if not batches:
-        raise ConversionError("calibration is empty; pass some typical inputs (about 100), or leave it out to use the example inputs")
+        raise ConversionError(
+            "calibration is empty; pass some typical inputs (about 100), or leave it out to use the example inputs"
+        )
     expected = [tuple(value.shape) for value in examples]
     for index, batch in enumerate(batches):
         found = [tuple(value.shape) for value in batch]
@@ -127,7 +133,9 @@ def _is_array(item: object) -> bool:
 def _split(samples: torch.Tensor, examples: Inputs) -> list[Inputs]:
     """An array of samples in batches of the example's size; the last batch ends with the last sample."""
     if len(examples) != 1:
-        raise ConversionError(f"the model has {len(examples)} inputs; pass calibration as an iterable of tuples of {len(examples)} tensors")
+        raise ConversionError(
+            f"the model has {len(examples)} inputs; pass calibration as an iterable of tuples of {len(examples)} tensors"
+        )
     batch, shape = examples[0].shape[0], tuple(examples[0].shape[1:])
     if tuple(samples.shape[1:]) != shape:
         raise ConversionError(f"calibration has shape {tuple(samples.shape)}; expected (n, {', '.join(map(str, shape))})")
@@ -161,10 +169,13 @@ def _read(reference: GraphModule) -> Quantized:
             source, scale, zero_point = node.args[:3]
             previous = activations.setdefault(source.name, (float(np.float32(scale)), int(zero_point)))
             if previous != (float(np.float32(scale)), int(zero_point)):
-                raise ConversionError(f"{fx.place(source)} was quantized in two ways; this is a defect of the converter: please report it")
+                raise ConversionError(
+                    f"{fx.place(source)} was quantized in two ways; this is a defect of the converter: please report it"
+                )
         elif node.target is decomposed.dequantize_per_channel.default:
             values, scales = fx.tensor_of(reference, node.args[0]), fx.tensor_of(reference, node.args[1])
-            assert values is not None and scales is not None
+            assert values is not None
+            assert scales is not None
             for user in node.users:
                 weights[user.name] = (values.numpy(), scales.to(torch.float32).numpy())
     return Quantized(reference, activations, weights)

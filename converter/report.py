@@ -47,7 +47,11 @@ def report(graph: Graph, errors: Sequence[LayerError], calibration: str) -> str:
     rows = []
     for node in graph.nodes:
         error = by_node.get(node.name)
-        numbers = ("", "", "") if error is None else (f"{error.max_error:.4g}", f"{100 * error.relative_error:.2f} %", f"{error.snr_db:.1f} dB")
+        numbers = (
+            ("", "", "")
+            if error is None
+            else (f"{error.max_error:.4g}", f"{100 * error.relative_error:.2f} %", f"{error.snr_db:.1f} dB")
+        )
         devices = "".join(f'<span class="device {escape(device)}">{escape(device)}</span>' for device in node.devices)
         work = macs(graph, node)
         cells = [escape(node.name), escape(node.op), describe_output(graph, node)]
@@ -67,7 +71,7 @@ def report(graph: Graph, errors: Sequence[LayerError], calibration: str) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style></head>\n'
         f"<body><h1>{name}</h1>\n<p>{len(graph.nodes)} nodes, {total:,} multiply-accumulates; {share}. {escape(calibration)} "
-        "Errors are those of the int8 model against PyTorch's float model on calibration data, in the units of each layer's output; the "
-        "runtime decides where each node runs.</p>\n"
+        "Errors are those of the int8 model against PyTorch's float model on calibration data, in the units of each layer's "
+        "output; the runtime decides where each node runs.</p>\n"
         f"<table><thead><tr>{head}</tr></thead><tbody>\n" + "\n".join(rows) + "\n</tbody></table></body></html>\n"
     )

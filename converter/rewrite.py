@@ -34,8 +34,8 @@ def remove_identities(module: GraphModule) -> None:
 def fold_batch_norms(module: GraphModule) -> None:
     """Batch norm becomes part of the convolution or linear layer before it.
 
-    `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta` is affine in every channel, so it scales the layer's weights and bias. Where
-    the layer has other users, or there is none, it becomes a 1x1 depthwise convolution.
+    `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta` is affine in every channel, so it scales the layer's weights and
+    bias. Where the layer has other users, or there is none, it becomes a 1x1 depthwise convolution.
     """
     for node in list(module.graph.nodes):
         if node.target is not aten._native_batch_norm_legit_no_training.default:

@@ -70,7 +70,9 @@ def check_conv2d(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
     channels, *kernel, group_channels = weight.shape
     groups = node.attributes["groups"]
     require(channels % groups == 0, f"{channels} output channels do not divide into {groups} groups")
-    require(source.shape[3] == group_channels * groups, f"{source.shape[3]} input channels; the weight has {groups} x {group_channels}")
+    require(
+        source.shape[3] == group_channels * groups, f"{source.shape[3]} input channels; the weight has {groups} x {group_channels}"
+    )
     for tensor, dtype in ((bias, "int32"), (multiplier, "float32")):
         fits = tensor.dtype == dtype and tensor.shape == (channels,) and tensor.constant
         require(fits, f"{tensor.name} must be constant {dtype} ({channels},)")
@@ -125,8 +127,13 @@ def check_dequantize(node: Node, tensors: Sequence[Tensor], output: Tensor) -> N
 
 def check_complex(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
     """fft, zip, transpose, magnitude_squared."""
-    require(all(tensor.dtype == "complex64" and tensor.shape == tensors[0].shape for tensor in tensors), "inputs: complex64 of one shape")
-    require(output.dtype == ("float32" if node.op == "magnitude_squared" else "complex64"), f"{output.name} has dtype {output.dtype}")
+    require(
+        all(tensor.dtype == "complex64" and tensor.shape == tensors[0].shape for tensor in tensors),
+        "inputs: complex64 of one shape",
+    )
+    require(
+        output.dtype == ("float32" if node.op == "magnitude_squared" else "complex64"), f"{output.name} has dtype {output.dtype}"
+    )
     shape = tensors[0].shape
     require(len(shape) == 2 or node.op != "transpose", "transpose needs rank 2")
     expect_shape(output, shape[::-1] if node.op == "transpose" else shape)

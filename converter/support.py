@@ -9,12 +9,14 @@ from torch.fx import GraphModule, Node
 
 from cosoc.converter import fx
 from cosoc.converter.errors import ConversionError
-from cosoc.converter.operators import INTERPRETATIONS, Context, FeatureMap, Step, Unsupported
+from cosoc.converter.operators import INTERPRETATIONS, Context, FeatureMap, Step, UnsupportedError
 
 SMOOTH = "train the model with ReLU or ReLU6 in its place"
 OUTSIDE = "apply it to the converted model's result, outside the model"
 REMEDIES = {
-    **dict.fromkeys(("gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "leaky_relu", "elu", "selu", "prelu", "mish"), SMOOTH),
+    **dict.fromkeys(
+        ("gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "leaky_relu", "elu", "selu", "prelu", "mish"), SMOOTH
+    ),
     **dict.fromkeys(("softmax", "_softmax", "log_softmax", "_log_softmax", "argmax", "topk"), OUTSIDE),
     "mul": "fold a constant factor into the layer before it; products of two activations have no int8 kernel",
     "cat": "add the branches instead of concatenating them",
@@ -58,7 +60,7 @@ def analyse(module: GraphModule) -> list[Step]:
                 step = _interpret(context, node)
                 steps.append(step)
                 feature_maps[node] = step.feature_map
-            except Unsupported as error:
+            except UnsupportedError as error:
                 problems.append(Problem(node, error.reason, error.remedy))
                 _remember(feature_maps, node)
     if problems:
@@ -70,7 +72,7 @@ def _interpret(context: Context, node: Node) -> Step:
     name = fx.operation(node)
     interpretation = INTERPRETATIONS.get(name) if node.op == "call_function" else None
     if interpretation is None:
-        raise Unsupported("no int8 kernel computes it", REMEDIES.get(name.split(".")[0], DEFAULT_REMEDY))
+        raise UnsupportedError("no int8 kernel computes it", REMEDIES.get(name.split(".")[0], DEFAULT_REMEDY))
     return interpretation(context, node)
 
 

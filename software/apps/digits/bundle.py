@@ -7,34 +7,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from cosoc.apps.digits.data import Digits, load
-from cosoc.apps.digits.model import DigitsVGG
+from cosoc.apps.digits.model import WEIGHTS, load_trained
 from cosoc.converter import Bundle, convert
 
-WEIGHTS = Path(__file__).with_name("weights.safetensors")
 CALIBRATION_IMAGES = 128
 """Training images from which the scales of the activations come."""
 
 
-def trained_model(weights: Path = WEIGHTS) -> DigitsVGG:
-    """The network in eval mode with weights that `train` wrote."""
-    model = DigitsVGG()
-    # Counters of batches are not stored: only training uses them.
-    missing, unexpected = model.load_state_dict(load_file(weights), strict=False)
-    wrong = [name for name in missing if not name.endswith("num_batches_tracked")] + unexpected
-    if wrong:
-        raise ValueError(f"{weights} does not fit DigitsVGG: {', '.join(wrong)}; train again")
-    return model.eval()
-
-
-def build_bundle(
-    weights: Path = WEIGHTS, digits: Digits | None = None, progress: Callable[[str], None] | None = None
-) -> Bundle:
+def build_bundle(weights: Path = WEIGHTS, digits: Digits | None = None, progress: Callable[[str], None] | None = None) -> Bundle:
     """Converts the trained network for one image at a time, calibrated on training images."""
     images = (digits or load()).train_images[:CALIBRATION_IMAGES]
-    return convert(trained_model(weights), images[:1], calibration=images, name="digits", progress=progress)
+    return convert(load_trained(weights), images[:1], calibration=images, name="digits", progress=progress)
 
 
 def main() -> None:
@@ -43,7 +27,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="directory of the bundle")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="weights that the training wrote")
     arguments = parser.parse_args()
-    build_bundle(arguments.weights, progress=lambda step: print(f"digits: {step}", file=sys.stderr, flush=True)).save(arguments.output)
+    build_bundle(arguments.weights, progress=lambda step: print(f"digits: {step}", file=sys.stderr, flush=True)).save(
+        arguments.output
+    )
 
 
 if __name__ == "__main__":

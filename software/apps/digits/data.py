@@ -1,7 +1,7 @@
 """scikit-learn's 1,797 real handwritten digits (8 x 8 pixels, 17 grey levels), enlarged to 32 x 32.
 
-The digits come with scikit-learn, so nothing is downloaded. The split is fixed: 1,257 images to train, 540 to test, with every digit in
-the same proportion.
+The digits come with scikit-learn, so nothing is downloaded. The split is fixed: 1,257 images to train, 540 to test, with every
+digit in the same proportion.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Trains `DigitsVGG` and writes its weights: `python -m cosoc.apps.digits.train --output weights.safetensors`.
+"""Trains `DigitsVGG` and writes its weights: `python -m cosoc.apps.digits.train [--output weights.safetensors]`.
 
 Deterministic: one thread, a fixed seed, deterministic algorithms. The same machine writes the same bytes; another one may round
 differently.
@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from cosoc.apps.digits.data import Digits, load
-from cosoc.apps.digits.model import DigitsVGG
+from cosoc.apps.digits.model import WEIGHTS, DigitsVGG
 
 SEED = 20
 EPOCHS = 12
@@ -49,7 +49,7 @@ def train(digits: Digits, epochs: int = EPOCHS) -> DigitsVGG:
             scores = model(shifted(digits.train_images[chosen], generator))
             loss = functional.cross_entropy(scores, digits.train_labels[chosen], label_smoothing=0.05)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             total += loss.item()
@@ -66,7 +66,7 @@ def correct(model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="train the digits network")
-    parser.add_argument("--output", type=Path, required=True, help="file of the weights, .safetensors")
+    parser.add_argument("--output", type=Path, default=WEIGHTS, help="file of the weights, .safetensors")
     output: Path = parser.parse_args().output
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
