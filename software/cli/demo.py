@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from cosoc.apps.digits import data
-from cosoc.apps.digits.bundle import trained_model
+from cosoc.apps.digits.model import load_trained
 from cosoc.cli.errors import UserError
 from cosoc.cli.run import DEFAULT_SOC, SoCOption
 from cosoc.cli.tables import console, layer_table
@@ -70,10 +70,10 @@ def run_digits(soc: Path, rtl_images: int, policy: str, trace: Path) -> None:
     images, labels = digits.test_images.numpy(), digits.test_labels.numpy()
     console.rule("handwritten digits: a VGG-style CNN, int8 on the accelerators")
 
-    model = trained_model()
+    model = load_trained()
     with torch.no_grad():
         reference = model(digits.test_images).numpy()
-    emulated = emulation.run(bundle.graph, bundle.constants, [images])
+    emulated = emulation.run(bundle, images)
     functional = deploy(soc, bundle, "functional", policy, images, None)
     require_equal("functional models", functional.logits, emulated[bundle.graph.outputs[0]])
     rtl = deploy(soc, bundle, "rtl", policy, images[:rtl_images], trace)
