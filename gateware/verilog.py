@@ -22,7 +22,6 @@ from amaranth.lib.wiring import Flow
 _SCRIPT = "read_rtlil design.il; proc; opt_clean; memory_collect; write_verilog -noattr design.v"
 
 _MODULE = re.compile(r"^module .*?^end\n", re.MULTILINE | re.DOTALL)
-_CELL = re.compile(r"^  cell (\S+) ", re.MULTILINE)
 _MODULE_NAME = re.compile(r"^(module|  cell) \\(\S+)", re.MULTILINE)
 
 
@@ -83,4 +82,6 @@ def _merge_equal_modules(text: str) -> str:
                 replaced[name] = first[body]
         if not replaced:
             return text
-        text = _CELL.sub(lambda cell: f"  cell {replaced.get(cell[1], cell[1])} ", "".join(kept))
+        text = "".join(kept)
+        for name, equal in replaced.items():
+            text = text.replace(f"  cell {name} ", f"  cell {equal} ")
