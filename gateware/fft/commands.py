@@ -22,7 +22,7 @@ MAX_COMMANDS = 15
 
 
 class CommandUnit(wiring.Component):
-    """Turns each command into a read transfer, a job for the feeder and a job for the writer; one that is not possible into an error.
+    """Turns each command into a read transfer, a job for the feeder and one for the writer; one that is not possible into an error.
 
     A command is read while earlier ones are still computed, unless its input overlaps one of their outputs: then it waits for
     all of them. The outputs in execution are kept as one range around all of them, which may wait without need.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from amaranth import Module, Mux, Signal
@@ -35,7 +36,7 @@ class DelayLine(wiring.Component):
         if self.depth <= SHIFT_REGISTER_DEPTH:
             words = [self.i, *(Signal(self.width, name=f"word{k}", reset_less=True) for k in range(self.depth))]
             with m.If(self.en):
-                m.d.sync += [after.eq(before) for before, after in zip(words, words[1:], strict=False)]
+                m.d.sync += [after.eq(before) for before, after in itertools.pairwise(words)]
             m.d.comb += self.o.eq(words[-1])
         else:
             self._memory(m)

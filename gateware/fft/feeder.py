@@ -22,11 +22,13 @@ FeedJob = data.StructLayout({"log2_length": 5, "inverse": 1, "beats": BEATS_BITS
 class Feeder(wiring.Component):
     """Delivers the samples of one command after the other, and decides when the pipeline advances.
 
-    Inside a frame the pipeline waits for every sample. Between frames it advances without, as long as frames are in it. The
-    next command follows without a gap if it has the length and direction of the one before, and otherwise when the pipeline is empty.
+    Inside a frame the pipeline waits for every sample. Between frames it advances without, as long as frames are in it.
+    The next command follows without a gap if it has the length and direction of the one before, and otherwise when the pipeline
+    is empty.
 
     Args:
         max_log2: log2 of the longest transform.
+        max_frames_inside: most frames that the pipeline can hold.
 
     Members:
         jobs: the commands' inputs, in order.

@@ -51,9 +51,7 @@ def transform(x: Complexes, inverse: bool) -> Complexes:
     return result[:, bit_reversal(length)]
 
 
-def _stage(
-    re: Floats, im: Floats, half: int
-) -> tuple[Floats, Floats]:
+def _stage(re: Floats, im: Floats, half: int) -> tuple[Floats, Floats]:
     """One stage on real and imaginary parts of shape (groups, 2, half): `(u, v) -> (u + v, (u - v) * w)`."""
     w = twiddles(half)
     difference_re, difference_im = re[:, 0] - re[:, 1], im[:, 0] - im[:, 1]
