@@ -30,12 +30,18 @@ Result<Block> DeviceMemory::allocate(std::size_t size) {
   in_use_ += rounded;
   peak_ = std::max(peak_, in_use_);
   std::memset(region_.data() + offset, 0, rounded);
-  return Block{.data = region_.data() + offset, .physical = physical_ + offset, .size = std::max<std::size_t>(size, 1)};
+  Block block{.data = region_.data() + offset, .physical = physical_ + offset, .size = rounded, .id = ++last_id_};
+  allocated_.emplace(block.id, block);
+  block.size = std::max<std::size_t>(size, 1);
+  return block;
 }
 
 void DeviceMemory::release(const Block& block) {
-  std::size_t offset = block.physical - physical_;
-  std::size_t size = (block.size + alignment - 1) / alignment * alignment;
+  const auto found = allocated_.find(block.id);
+  if (found == allocated_.end()) return;
+  const std::size_t offset = found->second.physical - physical_;
+  std::size_t size = found->second.size;
+  allocated_.erase(found);
   in_use_ -= size;
   auto next = free_.lower_bound(offset);
   if (next != free_.end() && next->first == offset + size) {
@@ -51,6 +57,8 @@ void DeviceMemory::release(const Block& block) {
   }
   free_.emplace(offset, size);
 }
+
+bool DeviceMemory::holds(const Block& block) const { return allocated_.contains(block.id); }
 
 Result<std::span<std::byte>> DeviceMemory::at(std::uint64_t physical, std::size_t size) const {
   const std::uint64_t offset = physical - physical_;

@@ -15,6 +15,7 @@ struct Block {
   std::byte* data = nullptr;
   std::uint64_t physical = 0;
   std::size_t size = 0;
+  std::uint64_t id = 0;  // of the allocation; another one at the same place has another
 
   template <class T>
   T* as() const {
@@ -38,6 +39,8 @@ class DeviceMemory {
   Result<Block> allocate(std::size_t size);
   /// Returns a block; it must be one that `allocate` gave.
   void release(const Block& block);
+  /// Whether this allocation was not released yet.
+  bool holds(const Block& block) const;
 
   /// The bytes at a physical address, or an error when they are not all inside the region.
   Result<std::span<std::byte>> at(std::uint64_t physical, std::size_t size) const;
@@ -55,7 +58,9 @@ class DeviceMemory {
  private:
   std::span<std::byte> region_;
   std::uint64_t physical_;
-  std::map<std::size_t, std::size_t> free_;  // offset -> size, neighbours merged
+  std::map<std::size_t, std::size_t> free_;   // offset -> size, neighbours merged
+  std::map<std::uint64_t, Block> allocated_;  // by id, with the sizes taken from `free_`
+  std::uint64_t last_id_ = 0;
   std::size_t in_use_ = 0;
   std::size_t peak_ = 0;
 };

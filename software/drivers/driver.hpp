@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "cosoc/generated/page.hpp"
@@ -25,7 +26,7 @@ struct CallCounters {
 /// builds commands.
 class Driver {
  public:
-  virtual ~Driver() = default;
+  virtual ~Driver();
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
 
@@ -37,7 +38,7 @@ class Driver {
   virtual std::uint64_t estimate_cycles(const Kernel& kernel, std::span<const TensorType> inputs,
                                         std::span<const TensorType> outputs) const = 0;
 
-  /// Submits a call. One call at a time: fails when one is running.
+  /// Submits a call. One call at a time: fails when one is running, or when one failed and no `reset` followed.
   Status start(const Kernel& kernel, std::span<const TensorView> inputs, std::span<const TensorView> outputs);
 
   /// To be called after an interrupt: acknowledges it and submits commands that did not fit the ring. True when the
@@ -51,11 +52,20 @@ class Driver {
   const CallCounters& counters() const { return counters_; }
 
  protected:
-  /// Checks ID and layout hash, then sets the ring up. `kind` and `layout_hash` are those of the generated header.
   Driver(Device& device, DeviceMemory& memory) : device_(device), memory_(memory) {}
-  Status open(std::uint32_t kind, std::uint32_t layout_hash);
+  /// Checks ID, version and layout hash, then sets the ring up. `kind` and `layout_hash` are those of the generated
+  /// header; `title` is for messages. Call it once, before anything else.
+  Status open(std::string_view title, std::uint32_t kind, std::uint32_t layout_hash);
 
-  /// Commands of a call, in order; the base fills tag, interrupt flag and the slot.
+  /// Values of the capability registers from the first up.
+  template <std::size_t count>
+  std::array<std::uint32_t, count> capabilities() const {
+    std::array<std::uint32_t, count> values{};
+    for (std::uint32_t i = 0; i < count; ++i) values[i] = device_.read32(page::capability0 + 4 * i);
+    return values;
+  }
+
+  /// Commands of a call that `supports` accepted, in order; the base fills tag, interrupt flag and the slot.
   virtual Result<std::vector<CommandWords>> commands(const Kernel& kernel, std::span<const TensorView> inputs,
                                                      std::span<const TensorView> outputs) = 0;
 
@@ -65,18 +75,29 @@ class Driver {
  private:
   static constexpr std::uint32_t ring_log2 = 6;
 
-  void submit_pending();
+  static constexpr std::uint32_t ring_slots = 1U << ring_log2;
 
+  Status check_identity(std::uint32_t kind, std::uint32_t layout_hash) const;
+  void set_up_ring();
+  void submit_pending();
+  Status collect_completions();
+  /// Bytes of the ring's block before its first slot, whose address is a multiple of a slot's size.
+  std::size_t ring_offset() const { return (slot_bytes - ring_.physical % slot_bytes) % slot_bytes; }
+  std::byte* slot(std::uint32_t count) const { return ring_.data + ring_offset() + (count % ring_slots) * slot_bytes; }
+
+  std::string title_;
   Block ring_;
   std::uint32_t head_ = 0;  // commands whose completion was seen
   std::uint32_t tail_ = 0;  // commands submitted
   std::deque<CommandWords> pending_;
   std::vector<Block> outputs_;
   bool running_ = false;
+  bool failed_ = false;  // until the next reset
   CallCounters counters_;
 };
 
-/// Opens the driver for an accelerator of this kind (`c2d`), or says which kinds there are.
+/// Opens the driver for an accelerator of this kind (`c2d`), or says which kinds there are. Device and memory outlive
+/// it.
 Result<std::unique_ptr<Driver>> make_driver(std::string_view kind, Device& device, DeviceMemory& memory);
 
 }  // namespace cosoc

@@ -1,7 +1,7 @@
 /// Quantized 2-D convolution.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "kernels/arithmetic.hpp"
 #include "kernels/kernel.hpp"

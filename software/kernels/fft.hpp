@@ -1,7 +1,7 @@
 /// Discrete Fourier transform of complex float32, radix-2 decimation in frequency.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <vector>
 

@@ -1,7 +1,7 @@
 /// Element-wise arithmetic on two complex tensors.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "kernels/arithmetic.hpp"
 #include "kernels/kernel.hpp"

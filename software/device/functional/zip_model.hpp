@@ -1,0 +1,18 @@
+/// Functional model of the ZIP accelerator.
+#pragma once
+
+#include "cosoc/generated/zip.hpp"
+#include "device/functional/functional_model.hpp"
+
+namespace cosoc {
+
+class ZIPModel final : public FunctionalModel {
+ public:
+  explicit ZIPModel(const zip::Config& config) : config_(config) {}
+  Execution execute(const CommandWords& words, CommandMemory& memory) override;
+
+ private:
+  zip::Config config_;
+};
+
+}  // namespace cosoc

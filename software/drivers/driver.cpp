@@ -1,0 +1,190 @@
+#include "drivers/driver.hpp"
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "drivers/conv2d.hpp"
+#include "drivers/fft.hpp"
+#include "drivers/zip.hpp"
+
+namespace cosoc {
+namespace {
+
+constexpr std::uint32_t kind_mask = 0xFF;
+constexpr std::uint32_t command_tag_lsb = 8;
+constexpr std::uint32_t command_interrupt = 1U << 24;
+constexpr std::size_t completion_offset = 4 * command_words;
+/// Far more register reads than a soft reset can take: it waits for the bursts in flight only.
+constexpr int max_reset_reads = 10000;
+
+std::string hexadecimal(std::uint32_t value) {
+  std::array<char, 11> text{};
+  std::snprintf(text.data(), text.size(), "0x%08x", value);
+  return text.data();
+}
+
+void write_pair(Device& device, std::uint32_t offset, std::uint64_t value) {
+  device.write32(offset, static_cast<std::uint32_t>(value));
+  device.write32(offset + 4, static_cast<std::uint32_t>(value >> 32));
+}
+
+}  // namespace
+
+Driver::~Driver() {
+  // A ring that the accelerator might still write into is never given to anyone else.
+  if (ring_.data == nullptr || !reset()) return;
+  device_.write32(page::control, 0);
+  memory_.release(ring_);
+}
+
+Status Driver::check_identity(std::uint32_t kind, std::uint32_t layout_hash) const {
+  const std::uint32_t id = device_.read32(page::id);
+  if ((id & ~kind_mask) != id_prefix) {
+    return failure(title_ + ": expected ID " + hexadecimal(id_prefix | kind) + ", found " + hexadecimal(id) +
+                   ": no accelerator of cosoc answers at this address; load the bitstream of this soc.json");
+  }
+  if ((id & kind_mask) != kind) {
+    return failure(title_ + ": expected an accelerator of kind " + std::to_string(kind) + ", found kind " +
+                   std::to_string(id & kind_mask) + "; load the bitstream of this soc.json");
+  }
+  const std::uint32_t version = device_.read32(page::version);
+  if (version >> 16 != page_version >> 16) {
+    return failure(title_ + ": expected version " + std::to_string(page_version >> 16) +
+                   " of the register page, found " + std::to_string(version >> 16) +
+                   "; rebuild hardware and software together with scons");
+  }
+  const std::uint32_t found = device_.read32(page::layout_hash);
+  if (found != layout_hash) {
+    return failure(title_ + ": software built for another register layout: expected " + hexadecimal(layout_hash) +
+                   ", found " + hexadecimal(found) + " in the hardware; rebuild both together with scons");
+  }
+  return {};
+}
+
+Status Driver::open(std::string_view title, std::uint32_t kind, std::uint32_t layout_hash) {
+  title_ = title;
+  if (auto status = check_identity(kind, layout_hash); !status) return status;
+  // One slot more than needed: blocks begin at multiples of 64 bytes, the ring at a multiple of a slot.
+  auto ring = memory_.allocate((ring_slots + 1) * slot_bytes);
+  if (!ring) return tl::unexpected(ring.error());
+  ring_ = *ring;
+  return reset();
+}
+
+void Driver::set_up_ring() {
+  write_pair(device_, page::ring_base_lo, ring_.physical + ring_offset());
+  device_.write32(page::ring_log2, ring_log2);
+  write_pair(device_, page::window_base_lo, memory_.physical());
+  write_pair(device_, page::window_limit_lo, memory_.physical() + memory_.region().size() - 1);
+  device_.write32(page::control, page::control_run | page::control_interrupt_enable);
+}
+
+Status Driver::start(const Kernel& kernel, std::span<const TensorView> inputs, std::span<const TensorView> outputs) {
+  if (running_) return failure(title_ + ": a call is running; wait for it before the next one starts");
+  if (failed_) return failure(title_ + ": the last call failed; reset the accelerator before the next one starts");
+  std::vector<TensorType> input_types;
+  std::vector<TensorType> output_types;
+  for (const TensorView& view : inputs) input_types.push_back(*view.type);
+  for (const TensorView& view : outputs) output_types.push_back(*view.type);
+  if (auto status = supports(kernel, input_types, output_types); !status) return status;
+  auto list = commands(kernel, inputs, outputs);
+  if (!list) return tl::unexpected(list.error());
+
+  for (const TensorView& view : inputs) memory_.sync_for_device(view.block);
+  outputs_.clear();
+  for (const TensorView& view : outputs) {
+    // A dirty cache line of an output could otherwise be written over the accelerator's result.
+    memory_.sync_for_device(view.block);
+    outputs_.push_back(view.block);
+  }
+  pending_.assign(list->begin(), list->end());
+  counters_ = {};
+  running_ = true;
+  submit_pending();
+  return {};
+}
+
+void Driver::submit_pending() {
+  if (pending_.empty() || tail_ - head_ >= ring_slots) return;
+  const bool more_follow = pending_.size() > ring_slots - (tail_ - head_);
+  while (!pending_.empty() && tail_ - head_ < ring_slots) {
+    CommandWords words = pending_.front();
+    pending_.pop_front();
+    // The last command tells the end; before that, each half of the ring tells that there is room while the other runs.
+    const bool half = tail_ % (ring_slots / 2) == ring_slots / 2 - 1;
+    const bool interrupt = pending_.empty() || (more_follow && half);
+    words[0] |= (tail_ & 0xFFFF) << command_tag_lsb | (interrupt ? command_interrupt : 0);
+    std::byte* target = slot(tail_);
+    std::memcpy(target, words.data(), sizeof(words));
+    std::memset(target + completion_offset, 0, slot_bytes - completion_offset);
+    ++tail_;
+  }
+  memory_.sync_for_device(ring_);
+  device_.write32(page::ring_tail, tail_);
+}
+
+Status Driver::collect_completions() {
+  memory_.sync_for_cpu(ring_);
+  while (head_ != tail_) {
+    std::array<std::uint32_t, 4> words{};
+    std::memcpy(words.data(), slot(head_) + completion_offset, sizeof(words));
+    const auto record = CompletionRecord::decode(words);
+    if (record.done == 0) return {};
+    if (record.tag != (head_ & 0xFFFF)) {
+      return failure(title_ + ": expected the completion of command " + std::to_string(head_ & 0xFFFF) +
+                     ", found that of " + std::to_string(record.tag) + "; reset the accelerator");
+    }
+    if (record.error != 0) {
+      return failure(title_ + ": command " + std::to_string(counters_.commands) + " of the call failed with error " +
+                     std::to_string(record.error) + ": " + std::string(describe(record.error)));
+    }
+    ++head_;
+    ++counters_.commands;
+    counters_.cycles += record.cycles;
+  }
+  return {};
+}
+
+Result<bool> Driver::service() {
+  // Acknowledged before the completions are read: one that comes in between raises the interrupt again.
+  device_.write32(page::interrupt_status, device_.read32(page::interrupt_status));
+  if (!running_) return true;
+  if (auto status = collect_completions(); !status) {
+    running_ = false;
+    failed_ = true;
+    return tl::unexpected(status.error());
+  }
+  submit_pending();
+  if (head_ != tail_) return false;
+  for (const Block& block : outputs_) memory_.sync_for_cpu(block);
+  running_ = false;
+  return true;
+}
+
+Status Driver::reset() {
+  device_.write32(page::control, page::control_reset);
+  for (int reads = 0; (device_.read32(page::control) & page::control_reset) != 0; ++reads) {
+    if (reads == max_reset_reads) {
+      return failure(title_ + ": still in reset after " + std::to_string(max_reset_reads) +
+                     " reads of its control register: a transfer on the bus does not end; reload the bitstream");
+    }
+  }
+  pending_.clear();
+  head_ = 0;
+  tail_ = 0;
+  running_ = false;
+  failed_ = false;
+  set_up_ring();
+  return {};
+}
+
+Result<std::unique_ptr<Driver>> make_driver(std::string_view kind, Device& device, DeviceMemory& memory) {
+  if (kind == conv2d::name) return Conv2DDriver::open(device, memory);
+  if (kind == fft::name) return FFTDriver::open(device, memory);
+  if (kind == zip::name) return ZIPDriver::open(device, memory);
+  return failure("no driver for an accelerator of kind '" + std::string(kind) + "'; there are " +
+                 std::string(conv2d::name) + ", " + std::string(fft::name) + ", " + std::string(zip::name));
+}
+
+}  // namespace cosoc
