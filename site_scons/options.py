@@ -115,7 +115,9 @@ def declared(board: str) -> list[_Option]:
     group = "Build"
     return [
         *options,
-        _Option(group, "mode", "how C++ is compiled: " + "; ".join(f"{k}: {v}" for k, v in MODES.items()), ", ".join(MODES), "release"),
+        _Option(
+            group, "mode", "how C++ is compiled: " + "; ".join(f"{k}: {v}" for k, v in MODES.items()), ", ".join(MODES), "release"
+        ),
         _Option(group, "bench", "which benchmark `scons bench` runs", ", ".join(["all", *bench_names()]), "all"),
         _Option(group, "output", "folder of everything that is generated", "a folder", "build"),
     ]

@@ -115,9 +115,7 @@ def ps_properties(soc: SoC) -> dict[str, int | str]:
 def _processing_system(soc: SoC) -> Iterator[str]:
     yield "# Processing system, clock and reset."
     yield "ip ps xilinx.com:ip:zynq_ultra_ps_e"
-    yield (
-        "apply_bd_automation -rule xilinx.com:bd_rule:zynq_ultra_ps_e -config {apply_board_preset \"1\"} [get_bd_cells ps]"
-    )
+    yield ('apply_bd_automation -rule xilinx.com:bd_rule:zynq_ultra_ps_e -config {apply_board_preset "1"} [get_bd_cells ps]')
     yield "set_property -dict [list \\"
     for key, value in ps_properties(soc).items():
         yield f"  CONFIG.{key} {{{value}}} \\"

@@ -26,6 +26,8 @@ _AFI = (*((index, 0) for index in range(14)), (14, 0xA00), (15, 0x000))
 def overlay(soc: SoC) -> str:
     """The source of the overlay."""
     nodes = "\n".join(line for placed in soc.accelerators for line in _accelerator(placed))
+    # dtc warns of cells that no node needs.
+    cells = "\t#address-cells = <2>;\n\t#size-cells = <2>;\n\n" if nodes else ""
     return f"""\
 // {soc.config.describe_counts()} on the ZCU102. Generated.
 /dts-v1/;
@@ -39,10 +41,7 @@ def overlay(soc: SoC) -> str:
 }};
 
 &amba {{
-\t#address-cells = <2>;
-\t#size-cells = <2>;
-
-\tcosoc_afi: afi {{
+{cells}\tcosoc_afi: afi {{
 \t\tcompatible = "xlnx,afi-fpga";
 \t\tconfig-afi = {", ".join(f"<{index} {value:#x}>" for index, value in _AFI)};
 \t}};

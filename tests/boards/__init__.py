@@ -1,0 +1,1 @@
+"""Boards: what is generated for them, checked without the vendor's tools."""

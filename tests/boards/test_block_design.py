@@ -1,0 +1,111 @@
+"""The generated block design under an ordinary Tcl interpreter: it executes and obeys every rule; mutants do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cosoc.boards.zcu102.block_design import block_design
+from cosoc.gateware.accelerators import ACCELERATORS
+
+from tests.boards.design import TclError
+from tests.boards.socs import design_of, modules, soc_of
+
+COUNTS = [
+    {"c2d": 2, "fft": 1, "zip": 1},
+    {"c2d": 1},
+    {"fft": 1},
+    {"c2d": 3, "fft": 3, "zip": 2},
+    {"c2d": 4, "fft": 3, "zip": 2},
+    {"c2d": 8, "fft": 4, "zip": 4},
+    {},
+]
+
+
+@pytest.mark.parametrize("counts", COUNTS, ids=str)
+@pytest.mark.parametrize("variables", [{}, {"COSOC_INLINE_CONCAT": "1"}], ids=["xlconcat", "ilconcat"])
+def test_obeys_every_rule(counts: dict[str, int], variables: dict[str, str], tmp_path: Path) -> None:
+    design = design_of(soc_of(**counts), tmp_path, **variables)
+    assert design.problems(modules()) == []
+
+
+@pytest.mark.parametrize("counts", COUNTS, ids=str)
+def test_agrees_with_soc_json(counts: dict[str, int], tmp_path: Path) -> None:
+    soc = soc_of(**counts)
+    design = design_of(soc, tmp_path)
+    assert design.interrupts() == {placed.name: placed.interrupt for placed in soc.accelerators}
+    registers = {segment.partition("/")[0]: offset for space, segment, offset, _ in design.addresses if space == "ps/Data"}
+    assert registers == {placed.name: placed.base for placed in soc.accelerators}
+    ports = {s.partition("/")[0]: segment.split("/")[2][:3] for s, segment, _, _ in design.addresses if s != "ps/Data"}
+    assert ports == {placed.name: placed.memory_port for placed in soc.accelerators}
+    present = {f"cosoc_{a.module}_block" for a in ACCELERATORS if counts.get(a.name)}
+    assert {source for source in design.cells.values() if source.startswith("cosoc_")} == present
+
+
+def test_ninth_interrupt_is_in_the_second_group() -> None:
+    numbers = [placed.interrupt for placed in soc_of(c2d=10).accelerators]
+    assert numbers == [89, 90, 91, 92, 93, 94, 95, 96, 104, 105]
+
+
+def test_preset_is_applied_before_keys_are_set() -> None:
+    text = block_design(soc_of(c2d=1))
+    assert text.index("apply_board_preset") < text.index("PSU__USE__M_AXI_GP0")
+
+
+def test_is_deterministic() -> None:
+    assert block_design(soc_of(c2d=3, fft=2)) == block_design(soc_of(c2d=3, fft=2))
+
+
+MUTANTS = {
+    "a wrong pin": ("ps/pl_clk0 ps/maxihpm0_fpd_aclk", "ps/pl_clk0 ps/maxihpm0_aclk", "no input"),
+    "an unclocked port": ("wire ps/pl_clk0 ps/saxihp0_fpd_aclk\n", "", "S_AXI_HP0_FPD is not clocked"),
+    "two drivers": (
+        "wire zip0/interrupt interrupts0/In3",
+        "wire zip0/interrupt interrupts0/In3\nwire fft0/interrupt interrupts0/In3",
+        "2 drivers",
+    ),
+    "an open interrupt": ("wire fft0/interrupt interrupts0/In2\n", "", "interrupts0/In2 has 0 drivers"),
+    "no reset": ("    wire reset/peripheral_aresetn $cell/aresetn\n", "", "is not reset"),
+    "too many managers": ("smartconnect memory_hp0 2 1", "smartconnect memory_hp0 3 1", "memory_hp0/S02_AXI is connected 0"),
+    "too few subordinates": ("smartconnect registers 1 4", "smartconnect registers 1 3", "registers/M03_AXI is no manager"),
+    "overlapping registers": ("fft0/s_axi/reg0 0xa0020000", "fft0/s_axi/reg0 0xa0010000", "overlaps"),
+    "a misaligned address": ("c2d0/s_axi/reg0 0xa0000000", "c2d0/s_axi/reg0 0xa0000800", "not aligned"),
+    "an address outside the window": ("zip0/s_axi/reg0 0xa0030000", "zip0/s_axi/reg0 0xb0030000", "leaves its window"),
+    "a missing address": ("address ps/Data fft0/s_axi/reg0 0xa0020000 0x10000\n", "", "fft0 has no register address"),
+    "another port's addresses": (
+        "address c2d1/m_axi ps/SAXIGP5/HP3_DDR_LOW",
+        "address c2d1/m_axi ps/SAXIGP2/HP0_DDR_LOW",
+        "its port",
+    ),
+    "a port with a wrong number": ("ps/SAXIGP3/HP1_DDR_LOW", "ps/SAXIGP4/HP1_DDR_LOW", "no segment"),
+    "a disabled port": ("CONFIG.PSU__USE__S_AXI_GP5 {1}", "CONFIG.PSU__USE__S_AXI_GP5 {0}", "S_AXI_HP3_FPD is no subordinate"),
+    "a disabled clock": ("CONFIG.PSU__FPGA_PL0_ENABLE {1}", "CONFIG.PSU__FPGA_PL0_ENABLE {0}", "ps/pl_clk0 is no output"),
+    "disabled interrupts": ("CONFIG.PSU__USE__IRQ0 {1}", "CONFIG.PSU__USE__IRQ0 {0}", "ps/pl_ps_irq0 is no input"),
+    "a misspelt key": ("CONFIG.PSU__USE__FABRIC__RST", "CONFIG.PSU__USE_FABRIC_RST", "unknown key"),
+    "an old version": ("lsort -dictionary", "lsort -decreasing", "not the newest"),
+    "an unknown module": ("-reference cosoc_fft_block", "-reference cosoc_fft", "not the newest known IP"),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_finds_mutants(name: str, tmp_path: Path) -> None:
+    soc = soc_of(c2d=2, fft=1, zip=1)
+    old, new, message = MUTANTS[name]
+    text = block_design(soc)
+    assert old in text
+    problems = design_of(soc, tmp_path, text.replace(old, new)).problems(modules())
+    assert any(message in problem for problem in problems), problems
+
+
+def test_swapped_interrupts_disagree_with_soc_json(tmp_path: Path) -> None:
+    soc = soc_of(c2d=2)
+    text = block_design(soc).replace("c2d0/interrupt interrupts0/In0", "c2d0/interrupt interrupts0/In9")
+    text = text.replace("c2d1/interrupt interrupts0/In1", "c2d1/interrupt interrupts0/In0").replace(
+        "interrupts0/In9", "interrupts0/In1"
+    )
+    assert design_of(soc, tmp_path, text).interrupts() != {placed.name: placed.interrupt for placed in soc.accelerators}
+
+
+def test_unknown_commands_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(TclError, match="invalid command name"):
+        design_of(soc_of(), tmp_path, "connect_bd_wire a b")

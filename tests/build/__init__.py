@@ -1,0 +1,1 @@
+"""The build: options, help, incremental builds, deterministic outputs."""
