@@ -109,13 +109,17 @@ class Arbiter(wiring.Component):
                 beat.payload.data.eq(self.axi.rdata),
                 beat.payload.error.eq(self.axi.rresp[1]),
             ]
+        # Held for a cycle, so that BREADY does not depend on BID, which may be anything while BVALID is low.
+        held, identity, failed, taken = Signal(), Signal(ID_BITS), Signal(), Signal()
+        m.d.comb += self.axi.bready.eq(~held | taken)
+        with m.If(self.axi.bready):
+            m.d.sync += held.eq(self.axi.bvalid)
+            with m.If(self.axi.bvalid):
+                m.d.sync += [identity.eq(self.axi.bid), failed.eq(self.axi.bresp[1])]
         for index, response in enumerate(self.b):
-            m.d.comb += [
-                response.valid.eq(self.axi.bvalid & (self.axi.bid == index)),
-                response.payload.error.eq(self.axi.bresp[1]),
-            ]
-            with m.If(self.axi.bid == index):
-                m.d.comb += self.axi.bready.eq(response.ready)
+            m.d.comb += [response.valid.eq(held & (identity == index)), response.payload.error.eq(failed)]
+            with m.If(identity == index):
+                m.d.comb += taken.eq(response.ready)
 
 
 def _round_robin(m: Module, wants: Signal, take: Signal, *, name: str) -> Signal:

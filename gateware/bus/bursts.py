@@ -1,5 +1,7 @@
 """From transfers to bursts: what the DMA reader and writer have in common."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from amaranth import Module, Mux, Signal
@@ -58,9 +60,10 @@ class BurstSplitter(wiring.Component):
         burst: the bursts in order. A burst of 0 beats never appears, because a transfer has at least one byte.
     """
 
-    transfer: In(stream.Signature(Transfer))
-    window: In(Window())
-    burst: Out(stream.Signature(BurstCommand))
+    def __init__(self) -> None:
+        super().__init__(
+            {"transfer": In(stream.Signature(Transfer)), "window": In(Window()), "burst": Out(stream.Signature(BurstCommand))}
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

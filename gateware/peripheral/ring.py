@@ -120,6 +120,7 @@ class CommandRing(wiring.Component):
         """Asks for the commands that are submitted, as long as their sequences stay distinct."""
         fetched = Signal(32)
         request = self.fetch.request
+        free = Signal()
         begin = Signal()
         m.d.comb += [
             self.busy.eq(fetched != self.head),

@@ -68,11 +68,6 @@ STALLS: Mapping[str, Stall] = {
 """How often one side of a stream stalls."""
 
 
-def pauses(profile: str, rng: random.Random) -> Iterator[bool]:
-    """The same profiles for cocotbext-axi's `set_pause_generator`, where true means stalled."""
-    return (not moves for moves in STALLS[profile](rng))
-
-
 class SimulationError(AssertionError):
     """Tests failed or did not run; the message names them and ends with the simulator's log."""
 
