@@ -150,7 +150,7 @@ class Prepare(wiring.Component):
             store.half_word.eq(_half_word(command, self._config)),
             store.partial.eq(partial),
             retire.error.eq(error),
-            retire.transfers.eq(Mux(tile_dense, 1, Mux(rows_dense, command.out_rows, products["pixels"]))),
+            retire.transfers.eq(Mux(partial, 0, Mux(tile_dense, 1, Mux(rows_dense, command.out_rows, products["pixels"])))),
             compute.accumulate.eq(accumulate),
             compute.partial.eq(partial),
             compute.row_words.eq(products["row"]),
@@ -163,7 +163,7 @@ class Prepare(wiring.Component):
         ]
         same = [name for name in ComputeJob.members if name in COMMAND.struct()._fields]
         assignments += [compute[name].eq(command[name]) for name in same]
-        return [*assignments]
+        return assignments
 
     @staticmethod
     def _tile(tile: data.View[Any], command: Any, side: str, row_words: Signal, total_words: Signal, sequence: Signal) -> list[Any]:

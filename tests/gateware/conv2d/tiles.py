@@ -130,6 +130,30 @@ class Memory:
         channels["bias"][odd > 0.9] = self.rng.integers(-(2**31), 2**31, count)[odd > 0.9]
         return channels
 
+    def requantization_cases(self, kind: str, count: int) -> Any:
+        """Biases that stand for sums, and multipliers: `ties`, `limits` of both, random `sizes`, or `boundaries` of roundings."""
+        channels = np.zeros(count, [("bias", "<i4"), ("multiplier", "<f4")])
+        sign = self.rng.choice([-1, 1], count)
+        if kind == "ties":
+            exponent = self.rng.integers(1, 8, count)
+            channels["bias"] = sign * (2 * self.rng.integers(0, 100, count) + 1) << exponent - 1
+            channels["multiplier"] = 2.0**-exponent
+        elif kind == "limits":
+            limits = [-(2**31), -(2**31) + 1, 2**31 - 1, 2**31 - 128, 2**24 + 1, -(2**24) - 3, 1, -1, 0]
+            channels["bias"] = self.rng.choice(limits, count)
+            channels["multiplier"] = self.rng.choice(
+                np.array([1e-45, 1.1754942e-38, 1.1754944e-38, 2**-31, 2**-24, 0.5, 1.0, 3.4028235e38], np.float32), count
+            )
+        elif kind == "sizes":
+            channels["bias"] = self.rng.integers(-(2**31), 2**31, count) >> self.rng.integers(0, 31, count)
+            channels["multiplier"] = self.rng.uniform(0.25, 128, count) / np.maximum(1, np.abs(channels["bias"].astype(np.float64)))
+        else:
+            # Sums of more than 24 bits and products close to a half: either rounding decides the result.
+            channels["bias"] = sign * (2 ** self.rng.integers(24, 31, count) + self.rng.integers(0, 256, count))
+            product = (self.rng.integers(0, 128, count) + 0.5) / np.abs(channels["bias"].astype(np.float64))
+            channels["multiplier"] = product * (1 + self.rng.integers(-2, 3, count) * 2.0**-24)
+        return channels
+
     def chain(self, length: int, **shape: Any) -> list[dict[str, int]]:
         """Commands that sum over `length` parts of the input channels: only the last one stores."""
         flags = [Conv2DFlag.PARTIAL, *[Conv2DFlag.ACCUMULATE | Conv2DFlag.PARTIAL] * (length - 2), Conv2DFlag.ACCUMULATE]
