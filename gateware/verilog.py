@@ -21,6 +21,7 @@ from amaranth.lib.wiring import Flow
 
 _SCRIPT = "read_rtlil design.il; proc; opt_clean; memory_collect; write_verilog -noattr design.v"
 
+_ZEROED_MEMORY = re.compile(r"^  initial begin\n    (\w+)\[0\] = (\d+)'h0+;\n((?:    \1\[\d+\] = \2'h0+;\n)*)  end\n", re.MULTILINE)
 _MODULE = re.compile(r"^module .*?^end\n", re.MULTILINE | re.DOTALL)
 _MODULE_NAME = re.compile(r"^(module|  cell) \\(\S+)", re.MULTILINE)
 
@@ -49,7 +50,13 @@ def to_verilog(component: Any, *, name: str, separator: str = "__") -> str:
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise VerilogError(f"Yosys cannot translate {name}:\n{result.stdout}{result.stderr}")
-        return Path(folder, "design.v").read_text()
+        return _ZEROED_MEMORY.sub(_zero_in_loop, Path(folder, "design.v").read_text())
+
+
+def _zero_in_loop(match: re.Match[str]) -> str:
+    """Yosys writes a statement for every word of a memory; a loop saves the simulators most of their compilation."""
+    memory, words = match[1], 1 + match[3].count("\n")
+    return f"  initial begin : zero_{memory}\n    integer i;\n    for (i = 0; i < {words}; i = i + 1) {memory}[i] = 0;\n  end\n"
 
 
 def _ports(component: Any, separator: str) -> dict[str, tuple[Any, PortDirection]]:
