@@ -21,7 +21,9 @@ from amaranth.lib.wiring import Flow
 
 _SCRIPT = "read_rtlil design.il; proc; opt_clean; memory_collect; write_verilog -noattr design.v"
 
-_ZEROED_MEMORY = re.compile(r"^  initial begin\n    (\w+)\[0\] = (\d+)'h0+;\n((?:    \1\[\d+\] = \2'h0+;\n)*)  end\n", re.MULTILINE)
+_ZEROED_MEMORY = re.compile(
+    r"^  initial begin\n    (\w+|\\\S+ )\[0\] = (\d+)'h0+;\n((?:    \1\[\d+\] = \2'h0+;\n)*)  end\n", re.MULTILINE
+)
 _MODULE = re.compile(r"^module .*?^end\n", re.MULTILINE | re.DOTALL)
 _MODULE_NAME = re.compile(r"^(module|  cell) \\(\S+)", re.MULTILINE)
 
