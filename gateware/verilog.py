@@ -58,7 +58,8 @@ def to_verilog(component: Any, *, name: str, separator: str = "__") -> str:
 def _zero_in_loop(match: re.Match[str]) -> str:
     """Yosys writes a statement for every word of a memory; a loop saves the simulators most of their compilation."""
     memory, words = match[1], 1 + match[3].count("\n")
-    return f"  initial begin : zero_{memory}\n    integer i;\n    for (i = 0; i < {words}; i = i + 1) {memory}[i] = 0;\n  end\n"
+    block = "zero_" + re.sub(r"\W", "_", memory)
+    return f"  initial begin : {block}\n    integer i;\n    for (i = 0; i < {words}; i = i + 1) {memory}[i] = 0;\n  end\n"
 
 
 def _ports(component: Any, separator: str) -> dict[str, tuple[Any, PortDirection]]:
