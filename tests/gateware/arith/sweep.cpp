@@ -1,0 +1,184 @@
+// Compares the Verilated operators with the host's float arithmetic on many operands: all pairs of corners, then random
+// numbers.
+//
+//   sweep PATTERNS SEED [upward]
+//
+// Prints the first differences of each operator, and exits with 1 when there are any. With `upward` the host rounds
+// upward, so that a comparison that works must fail.
+
+#include <array>
+#include <bit>
+#include <cfenv>
+#include <cinttypes>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string_view>
+#include <utility>
+
+#include "Voperators.h"
+#include "verilated.h"
+
+namespace {
+
+using Bits = std::uint32_t;
+using Random = std::mt19937_64;
+
+constexpr std::array<Bits, 20> corner_magnitudes = {0,          1,          0x1fffff,   0x200000,   0x200001,
+                                                    0x400000,   0x7fffff,   0x800000,   0x800001,   0x33800000,
+                                                    0x34000000, 0x3f7fffff, 0x3f800000, 0x3f800001, 0x7e800000,
+                                                    0x7e800001, 0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fc12345};
+constexpr std::size_t corners = 2 * corner_magnitudes.size();
+constexpr std::size_t max_reports = 5;  // of each operator
+
+struct Operator {
+  const char* name;
+  std::size_t latency;
+};
+constexpr std::array<Operator, 4> operators = {{{"sum", LATENCY_SUM},
+                                                {"product", LATENCY_PRODUCT},
+                                                {"reciprocal", LATENCY_RECIPROCAL},
+                                                {"complex_product", LATENCY_COMPLEX_PRODUCT}}};
+
+float number(Bits bits) { return std::bit_cast<float>(bits); }
+
+/// The encoding of a result, every NaN as 0x7FC00000.
+Bits canonical(float value) { return std::isnan(value) ? 0x7fc00000 : std::bit_cast<Bits>(value); }
+
+Bits corner(std::size_t index) { return corner_magnitudes[index / 2] | static_cast<Bits>(index % 2) << 31; }
+
+struct Complex {
+  Bits re;
+  Bits im;
+
+  std::uint64_t bits() const { return std::uint64_t{im} << 32 | re; }
+};
+
+struct Operands {
+  Complex a;
+  Complex b;
+  bool negate;
+};
+
+/// One result of each operator, in their order.
+using Results = std::array<std::uint64_t, operators.size()>;
+
+/// A number whose exponent lies near the one that makes the operation with `a` hard: close to that of `a`, so that a
+/// sum aligns or cancels; or such that the product is near the smallest or largest number.
+Bits partner(Bits a, Random& random) {
+  const Bits bits = static_cast<Bits>(random());
+  const int exponent = static_cast<int>(a >> 23 & 0xff);
+  int chosen = 0;
+  switch (random() % 4) {
+    case 0:
+      return bits;
+    case 1:
+      chosen = exponent + static_cast<int>(random() % 55) - 27;
+      break;
+    case 2:
+      chosen = 127 - exponent + static_cast<int>(random() % 32) - 28;
+      break;
+    default:
+      chosen = 381 - exponent + static_cast<int>(random() % 32) - 28;
+      break;
+  }
+  return (bits & 0x807fffff) | static_cast<Bits>(chosen < 0 ? 0 : chosen > 255 ? 255 : chosen) << 23;
+}
+
+std::pair<Bits, Bits> random_pair(Random& random) {
+  Bits a = static_cast<Bits>(random());
+  if (random() % 8 == 0) a &= 0x807fffff;
+  Bits b = partner(a, random);
+  if (random() % 8 == 0) b &= 0xfff00000;
+  return {a, b};
+}
+
+Operands operands(std::size_t index, Random& random) {
+  const auto [a_im, b_im] = random_pair(random);
+  auto [a_re, b_re] = random_pair(random);
+  if (index < corners * corners) {
+    a_re = corner(index / corners);
+    b_re = corner(index % corners);
+  }
+  return {{a_re, a_im}, {b_re, b_im}, random() % 2 == 0};
+}
+
+Results compute(const Operands& x) {
+  const float a_re = number(x.a.re), a_im = number(x.a.im), b_re = number(x.b.re), b_im = number(x.b.im);
+  const float re_re = a_re * b_re, im_im = a_im * b_im, im_re = a_im * b_re, re_im = a_re * b_im;
+  const Complex product = {canonical(x.negate ? re_re + im_im : re_re - im_im),
+                           canonical(x.negate ? im_re - re_im : im_re + re_im)};
+  return {canonical(x.negate ? a_re - b_re : a_re + b_re), canonical(re_re), canonical(1.0F / a_re), product.bits()};
+}
+
+/// Keeps the latest operands with their results until these come out of the operators.
+class Sweep {
+ public:
+  explicit Sweep(std::uint64_t seed) : random_(seed) { model_.rst = 0; }
+
+  /// Runs `patterns` operands; returns whether all results were as expected.
+  bool run(std::size_t patterns) {
+    std::size_t given = 0;
+    while (given < patterns + history) {
+      const Operands next = operands(given, random_);
+      model_.en = random_() % 8 != 0;
+      model_.a = next.a.bits();
+      model_.b = next.b.bits();
+      model_.negate = next.negate;
+      model_.clk = 0;
+      model_.eval();
+      model_.clk = 1;
+      model_.eval();
+      if (!model_.en) continue;
+      past_[given % history] = {next, compute(next)};
+      ++given;
+      compare(given);
+    }
+    return report(patterns);
+  }
+
+ private:
+  static constexpr std::size_t history = 32;  // above every latency
+
+  void compare(std::size_t given) {
+    const Results found = {model_.sum, model_.product, model_.reciprocal, model_.complex_product};
+    for (std::size_t i = 0; i < operators.size(); ++i) {
+      if (given < operators[i].latency) continue;
+      const auto& [x, expected] = past_[(given - operators[i].latency) % history];
+      if (found[i] == expected[i]) continue;
+      if (differences_[i]++ >= max_reports) continue;
+      std::printf("%s of a=%016" PRIx64 " b=%016" PRIx64 " negate=%d: %" PRIx64 ", expected %" PRIx64 "\n",
+                  operators[i].name, x.a.bits(), x.b.bits(), x.negate, found[i], expected[i]);
+    }
+  }
+
+  bool report(std::size_t patterns) const {
+    std::printf("%zu patterns; differences:", patterns);
+    std::size_t all = 0;
+    for (std::size_t i = 0; i < operators.size(); ++i) {
+      std::printf(" %s %zu", operators[i].name, differences_[i]);
+      all += differences_[i];
+    }
+    std::printf("\n");
+    return all == 0;
+  }
+
+  Voperators model_;
+  Random random_;
+  std::array<std::pair<Operands, Results>, history> past_{};
+  std::array<std::size_t, operators.size()> differences_{};
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 3) {
+    std::fprintf(stderr, "usage: sweep PATTERNS SEED [upward]\n");
+    return 2;
+  }
+  if (argc > 3 && std::string_view(argv[3]) == "upward") std::fesetround(FE_UPWARD);
+  const std::size_t patterns = std::strtoull(argv[1], nullptr, 10);
+  return Sweep(std::strtoull(argv[2], nullptr, 10)).run(patterns) ? 0 : 1;
+}
