@@ -48,7 +48,7 @@ def transform(x: Complexes, inverse: bool) -> Complexes:
             scale = np.float32(1 / length)
             re, im = im * scale, re * scale
     result = to_complex(canonical(re), canonical(im)).reshape(frames, length)
-    return result[:, bit_reversal(length)]
+    return np.take(result, bit_reversal(length), axis=1)
 
 
 def _stage(re: Floats, im: Floats, half: int) -> tuple[Floats, Floats]:

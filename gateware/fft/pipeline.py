@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -89,7 +89,8 @@ class FFTPipeline(wiring.Component):
 
     def _scaled(self, m: Module, sample: Any) -> Any:
         factor = Signal(32)
-        m.d.comb += factor[FRACTION_BITS:].eq(BIAS - Mux(self.inverse, self.log2_length, 0))
+        exponent = (BIAS - Mux(self.inverse, self.log2_length, 0))[:8]
+        m.d.comb += factor.eq(Cat(Const(0, FRACTION_BITS), exponent))
         scaled = Signal(Complex)
         for part in ("re", "im"):
             m.submodules[f"scale_{part}"] = scale = FloatMultiply()

@@ -17,7 +17,7 @@ from tests.gateware.fft.signals import special_values, white_noise
 from tests.gateware.harness import STALLS
 
 CONFIG = FFTConfig(max_log2=int(os.environ.get("MAX_LOG2", "5")))
-LENGTHS = [MIN_LOG2, 7, CONFIG.max_log2] if CONFIG.max_log2 > 6 else range(MIN_LOG2, CONFIG.max_log2 + 1)
+LENGTHS = range(MIN_LOG2, CONFIG.max_log2 + 1)
 OPERATIONS = list(FFTOperation)
 MEMORY_BYTES = 1 << 16
 
