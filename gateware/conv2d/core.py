@@ -63,9 +63,9 @@ class Conv2DCore(wiring.Component):
         for unit, port in ((load, self.read[0]), (weight_load, self.read[1]), (store, self.write[0])):
             wiring.connect(m, unit.request, wiring.flipped(port.request))
             wiring.connect(m, unit.data, wiring.flipped(port.data))
-        units = {"load": load, "weights": weight_load, "compute": steps, "store": store, "retire": retire}
-        for name, unit in units.items():
-            self._queue(m, name, getattr(prepare, name), unit.job)
+        sinks = {"load": load.job, "weights": weight_load.job, "compute": steps.job, "store": store.job, "retire": retire.job}
+        for name, sink in sinks.items():
+            self._queue(m, name, getattr(prepare, name), sink)
 
         self._activation_buffer(m, load, steps, array)
         self._weight_buffer(m, weight_load, steps, array)

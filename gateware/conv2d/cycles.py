@@ -18,8 +18,8 @@ from cosoc.gateware.conv2d.output import OUTPUT_LATENCY
 from cosoc.gateware.conv2d.prepare import PREPARE_CYCLES
 from cosoc.gateware.conv2d.steps import GROUPS
 
-START_CYCLES = 4
-"""Between a command's jobs being offered and the first beat of its loads; queue, request and claim of a bank."""
+START_CYCLES = 3
+"""From a command's jobs being offered to the claim of the first bank: queue and request."""
 
 COMMAND_GAP = 2
 """Cycles without a step between two queued commands."""
@@ -27,7 +27,7 @@ COMMAND_GAP = 2
 CLAIM_CYCLES = 1
 """Cycles in which a loader takes its next bank."""
 
-STORE_CYCLES = 4
+STORE_CYCLES = 3
 """Around the beats of a store: claim, the buffer's latency, completion."""
 
 
@@ -68,17 +68,22 @@ def phases(fields: Mapping[str, int], config: Conv2DConfig) -> Phases:
 def command_cycles(fields: Mapping[str, int], config: Conv2DConfig) -> int:
     """Cycles of a valid command on its own, from the cycle in which the core takes it to its completion."""
     p = phases(fields, config)
+    # Weights wait for the block before the last one to leave its bank.
+    release = p.compute + ARRAY_LATENCY + OUTPUT_LATENCY
     last_block = max(
         max(p.load, p.weights) + (p.blocks - 1) * p.compute,  # the array never waits
-        p.blocks * p.weights,  # the weights never wait
-        # The first two blocks' weights wait for a long load of activations, and the others follow one by one.
-        p.load + p.compute + (p.blocks - 2) * p.weights if p.blocks > 2 else 0,
+        p.blocks * p.weights,  # the loader of weights never waits
+        max(p.load, p.weights) + (release + p.weights) * ((p.blocks - 1) // 2),  # it waits for every bank
+        p.load + release + (p.blocks - 2) * p.weights if p.blocks > 2 else 0,  # it waits once, as the activations are late
     )
     latency = PREPARE_CYCLES + START_CYCLES + ARRAY_LATENCY + OUTPUT_LATENCY + STORE_CYCLES
     return latency + last_block + p.compute + p.store
 
 
 def queued_cycles(fields: Mapping[str, int], config: Conv2DConfig) -> int:
-    """Cycles that a command adds to a queue of commands like it: those of its busiest unit."""
+    """Cycles that a command adds to a queue of commands like it: those of its busiest unit, or of a bank of weights in turn."""
     p = phases(fields, config)
-    return max(p.load, p.blocks * p.weights, p.blocks * p.compute + COMMAND_GAP, p.store + STORE_CYCLES, PREPARE_CYCLES)
+    alternate = p.blocks * (p.weights + p.compute + ARRAY_LATENCY + OUTPUT_LATENCY) // 2
+    return max(
+        p.load, p.blocks * p.weights, p.blocks * p.compute + COMMAND_GAP, alternate, p.store + STORE_CYCLES, PREPARE_CYCLES + 1
+    )

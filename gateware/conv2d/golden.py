@@ -22,6 +22,8 @@ WORD_BYTES = 16
 CHANNEL_BYTES = 8
 """Bytes of a channel's parameters: int32 bias, float32 multiplier."""
 
+_KNOWN_FLAGS = int(Conv2DFlag.ACCUMULATE | Conv2DFlag.PARTIAL)
+
 
 def requantize(acc: Int32, multiplier: Float32, zero_point: int, low: int, high: int) -> Int8:
     """`clamp(roundHalfEven(float32(acc) * multiplier) + zero_point, low, high)`.
@@ -110,7 +112,7 @@ def check(fields: Mapping[str, int], config: Conv2DConfig) -> Error:
     if any(fields[name] % WORD_BYTES for name in aligned):
         return Error.MISALIGNED
     positive = ["kernel_height", "kernel_width", "stride_height", "stride_width"]
-    if any(fields[name] == 0 for name in positive) or flags & ~(Conv2DFlag.ACCUMULATE | Conv2DFlag.PARTIAL):
+    if any(fields[name] == 0 for name in positive) or flags & ~_KNOWN_FLAGS:
         return Error.BAD_PARAMETER
     if stores and fields["clamp_min"] > fields["clamp_max"]:
         return Error.BAD_PARAMETER
@@ -201,7 +203,7 @@ def _patches(fields: Mapping[str, int], memory: bytearray) -> Int8:
     bordered = np.pad(tile, ((0, 1), (0, 1), (0, 0)), constant_values=fields["in_zero_point"])
     y = np.where((y >= 0) & (y < rows), y, rows)
     x = np.where((x >= 0) & (x < columns), x, columns)
-    patches = bordered[y[:, None, :, None], x[None, :, None, :]]
+    patches: Int8 = bordered[y[:, None, :, None], x[None, :, None, :]]
     return patches.reshape(fields["out_rows"] * fields["out_columns"], -1)
 
 

@@ -11,7 +11,7 @@ from cosoc.gateware.conv2d.jobs import SIZE, Result
 from cosoc.gateware.conv2d.requantize import REQUANTIZE_LATENCY, ChannelParameters, Requantizer
 from cosoc.gateware.conv2d.steps import GROUPS
 
-OUTPUT_LATENCY = 1 + GROUPS + 1 + REQUANTIZE_LATENCY
+OUTPUT_LATENCY = GROUPS + 1 + REQUANTIZE_LATENCY
 """From sums in the accumulators to the write of their last group, in cycles."""
 
 Group = data.StructLayout({"valid": 1, "last": 1, "position": range(8), "keep": 1, "word": SIZE, "result": Result})
