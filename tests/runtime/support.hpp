@@ -1,0 +1,70 @@
+/// What the tests of the runtime share: a SoC, probe kernels, and platforms that break.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cosoc/cosoc.hpp"
+#include "session/session_state.hpp"
+
+namespace test {
+
+/// Four cores and one accelerator of each kind.
+cosoc::SoCDescription make_soc();
+
+/// Adds 1 and all inputs, element by element, float32; counts its runs. Fails when told so.
+class ProbeKernel final : public cosoc::Kernel {
+ public:
+  explicit ProbeKernel(bool fails = false) : fails_(fails) {}
+  std::string_view name() const override { return "probe"; }
+  cosoc::Status check(std::span<const cosoc::TensorType>, std::span<const cosoc::TensorType>) const override {
+    return {};
+  }
+  cosoc::Status run(std::span<const cosoc::TensorView> inputs,
+                    std::span<const cosoc::TensorView> outputs) const override;
+  cosoc::Work work(std::span<const cosoc::TensorType>, std::span<const cosoc::TensorType> outputs) const override {
+    return {static_cast<std::uint64_t>(outputs[0].elements()), 4};
+  }
+  nlohmann::json attributes() const override { return nlohmann::json::object(); }
+
+  mutable std::atomic<int> runs = 0;
+
+ private:
+  bool fails_;
+};
+
+/// What goes wrong with an accelerator.
+enum class Fault {
+  none,
+  hangs,            // never looks at its ring
+  fails,            // every command completes with an error
+  loses_interrupt,  // the work is done, nobody is told
+  stays_in_reset,   // hangs, and its reset does not end
+};
+
+struct FaultPlan {
+  std::string accelerator;
+  Fault fault = Fault::none;
+  int times = 1;  // calls to which it happens
+};
+
+/// The functional platform of a SoC with a fault in it, in simulated time or behind threads.
+std::unique_ptr<cosoc::SimulatedPlatform> make_faulty_platform(const cosoc::SoCDescription& soc, FaultPlan plan);
+std::unique_ptr<cosoc::WallClockPlatform> make_threaded_platform(const cosoc::SoCDescription& soc, FaultPlan plan);
+
+/// A session over a platform of the test.
+cosoc::Session open(const cosoc::SoCDescription& soc, cosoc::AnyPlatform platform, cosoc::SessionOptions options = {});
+
+/// input "x" complex64 (4, 64), forward FFT, product with a constant, inverse FFT, power: float32 (4, 64).
+cosoc::Graph make_signal_graph(const std::vector<std::string>& fft_devices = {"cpu", "fft"});
+
+/// Runs a model with one float32 or complex64 input and one output; fails the test on an error.
+std::vector<std::byte> run(cosoc::Model& model, std::span<const std::byte> input);
+/// Seeded values in -1..1.
+std::vector<float> random_floats(std::size_t count, unsigned seed);
+
+}  // namespace test
