@@ -22,9 +22,20 @@ Inputs = tuple[torch.Tensor, ...]
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Runs PyTorch on one thread: the order of its float sums, and with it a bundle's last bits, then depend on no core count."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
 def quiet() -> Iterator[None]:
     """Silences the warnings and log lines that torch.export and torchao print about themselves."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torchao")]
+    loggers = [logging.getLogger(name) for name in ("torch", "torchao", "torch.__trace")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)

@@ -10,7 +10,7 @@ import torch
 from torch.fx import GraphModule
 
 from cosoc.converter.bundle import Bundle
-from cosoc.converter.capture import Inputs, capture, check_inputs, check_model
+from cosoc.converter.capture import Inputs, capture, check_inputs, check_model, one_thread
 from cosoc.converter.compare import LayerError, compare_module
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.ir import Graph
@@ -76,6 +76,7 @@ def convert(
     ).bundle
 
 
+@one_thread()
 def convert_in_detail(
     model: torch.nn.Module,
     example_inputs: torch.Tensor | tuple[torch.Tensor, ...],
