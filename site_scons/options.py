@@ -11,14 +11,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from SCons.Environment import Environment
+from SCons.Errors import UserError
+from SCons.Variables import Variables
+
 from cosoc.boards.platform import Platform, board_names, load_platform
 from cosoc.boards.soc import SoC
 from cosoc.gateware.accelerators import ACCELERATORS
 from cosoc.gateware.parameters import ParameterError, describe_allowed
 from cosoc.gateware.soc import MAX_COUNT, SoCConfig
-from SCons.Environment import Environment
-from SCons.Errors import UserError
-from SCons.Variables import Variables
 
 ROOT = Path(__file__).resolve().parent.parent
 MODES = {
@@ -81,7 +82,7 @@ class _Option:
 
 def bench_names() -> list[str]:
     """Benchmarks that there are: files of bench/ that are not private."""
-    return sorted(path.stem for path in (ROOT / "bench").glob("[a-z]*.py") if path.stem != "report")
+    return sorted(path.stem for path in (ROOT / "bench").glob("*.py") if not path.stem.startswith("_"))
 
 
 def declared(board: str) -> list[_Option]:

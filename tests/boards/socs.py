@@ -13,7 +13,6 @@ from cosoc.boards.zcu102.wrapper import wrapper_name, wrapper_verilog
 from cosoc.gateware.accelerators import ACCELERATORS
 from cosoc.gateware.ports import Port
 from cosoc.gateware.soc import SoCConfig
-
 from tests.boards.design import Design, run_tcl
 from tests.boards.facts import Shape
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from cosoc.boards.zcu102.block_design import block_design
 from cosoc.gateware.accelerators import ACCELERATORS
-
 from tests.boards.design import TclError
 from tests.boards.socs import design_of, modules, soc_of
 

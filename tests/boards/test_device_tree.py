@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cosoc.boards.zcu102.device_tree import overlay
 
+from cosoc.boards.zcu102.device_tree import overlay
 from tests.boards.socs import soc_of
 
 

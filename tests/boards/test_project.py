@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from cosoc.boards.zcu102.block_design import block_design
 from cosoc.boards.zcu102.project import project
 from cosoc.boards.zcu102.wrapper import wrapper_verilog
 from cosoc.gateware.ports import Port, ports_of
-
 from tests.boards.design import TclError, run_tcl
 from tests.boards.socs import example_ports, shape_of_wrapper, soc_of
 

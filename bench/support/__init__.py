@@ -1,0 +1,1 @@
+"""What benchmarks share: the report, and bundles of one node."""
