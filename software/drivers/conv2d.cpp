@@ -80,11 +80,7 @@ std::uint64_t Conv2DDriver::estimate_cycles(const Kernel& kernel, std::span<cons
                                             std::span<const TensorType> outputs) const {
   const auto attributes = static_cast<const Conv2DKernel&>(kernel).attributes_for(inputs[1]);
   const Conv2DGeometry geometry = make_geometry(attributes, inputs, outputs[0], config_);
-  std::uint64_t cycles = 0;
-  for (const conv2d::Command& command : tile_commands(geometry, choose_tiling(geometry, config_), config_)) {
-    cycles += conv2d::command_cycles(config_, command);
-  }
-  return cycles;
+  return call_cycles(config_, tile_commands(geometry, choose_tiling(geometry, config_), config_));
 }
 
 Result<std::vector<CommandWords>> Conv2DDriver::commands(const Kernel& kernel, std::span<const TensorView> inputs,

@@ -86,7 +86,7 @@ conv2d::Command common_fields(const Conv2DGeometry& geometry) {
   return command;
 }
 
-/// Cycles of all commands if each had the largest tile.
+/// Cycles of all commands, one behind the other, if each had the largest tile.
 std::uint64_t estimate(const Conv2DGeometry& geometry, const conv2d::Config& config, const Conv2DTiling& tiling) {
   conv2d::Command command = common_fields(geometry);
   command.in_rows = static_cast<std::uint16_t>(reach(geometry, 0, tiling.rows));
@@ -99,9 +99,9 @@ std::uint64_t estimate(const Conv2DGeometry& geometry, const conv2d::Config& con
   const std::int64_t tiles = divide_up(geometry.out[0], tiling.rows) * divide_up(geometry.out[1], tiling.columns) *
                              divide_up(geometry.out_blocks, tiling.blocks) * geometry.images;
   const std::int64_t parts = divide_up(geometry.in_words, tiling.words);
-  const std::uint64_t last = conv2d::command_cycles(config, command);
+  const std::uint64_t last = conv2d::queued_cycles(config, command);
   command.flags = static_cast<std::uint8_t>(conv2d::Conv2DFlag::partial);
-  const std::uint64_t others = conv2d::command_cycles(config, command);
+  const std::uint64_t others = conv2d::queued_cycles(config, command);
   return static_cast<std::uint64_t>(tiles) * (last + static_cast<std::uint64_t>(parts - 1) * others);
 }
 

@@ -18,7 +18,7 @@ namespace cosoc {
 
 /// Counters of one call, read from the hardware.
 struct CallCounters {
-  std::uint64_t cycles = 0;  // sum of the cycles that the completions of its commands tell
+  std::uint64_t cycles = 0;  // in which the accelerator was busy with the call, modulo 2^32
   std::uint64_t commands = 0;
 };
 
@@ -92,7 +92,8 @@ class Driver {
   std::deque<CommandWords> pending_;
   std::vector<Block> outputs_;
   bool running_ = false;
-  bool failed_ = false;  // until the next reset
+  bool failed_ = false;            // until the next reset
+  std::uint32_t busy_before_ = 0;  // cycles_busy_lo when the call started
   CallCounters counters_;
 };
 

@@ -58,11 +58,7 @@ Status FFTDriver::supports(const Kernel& kernel, std::span<const TensorType> inp
 
 std::uint64_t FFTDriver::estimate_cycles(const Kernel& kernel, std::span<const TensorType> inputs,
                                          std::span<const TensorType>) const {
-  std::uint64_t cycles = 0;
-  for (const fft::Command& command : split(static_cast<const FFTKernel&>(kernel), inputs[0])) {
-    cycles += fft::command_cycles(config_, command);
-  }
-  return cycles;
+  return call_cycles(config_, split(static_cast<const FFTKernel&>(kernel), inputs[0]));
 }
 
 Result<std::vector<CommandWords>> FFTDriver::commands(const Kernel& kernel, std::span<const TensorView> inputs,

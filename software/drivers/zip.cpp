@@ -45,12 +45,8 @@ Status ZIPDriver::supports(const Kernel& kernel, std::span<const TensorType> inp
 
 std::uint64_t ZIPDriver::estimate_cycles(const Kernel& kernel, std::span<const TensorType> inputs,
                                          std::span<const TensorType>) const {
-  std::uint64_t cycles = 0;
   const auto count = static_cast<std::uint64_t>(inputs[0].elements());
-  for (const zip::Command& command : split(static_cast<const ZIPKernel&>(kernel).kind(), count)) {
-    cycles += zip::command_cycles(config_, command);
-  }
-  return cycles;
+  return call_cycles(config_, split(static_cast<const ZIPKernel&>(kernel).kind(), count));
 }
 
 Result<std::vector<CommandWords>> ZIPDriver::commands(const Kernel& kernel, std::span<const TensorView> inputs,

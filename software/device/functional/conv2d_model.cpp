@@ -58,7 +58,7 @@ ErrorCode Conv2DModel::check(const conv2d::Command& command) const {
 
 Execution Conv2DModel::execute(const CommandWords& words, CommandMemory& memory) {
   const auto command = conv2d::Command::decode(words);
-  if (const ErrorCode error = check(command); error != ErrorCode::none) return {error, refused_cycles};
+  if (const ErrorCode error = check(command); error != ErrorCode::none) return {error, refused_cycles, refused_cycles};
   if (load_tile(command, memory) && load_weights(command, memory)) {
     convolve(command);
     if ((command.flags & accumulate_flag) != 0) accumulate(command);
@@ -68,7 +68,7 @@ Execution Conv2DModel::execute(const CommandWords& words, CommandMemory& memory)
       keep_partial(command);
     }
   }
-  return {ErrorCode::none, conv2d::command_cycles(config_, command)};
+  return {ErrorCode::none, conv2d::command_cycles(config_, command), conv2d::queued_cycles(config_, command)};
 }
 
 bool Conv2DModel::load_tile(const conv2d::Command& command, CommandMemory& memory) {

@@ -23,7 +23,7 @@ ErrorCode FFTModel::check(const fft::Command& command) const {
 
 Execution FFTModel::execute(const CommandWords& words, CommandMemory& memory) {
   const auto command = fft::Command::decode(words);
-  if (const ErrorCode error = check(command); error != ErrorCode::none) return {error, refused_cycles};
+  if (const ErrorCode error = check(command); error != ErrorCode::none) return {error, refused_cycles, refused_cycles};
   const std::size_t length = std::size_t{1} << command.log2_length;
   const std::size_t bytes = length * command.frames * sizeof(Complex);
   const auto in = memory.read(command.in_address, bytes);
@@ -36,7 +36,7 @@ Execution FFTModel::execute(const CommandWords& words, CommandMemory& memory) {
                      reinterpret_cast<Complex*>(out.data()) + frame * length, inverse);
     }
   }
-  return {ErrorCode::none, fft::command_cycles(config_, command)};
+  return {ErrorCode::none, fft::command_cycles(config_, command), fft::queued_cycles(config_, command)};
 }
 
 }  // namespace cosoc

@@ -28,6 +28,7 @@ void FunctionalDevice::reset() {
   at(page::burst_beats) = default_burst_beats;
   at(page::window_limit_lo) = UINT32_MAX;
   at(page::window_limit_hi) = UINT32_MAX;
+  submitted_ = 0;
   fetched_ = 0;
   in_flight_.clear();
 }
@@ -48,11 +49,9 @@ void FunctionalDevice::write32(std::uint32_t offset, std::uint32_t value) {
       break;
     case page::ring_tail:
       at(offset) = value;
-      execute_submitted();
+      accept_doorbell();
       break;
     case page::ring_log2:
-      at(offset) = value & 0xF;
-      break;
     case page::ring_base_lo:
     case page::ring_base_hi:
     case page::burst_beats:
@@ -77,40 +76,52 @@ void FunctionalDevice::write_control(std::uint32_t value) {
   execute_submitted();
 }
 
+void FunctionalDevice::accept_doorbell() {
+  const std::uint32_t announced = get(page::ring_tail) - get(page::ring_head);
+  const std::uint32_t known = submitted_ - get(page::ring_head);
+  const std::uint32_t log2 = get(page::ring_log2);
+  if (log2 > max_ring_log2 || announced > 1U << log2 || announced < known) {
+    report(static_cast<std::uint32_t>(ErrorCode::bad_parameter));
+    return;
+  }
+  submitted_ = get(page::ring_tail);
+  execute_submitted();
+}
+
 void FunctionalDevice::execute_submitted() {
+  if ((get(page::control) & page::control_run) == 0) return;
   const std::uint32_t slots = 1U << std::min(get(page::ring_log2), max_ring_log2);
-  while ((get(page::control) & page::control_run) != 0 && fetched_ != get(page::ring_tail) &&
-         in_flight_.size() < slots) {
-    const std::uint64_t slot = get64(page::ring_base_lo) + static_cast<std::uint64_t>(fetched_ % slots) * slot_bytes;
-    InFlight command = execute(slot);
-    const Time begin = in_flight_.empty() ? now_ : in_flight_.back().end;
-    command.end = begin + soc_.cycles_to_time(command.cycles);
-    in_flight_.push_back(command);
-    ++fetched_;
+  const std::uint64_t base = get64(page::ring_base_lo) / slot_bytes * slot_bytes;
+  for (; fetched_ != submitted_; ++fetched_) {
+    in_flight_.push_back(execute(base + static_cast<std::uint64_t>(fetched_ % slots) * slot_bytes));
   }
 }
 
 FunctionalDevice::InFlight FunctionalDevice::execute(std::uint64_t slot) {
+  const bool alone = in_flight_.empty();
+  const Time begin = alone ? now_ : in_flight_.back().end;
   InFlight result{};
   result.slot = slot;
-  CommandMemory memory = command_memory();
-  const auto bytes = memory.read(slot, slot_bytes);
-  if (bytes.empty()) {
-    result.error = static_cast<std::uint32_t>(memory.error());
+  const auto bytes = memory_.at(slot, slot_bytes);
+  if (!bytes) {
+    result.error = static_cast<std::uint32_t>(ErrorCode::read_response);
     result.cycles = refused_cycles;
+    result.end = begin + soc_.cycles_to_time(result.cycles);
     return result;
   }
   CommandWords words;
-  std::memcpy(words.data(), bytes.data(), sizeof(words));
+  std::memcpy(words.data(), bytes->data(), sizeof(words));
   // The header is the same in every command.
   result.tag = static_cast<std::uint16_t>(words[0] >> 8);
   result.interrupt = (words[0] >> 24 & 1) != 0;
+  CommandMemory memory(memory_, get64(page::window_base_lo), get64(page::window_limit_lo));
   const Execution execution = model_->execute(words, memory);
   const ErrorCode error = execution.error != ErrorCode::none ? execution.error : memory.error();
   result.error = static_cast<std::uint32_t>(error);
-  result.cycles = execution.cycles;
+  result.cycles = alone ? execution.cycles : execution.queued_cycles;
+  result.end = begin + soc_.cycles_to_time(result.cycles);
   result.beats_read = memory.beats_read();
-  result.beats_written = memory.beats_written() + 1;  // the completion
+  result.beats_written = memory.beats_written();
   return result;
 }
 
@@ -121,12 +132,8 @@ std::optional<Time> FunctionalDevice::next_event() const {
 
 void FunctionalDevice::advance_to(Time now) {
   while (!in_flight_.empty() && in_flight_.front().end <= now) {
-    const InFlight command = in_flight_.front();
-    // Commands that the ring's size kept back begin when this one ends.
-    now_ = command.end;
-    complete(command);
+    complete(in_flight_.front());
     in_flight_.pop_front();
-    execute_submitted();
   }
   now_ = std::max(now_, now);
 }
@@ -138,26 +145,25 @@ void FunctionalDevice::complete(const InFlight& command) {
   record.done = 1;
   record.cycles = command.cycles;
   const auto words = record.encode();
-  const auto target = command_memory().write(command.slot + slot_bytes - sizeof(words), sizeof(words));
-  if (!target.empty()) std::memcpy(target.data(), words.data(), sizeof(words));
+  const auto target = memory_.at(command.slot + slot_bytes - sizeof(words), sizeof(words));
+  if (target) std::memcpy(target->data(), words.data(), sizeof(words));
 
   if (command.interrupt) at(page::interrupt_status) |= page::interrupt_status_completion;
-  if (command.error != 0) {
-    at(page::interrupt_status) |= page::interrupt_status_error;
-    at(page::error_code) = command.error;
-  }
+  if (command.error != 0) report(command.error);
+  if (!target) report(static_cast<std::uint32_t>(ErrorCode::write_response));
   ++at(page::ring_head);
   add64(page::cycles_busy_lo, command.cycles);
   add64(page::beats_read_lo, command.beats_read);
   add64(page::beats_written_lo, command.beats_written);
 }
 
-bool FunctionalDevice::interrupt() const {
-  return (get(page::control) & page::control_interrupt_enable) != 0 && get(page::interrupt_status) != 0;
+void FunctionalDevice::report(std::uint32_t error) {
+  at(page::interrupt_status) |= page::interrupt_status_error;
+  at(page::error_code) = error;
 }
 
-CommandMemory FunctionalDevice::command_memory() const {
-  return {memory_, get64(page::window_base_lo), get64(page::window_limit_lo)};
+bool FunctionalDevice::interrupt() const {
+  return (get(page::control) & page::control_interrupt_enable) != 0 && get(page::interrupt_status) != 0;
 }
 
 std::uint64_t FunctionalDevice::get64(std::uint32_t offset) const {

@@ -47,17 +47,20 @@ class FunctionalDevice final : public Device {
   void add64(std::uint32_t offset, std::uint64_t increment);
   void reset();
   void write_control(std::uint32_t value);
+  /// A doorbell that announces more commands than the ring has slots, or takes some back, is refused.
+  void accept_doorbell();
   void execute_submitted();
   InFlight execute(std::uint64_t slot);
   void complete(const InFlight& command);
-  CommandMemory command_memory() const;
+  void report(std::uint32_t error);
 
   Identity identity_;
   std::unique_ptr<FunctionalModel> model_;
   const DeviceMemory& memory_;
   const SoCDescription& soc_;
   std::array<std::uint32_t, page::beats_written_hi / 4 + 1> registers_{};
-  std::uint32_t fetched_ = 0;  // commands taken from the ring
+  std::uint32_t submitted_ = 0;  // commands that accepted doorbells announced
+  std::uint32_t fetched_ = 0;    // commands taken from the ring
   std::deque<InFlight> in_flight_;
   Time now_{0};
 };

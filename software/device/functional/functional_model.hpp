@@ -7,6 +7,7 @@
 #include <span>
 
 #include "cosoc/generated/page.hpp"
+#include "device/cycles.hpp"
 #include "device/memory.hpp"
 #include "device/platform.hpp"
 
@@ -43,11 +44,9 @@ class CommandMemory {
 /// Result of one command.
 struct Execution {
   ErrorCode error = ErrorCode::none;
-  std::uint64_t cycles = 0;
+  std::uint64_t cycles = 0;         // on an idle accelerator
+  std::uint64_t queued_cycles = 0;  // more than what the commands before it take
 };
-
-/// Clock cycles of a command that is refused: fetch, check and completion.
-inline constexpr std::uint64_t refused_cycles = 40;
 
 /// An accelerator's behaviour, bit for bit that of its RTL.
 class FunctionalModel {

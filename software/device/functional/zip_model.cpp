@@ -23,7 +23,7 @@ ErrorCode check(const zip::Command& command) {
 
 Execution ZIPModel::execute(const CommandWords& words, CommandMemory& memory) {
   const auto command = zip::Command::decode(words);
-  if (const ErrorCode error = check(command); error != ErrorCode::none) return {error, refused_cycles};
+  if (const ErrorCode error = check(command); error != ErrorCode::none) return {error, refused_cycles, refused_cycles};
   const std::size_t bytes = std::size_t{command.length} * sizeof(Complex);
   const auto a = memory.read(command.a_address, bytes);
   const auto b = memory.read(command.b_address, bytes);
@@ -32,7 +32,7 @@ Execution ZIPModel::execute(const CommandWords& words, CommandMemory& memory) {
     zip_elements(static_cast<ZIPKind>(command.opcode), reinterpret_cast<const Complex*>(a.data()),
                  reinterpret_cast<const Complex*>(b.data()), reinterpret_cast<Complex*>(out.data()), command.length);
   }
-  return {ErrorCode::none, zip::command_cycles(config_, command)};
+  return {ErrorCode::none, zip::command_cycles(config_, command), zip::queued_cycles(config_, command)};
 }
 
 }  // namespace cosoc

@@ -1,0 +1,306 @@
+/// The int8 kernels against plain references that index every value on its own.
+#include <cfenv>
+#include <cmath>
+
+#include "kernels/arithmetic.hpp"
+#include "software/support.hpp"
+
+namespace cosoc::test {
+namespace {
+
+struct Memory {
+  std::unique_ptr<WallClockPlatform> platform = make_cpu_platform(16 << 20);
+  Tensors tensors{platform->memory()};
+};
+
+/// Round half to even in integers and doubles, independent of the rounding mode.
+std::int64_t half_to_even(double value) {
+  const double low = std::floor(value);
+  const double rest = value - low;
+  if (rest != 0.5) return static_cast<std::int64_t>(std::floor(value + 0.5));
+  return static_cast<std::int64_t>(std::fmod(low, 2.0) == 0.0 ? low : low + 1);
+}
+
+std::int8_t rescaled(float value, std::int64_t zero_point, std::int64_t low, std::int64_t high) {
+  const double limited = std::clamp(static_cast<double>(value), -2147483648.0, 2147483647.0);
+  return static_cast<std::int8_t>(std::clamp(half_to_even(limited) + zero_point, low, high));
+}
+
+/// A value of a feature map, or `outside` in the padding.
+int value_at(const TensorView& view, std::int64_t n, std::int64_t y, std::int64_t x, std::int64_t c, int outside) {
+  const auto& shape = view.type->shape;
+  if (y < 0 || y >= shape[1] || x < 0 || x >= shape[2]) return outside;
+  const auto pitch = static_cast<std::int64_t>(view.type->pixel_pitch());
+  return view.as<std::int8_t>()[((n * shape[1] + y) * shape[2] + x) * pitch + c];
+}
+
+struct ConvolutionCase {
+  Shape in;
+  Shape weight;  // Cout, Kh, Kw, Cin / groups
+  std::array<std::int64_t, 2> stride = {1, 1};
+  std::array<std::int64_t, 4> padding = {};
+  std::array<std::int64_t, 2> dilation = {1, 1};
+  std::int64_t groups = 1;
+};
+
+std::int64_t extent(std::int64_t in, std::int64_t padding, std::int64_t kernel, std::int64_t dilation,
+                    std::int64_t stride) {
+  return (in + padding - dilation * (kernel - 1) - 1) / stride + 1;
+}
+
+void check_convolution(const ConvolutionCase& c, std::uint32_t seed) {
+  Memory memory;
+  Random random(seed);
+  const std::int64_t rows = extent(c.in[1], c.padding[0] + c.padding[2], c.weight[1], c.dilation[0], c.stride[0]);
+  const std::int64_t columns = extent(c.in[2], c.padding[1] + c.padding[3], c.weight[2], c.dilation[1], c.stride[1]);
+  const auto& in = memory.tensors.make(feature_map(c.in, 0.5F, -3));
+  const auto& weight = memory.tensors.make(feature_map(c.weight));
+  const auto& bias = memory.tensors.make(tensor(DType::int32, {c.weight[0]}));
+  const auto& multiplier = memory.tensors.make(tensor(DType::float32, {c.weight[0]}));
+  const auto& out = memory.tensors.make(feature_map({c.in[0], rows, columns, c.weight[0]}, 0.25F, 9));
+  random.fill(in);
+  random.fill(weight);
+  for (std::int64_t i = 0; i < c.weight[0]; ++i) {
+    bias.as<std::int32_t>()[i] = static_cast<std::int32_t>(random.integer(-20000, 20000));
+    multiplier.as<float>()[i] = random.real(1e-4F, 5e-3F);
+  }
+  run_on_cpu(*kernel("conv2d", {{"stride", c.stride},
+                                {"padding", c.padding},
+                                {"dilation", c.dilation},
+                                {"groups", c.groups},
+                                {"clamp", {-100, 90}}}),
+             {in, weight, bias, multiplier}, {out});
+
+  const std::int64_t group_out = c.weight[0] / c.groups;
+  for (std::int64_t i = 0; i < out.type->elements(); ++i) {
+    const std::int64_t channel = i % c.weight[0];
+    const std::int64_t x = i / c.weight[0] % columns;
+    const std::int64_t y = i / c.weight[0] / columns % rows;
+    const std::int64_t n = i / c.weight[0] / columns / rows;
+    std::int64_t sum = bias.as<std::int32_t>()[channel];
+    for (std::int64_t ky = 0; ky < c.weight[1]; ++ky) {
+      for (std::int64_t kx = 0; kx < c.weight[2]; ++kx) {
+        for (std::int64_t d = 0; d < c.weight[3]; ++d) {
+          const int value =
+              value_at(in, n, y * c.stride[0] - c.padding[0] + ky * c.dilation[0],
+                       x * c.stride[1] - c.padding[1] + kx * c.dilation[1], channel / group_out * c.weight[3] + d, -3);
+          sum += value * value_at(weight, channel, ky, kx, d, 0);
+        }
+      }
+    }
+    const float product = static_cast<float>(sum) * multiplier.as<float>()[channel];
+    INFO("element " << i);
+    REQUIRE(value_at(out, n, y, x, channel, 0) == rescaled(product, 9, -100, 90));
+  }
+}
+
+TEST_CASE("conv2d of chosen shapes") {
+  check_convolution({.in = {1, 1, 1, 1}, .weight = {1, 1, 1, 1}}, 1);
+  check_convolution({.in = {2, 9, 7, 3}, .weight = {5, 3, 3, 3}, .padding = {1, 1, 1, 1}}, 2);
+  check_convolution({.in = {1, 8, 8, 32}, .weight = {17, 3, 3, 32}, .stride = {2, 2}, .padding = {0, 0, 1, 1}}, 3);
+  check_convolution({.in = {3, 4, 4, 20}, .weight = {10, 4, 4, 20}}, 4);
+  check_convolution({.in = {1, 6, 6, 8}, .weight = {8, 3, 3, 1}, .padding = {1, 1, 1, 1}, .groups = 8}, 5);
+  check_convolution({.in = {1, 12, 11, 4}, .weight = {6, 3, 2, 2}, .dilation = {2, 3}, .groups = 2}, 6);
+  check_convolution({.in = {1, 5, 5, 2}, .weight = {3, 3, 3, 2}, .stride = {3, 1}, .padding = {4, 5, 6, 7}}, 7);
+  check_convolution({.in = {5, 1, 1, 300}, .weight = {10, 1, 1, 300}}, 8);
+}
+
+TEST_CASE("conv2d of random shapes") {
+  Random random(42);
+  for (std::uint32_t i = 0; i < 25; ++i) {
+    ConvolutionCase c;
+    c.groups = random.integer(1, 3);
+    const std::int64_t depth = random.integer(1, 20);
+    c.in = {random.integer(1, 2), random.integer(5, 10), random.integer(5, 10), depth * c.groups};
+    c.weight = {random.integer(1, 7) * c.groups, random.integer(1, 3), random.integer(1, 3), depth};
+    c.stride = {random.integer(1, 3), random.integer(1, 3)};
+    c.dilation = {random.integer(1, 2), random.integer(1, 2)};
+    for (auto& side : c.padding) side = random.integer(0, 3);
+    check_convolution(c, 100 + i);
+  }
+}
+
+TEST_CASE("requantization rounds half to even, saturates and clamps") {
+  CHECK(requantize(1, 0.5F, 0, {-128, 127}) == 0);
+  CHECK(requantize(3, 0.5F, 0, {-128, 127}) == 2);
+  CHECK(requantize(-5, 0.5F, 1, {-128, 127}) == -1);
+  CHECK(requantize(INT32_MAX, 1e30F, -128, {-128, 127}) == 127);
+  CHECK(requantize(INT32_MIN, 1e30F, 127, {-128, 127}) == -128);
+  CHECK(requantize(1000, 1.0F, 0, {0, 6}) == 6);
+  CHECK(round_to_int32(0x1p31F) == INT32_MAX);
+  CHECK(round_to_int32(-0x1p31F) == INT32_MIN);
+  CHECK(round_to_int32(std::numeric_limits<float>::quiet_NaN()) == 0);
+  CHECK(wrapping_add(INT32_MAX, 1) == INT32_MIN);
+}
+
+TEST_CASE("pooling, with padding channels that hold anything") {
+  Memory memory;
+  Random random(8);
+  const auto& in = memory.tensors.make(feature_map({2, 7, 8, 5}, 0.5F, 4));
+  const auto& largest = memory.tensors.make(feature_map({2, 4, 4, 5}, 0.5F, 4));
+  const auto& average = memory.tensors.make(feature_map({2, 4, 4, 5}, 0.25F, -6));
+  random.fill(in);
+  const nlohmann::json window = {{"kernel", {3, 2}}, {"stride", {2, 2}}, {"padding", {1, 0, 1, 0}}};
+  nlohmann::json average_attributes = window;
+  average_attributes["multiplier"] = 0.31;
+  average_attributes["clamp"] = {-90, 100};
+  run_on_cpu(*kernel("max_pool2d", window), {in}, {largest});
+  run_on_cpu(*kernel("average_pool2d", average_attributes), {in}, {average});
+  for (std::int64_t i = 0; i < largest.type->elements(); ++i) {
+    const std::int64_t c = i % 5, x = i / 5 % 4, y = i / 20 % 4, n = i / 80;
+    int highest = -128;
+    std::int32_t sum = 0;
+    for (std::int64_t ky = 0; ky < 3; ++ky) {
+      for (std::int64_t kx = 0; kx < 2; ++kx) {
+        highest = std::max(highest, value_at(in, n, 2 * y - 1 + ky, 2 * x + kx, c, -128));
+        sum += value_at(in, n, 2 * y - 1 + ky, 2 * x + kx, c, 4) - 4;
+      }
+    }
+    REQUIRE(value_at(largest, n, y, x, c, 0) == highest);
+    REQUIRE(value_at(average, n, y, x, c, 0) == rescaled(static_cast<float>(sum) * 0.31F, -6, -90, 100));
+  }
+}
+
+TEST_CASE("add rescales both operands") {
+  Memory memory;
+  Random random(9);
+  const auto& a = memory.tensors.make(feature_map({1, 16, 16, 3}, 0.5F, 4));
+  const auto& b = memory.tensors.make(feature_map({1, 16, 16, 3}, 0.3F, -90));
+  const auto& out = memory.tensors.make(feature_map({1, 16, 16, 3}, 0.7F, 11));
+  random.fill(a);
+  random.fill(b);
+  run_on_cpu(*kernel("add", {{"multipliers", {0.5, 0.4375}}, {"clamp", {-20, 120}}}), {a, b}, {out});
+  const auto x = dense_values<std::int8_t>(a);
+  const auto y = dense_values<std::int8_t>(b);
+  const auto z = dense_values<std::int8_t>(out);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    // These products and their sum are exact in float32.
+    REQUIRE(z[i] == rescaled(static_cast<float>((x[i] - 4) * 0.5 + (y[i] + 90) * 0.4375), 11, -20, 120));
+  }
+}
+
+TEST_CASE("quantize and dequantize change the order of axes") {
+  Memory memory;
+  Random random(10);
+  const auto& in = memory.tensors.make(tensor(DType::float32, {2, 3, 4, 5}));
+  const auto& map = memory.tensors.make(feature_map({2, 4, 5, 3}, 0.03F, -7));
+  const auto& back = memory.tensors.make(tensor(DType::float32, {2, 3, 4, 5}));
+  const auto& flat = memory.tensors.make(tensor(DType::float32, {2, 60}));
+  random.fill(in);
+  in.as<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+  in.as<float>()[1] = 1e30F;
+  in.as<float>()[2] = -1e30F;
+  const auto none = nlohmann::json::object();
+  run_on_cpu(*kernel("quantize", none), {in}, {map});
+  run_on_cpu(*kernel("dequantize", none), {map}, {back});
+  run_on_cpu(*kernel("dequantize", none), {map}, {flat});
+  CHECK(value_at(map, 0, 0, 0, 0, 0) == -7);
+  CHECK(value_at(map, 0, 0, 1, 0, 0) == 127);
+  CHECK(value_at(map, 0, 0, 2, 0, 0) == -128);
+  for (std::int64_t i = 3; i < 120; ++i) {
+    const int stored = value_at(map, i / 60, i / 5 % 4, i % 5, i / 20 % 3, 0);
+    REQUIRE(stored == rescaled(in.as<float>()[i] * (1.0F / 0.03F), -7, -128, 127));
+    REQUIRE(back.as<float>()[i] == static_cast<float>(stored + 7) * 0.03F);
+    REQUIRE(flat.as<float>()[i] == back.as<float>()[i]);
+  }
+
+  const auto& vector = memory.tensors.make(tensor(DType::float32, {2, 20}));
+  const auto& pixel = memory.tensors.make(feature_map({2, 1, 1, 20}, 0.5F, 0));
+  random.fill(vector);
+  run_on_cpu(*kernel("quantize", none), {vector}, {pixel});
+  REQUIRE(value_at(pixel, 1, 0, 0, 19, 0) == rescaled(vector.as<float>()[39] * 2.0F, 0, -128, 127));
+}
+
+nlohmann::json conv_attributes() {
+  return {{"stride", {1, 1}}, {"padding", {0, 0, 0, 0}}, {"dilation", {1, 1}}, {"groups", 1}, {"clamp", {-128, 127}}};
+}
+
+TEST_CASE("wrong attributes are named") {
+  CHECK_THAT(message_of(make_kernel("conv3d", {})), Catch::Contains("unknown operation 'conv3d'; there are quantize"));
+  auto attributes = conv_attributes();
+  attributes.erase("groups");
+  CHECK_THAT(message_of(make_kernel("conv2d", attributes)), Catch::Contains("attribute 'groups' is missing"));
+  attributes = conv_attributes();
+  attributes["strides"] = 1;
+  CHECK_THAT(message_of(make_kernel("conv2d", attributes)), Catch::Contains("unknown attribute 'strides'; there are"));
+  for (const auto& stride : {nlohmann::json(1), nlohmann::json({1}), nlohmann::json({0, 1}), nlohmann::json({1, 1.5}),
+                             nlohmann::json({"1", 1}), nlohmann::json({1, 1e300})}) {
+    attributes = conv_attributes();
+    attributes["stride"] = stride;
+    CHECK_THAT(message_of(make_kernel("conv2d", attributes)), Catch::Contains("attribute 'stride' must be 2 integers"));
+  }
+  CHECK_THAT(message_of(make_kernel("conv2d", nlohmann::json::array())), Catch::Contains("must be an object"));
+  CHECK_THAT(message_of(make_kernel("add", {{"multipliers", {1e300, 1}}, {"clamp", {0, 1}}})),
+             Catch::Contains("2 finite float32 numbers"));
+  CHECK_THAT(message_of(make_kernel("add", {{"multipliers", {1, 1}}, {"clamp", {2, 1}}})), Catch::Contains("clamp"));
+  CHECK_THAT(message_of(make_kernel("zip", {{"operation", "pow"}})), Catch::Contains("one of add, sub, mul, div"));
+}
+
+TEST_CASE("attributes come back as they went in") {
+  const std::vector<std::pair<std::string, nlohmann::json>> all = {
+      {"conv2d", conv_attributes()},
+      {"max_pool2d", {{"kernel", {2, 3}}, {"stride", {2, 1}}, {"padding", {0, 1, 0, 1}}}},
+      {"add", {{"multipliers", {0.5, 2.0}}, {"clamp", {-128, 127}}}},
+      {"fft", {{"direction", "inverse"}}},
+      {"zip", {{"operation", "conjugate_mul"}}},
+      {"transpose", nlohmann::json::object()}};
+  for (const auto& [name, attributes] : all) CHECK(kernel(name, attributes)->attributes() == attributes);
+  CHECK(kernel_names().size() == 10);
+}
+
+TEST_CASE("wrong types are named") {
+  const auto convolution = kernel("conv2d", conv_attributes());
+  std::vector<TensorType> inputs = {feature_map({1, 8, 8, 4}), feature_map({6, 3, 3, 4}), tensor(DType::int32, {6}),
+                                    tensor(DType::float32, {6})};
+  std::vector<TensorType> outputs = {feature_map({1, 6, 6, 6})};
+  require_ok(convolution->check(inputs, outputs));
+  const auto message = [&] { return message_of(convolution->check(inputs, outputs)); };
+  SECTION("count") {
+    inputs.pop_back();
+    CHECK_THAT(message(), Catch::Contains("expected 4 inputs and 1 outputs, found 3 and 1"));
+  }
+  SECTION("output shape") {
+    outputs[0].shape[1] = 7;
+    CHECK_THAT(message(), Catch::Contains("output 0 must be int8[1, 6, 6, 6], not int8[1, 7, 6, 6]"));
+  }
+  SECTION("channels") {
+    inputs[1].shape[3] = 5;
+    CHECK_THAT(message(), Catch::Contains("input 1 must be int8[6, 3, 3, 4]"));
+  }
+  SECTION("dtype") {
+    inputs[2].dtype = DType::float32;
+    CHECK_THAT(message(), Catch::Contains("input 2 must be int32"));
+  }
+  SECTION("kernel too large") {
+    inputs[0].shape[1] = 2;
+    CHECK_THAT(message(), Catch::Contains("does not fit"));
+  }
+  SECTION("zero point") {
+    inputs[0].zero_point = 200;
+    CHECK_THAT(message(), Catch::Contains("zero point"));
+  }
+  SECTION("extent") {
+    inputs[0].shape[0] = 0;
+    CHECK_THAT(message(), Catch::Contains("extent below 1"));
+  }
+  SECTION("sums that could overflow") {
+    inputs[0] = feature_map({1, 1, 1, 200000});
+    inputs[1] = feature_map({6, 1, 1, 200000});
+    outputs[0] = feature_map({1, 1, 1, 6});
+    CHECK_THAT(message(), Catch::Contains("overflow int32"));
+  }
+}
+
+TEST_CASE("sizes of tensors") {
+  CHECK(feature_map({2, 3, 4, 17}).bytes() == 2 * 3 * 4 * 32);
+  CHECK(feature_map({2, 3, 4, 17}).dense_bytes() == 2 * 3 * 4 * 17);
+  CHECK(tensor(DType::complex64, {3, 5}).bytes() == 120);
+  CHECK(tensor(DType::float32, {}).elements() == 1);
+  CHECK(tensor(DType::float32, {1 << 30, 1 << 30, 1 << 30}).bytes() == SIZE_MAX);
+  CHECK(feature_map({1 << 30, 1 << 30, 1 << 30, 1}).bytes() == SIZE_MAX);
+  CHECK(value_of(dtype_of("complex64")) == DType::complex64);
+  CHECK_THAT(message_of(dtype_of("float16")), Catch::Contains("float16"));
+}
+
+}  // namespace
+}  // namespace cosoc::test
