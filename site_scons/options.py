@@ -109,9 +109,15 @@ def declared(board: str) -> list[_Option]:
     group = "Model"
     options += [
         _Option(group, "model", "model of the bundle", "digits, FILE.py:CLASS, or a bundle directory", DIGITS),
-        _Option(group, "input", "shape of the input of FILE.py:CLASS", "sizes joined by x, such as 1x3x224x224", ""),
-        _Option(group, "weights", "state_dict of FILE.py:CLASS", "a file", ""),
-        _Option(group, "calibration", "inputs that FILE.py:CLASS is quantized with", "a file", ""),
+        _Option(
+            group,
+            "input",
+            "shape of the input of FILE.py:CLASS",
+            "sizes joined by x, such as 1x3x224x224; several inputs joined by a comma",
+            "",
+        ),
+        _Option(group, "weights", "weights of FILE.py:CLASS", "a .safetensors file", ""),
+        _Option(group, "calibration", "inputs that FILE.py:CLASS is quantized with", "a .npz or .npy file", ""),
     ]
     group = "Build"
     return [
@@ -172,7 +178,7 @@ def _validator(option: _Option) -> Any:
             raise UserError(f"option {name}={value} is not possible; allowed: {option.allowed}")
         if name in ("mode", "bench") and value not in option.allowed.split(", "):
             raise UserError(f"option {name}={value} is not possible; allowed: {option.allowed}")
-        if name == "input" and value and not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", value):
+        if name == "input" and value and not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*(,[1-9]\d*(x[1-9]\d*)*)*", value):
             raise UserError(f"option input={value} is not possible; allowed: {option.allowed}")
         if name in ("weights", "calibration") and value and not Path(value).is_file():
             raise UserError(f"option {name}={value}: there is no such file")

@@ -11,6 +11,9 @@ from pathlib import Path
 from cosoc.boards.soc import SoC
 from cosoc.boards.zcu102.device_tree import MEMORY_NAME
 
+_RUN = "cosoc-run"
+"""The program that runs a bundle; the others are applications of their own."""
+
 _README = """\
 # cosoc for the ZCU102: @COUNTS@
 
@@ -82,7 +85,7 @@ def readme(soc: SoC, programs: list[str]) -> str:
         "CMA": str(2 * megabytes),
         "COUNT": str(len(rows)),
         "BUFFER": MEMORY_NAME,
-        "RUN": "\n".join(f"    bin/{name} --soc soc.json --mode board" for name in programs),
+        "RUN": "\n".join(f"    bin/{name}{' bundle' if name == _RUN else ''} --soc soc.json --mode board" for name in programs),
     }
     text = _README
     for name, value in values.items():

@@ -34,7 +34,8 @@ def _bundle(env: Any, model: Any) -> Any:
         return env.PythonRun(_files(folder), "cosoc.apps.digits.bundle", "--output ${TARGET.dir}", sources=sources)
     path, _, name = model.source.rpartition(":")
     folder = env["OUTPUT"].Dir(f"bundles/{name}-{hashlib.sha256(json.dumps(asdict(model)).encode()).hexdigest()[:8]}")
-    arguments = f"convert {model.source} --input {model.input} --output ${{TARGET.dir}}"
+    shapes = " ".join(f"--input {shape}" for shape in model.input.split(","))
+    arguments = f"convert {model.source} {shapes} --output ${{TARGET.dir}}"
     files = [path]
     for option, file in (("weights", model.weights), ("calibration", model.calibration)):
         if file:

@@ -31,7 +31,7 @@ MISTAKES = {
     "no such model": (["model=nowhere"], ["model=nowhere", "digits", "FILE.py:CLASS", "graph.json"]),
     "no such model file": (["model=nowhere.py:Net", "input=1x3x8x8"], ["there is no file nowhere.py"]),
     "model without its input": (["model=setup.py:Net"], ["model=setup.py:Net", "input=1x3x224x224"]),
-    "input that is no shape": (["model=setup.py:Net", "input=3,8"], ["input=3,8", "1x3x224x224"]),
+    "input that is no shape": (["model=setup.py:Net", "input=3*8"], ["input=3*8", "1x3x224x224"]),
     "input of the default model": (["input=1x3"], ["input=", "model=digits"]),
     "no such weights": (["model=setup.py:Net", "input=1", "weights=nowhere.pt"], ["weights=nowhere.pt", "no such file"]),
 }
