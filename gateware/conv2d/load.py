@@ -172,12 +172,13 @@ class WeightLoader(wiring.Component):
         request = self.request.payload
         step_bytes, block_channel_bytes = 16 * self._lanes, 8 * self._lanes
         weight_bytes = job.steps * step_bytes
+        entry = Signal(block)
         m.d.comb += [
             request.sequence.eq(job.sequence),
-            ahead.w_data.eq(block.const({"steps": 0, "partial": 0})),
+            entry.steps.eq(job.steps),
+            entry.partial.eq(job.partial),
+            ahead.w_data.eq(entry),
         ]
-        entry = Signal(block)
-        m.d.comb += [entry.steps.eq(job.steps), entry.partial.eq(job.partial), ahead.w_data.eq(entry)]
 
         def next_block() -> None:
             m.d.sync += job.blocks.eq(job.blocks - 1)

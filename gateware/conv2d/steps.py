@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -55,6 +55,7 @@ class StepGenerator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         self._job = Signal(ComputeJob)
+        self._block_starts, self._draining = Signal(), Signal(range(GROUPS))
         issue, starts, ends = Signal(), Signal(), Signal()
         with m.FSM():
             with m.State("TAKE"):
@@ -67,7 +68,9 @@ class StepGenerator(wiring.Component):
                 with m.If(starts):
                     m.next = "RUN"
             with m.State("RUN"):
-                m.d.comb += issue.eq(self._may_issue(m))
+                # A block waits for its weights, and the end of a pixel for the sums of the pixel before to leave.
+                weights_there, room = ~self._block_starts | self.weights, ~self.step.last | (self._draining == 0)
+                m.d.comb += issue.eq(weights_there & room)
                 with m.If(issue & ends):
                     m.next = "TAKE"
         m.d.sync += self.tile_read.eq(issue & ends)
@@ -75,11 +78,6 @@ class StepGenerator(wiring.Component):
         m.d.comb += ends.eq(tile_ends & self._walk_results(m, issue, starts, pixel_ends, tile_ends))
         m.d.comb += self.claim_weights.eq(issue & self._block_starts)
         return m
-
-    def _may_issue(self, m: Module) -> object:
-        """A block waits for its weights, and the end of a pixel for the sums of the pixel before to leave."""
-        self._block_starts, self._draining = Signal(), Signal(range(GROUPS))
-        return (~self._block_starts | self.weights) & (~self.step.last | (self._draining == 0))
 
     def _walk_window(self, m: Module, issue: Signal, starts: Signal) -> tuple[Signal, Signal]:
         """Positions in the activations. Returns whether this step ends a pixel, and the whole tile of one block."""
@@ -102,7 +100,7 @@ class StepGenerator(wiring.Component):
             self.step.zero_point.eq(job.in_zero_point),
         ]
 
-        def to_pixel(new_address: object, new_row: object, new_column: object) -> None:
+        def to_pixel(new_address: Value, new_row: Value, new_column: Value) -> None:
             m.d.sync += [word.eq(0), ky.eq(0), kx.eq(0)]
             m.d.sync += [address.eq(new_address), kernel_row_address.eq(new_address), pixel_address.eq(new_address)]
             m.d.sync += [row.eq(new_row), pixel_row.eq(new_row), column.eq(new_column), pixel_column.eq(new_column)]
@@ -132,7 +130,7 @@ class StepGenerator(wiring.Component):
                 to_origin()
         return pixel_ends, tile_ends
 
-    def _walk_results(self, m: Module, issue: Signal, starts: Signal, pixel_ends: Signal, tile_ends: Signal) -> object:
+    def _walk_results(self, m: Module, issue: Signal, starts: Signal, pixel_ends: Signal, tile_ends: Signal) -> Value:
         """Weights, and where the sums go. Returns whether the block is the command's last."""
         job, result, config = self._job, self.step.result, self._config
         block, pixel_word, block_word = Signal(SIZE), Signal(SIZE), Signal(SIZE)
@@ -145,7 +143,7 @@ class StepGenerator(wiring.Component):
             result.accumulate.eq(job.accumulate),
             result.partial.eq(job.partial),
             result.partial_address.eq(partial_address),
-            result.output_bank.eq(self.activation_bank),
+            result.output_bank.eq(self.activation_bank),  # every command takes one bank of each
             result.output_word.eq(pixel_word + block_word),
             result.upper_half.eq(upper_half),
             result.keep.eq(Cat(~job.partial & (block_word + i < job.out_words) for i in range(block_words))),
