@@ -160,12 +160,15 @@ class AcceleratorPeripheral(wiring.Component):
         ]
 
     def _reset(self, m: Module, registers: Any, clear: Signal, readers: list[Any], writers: list[Any]) -> None:
-        """Soft reset: `clear` for one cycle when nothing is on the bus any more."""
+        """Soft reset: `clear` for one cycle when nothing is on the bus any more; another write to control cannot call it off."""
         resetting = Signal()
+        with m.If(registers.control.written & _bit(registers.control.value, "control", "reset")):
+            m.d.sync += resetting.eq(1)
+        with m.If(clear):
+            m.d.sync += resetting.eq(0)
         m.d.comb += [
-            resetting.eq(_bit(registers.control.value, "control", "reset")),
             _bit(registers.status.value, "status", "resetting").eq(resetting),
-            clear.eq(resetting & Cat(dma.idle & dma.stop for dma in (*readers, *writers)).all()),
+            clear.eq(resetting & Cat(dma.idle for dma in (*readers, *writers)).all()),
             registers.clear.eq(clear),
         ]
         for dma in (*readers, *writers):

@@ -124,9 +124,8 @@ class CommandRing(wiring.Component):
         begin = Signal()
         m.d.comb += [
             self.busy.eq(fetched != self.head),
-            begin.eq(
-                self.run & ~request.valid & (fetched != submitted) & ((fetched - self.head)[:SEQUENCE_BITS] != _SEQUENCES - 1)
-            ),
+            free.eq((fetched - self.head)[:SEQUENCE_BITS] != _SEQUENCES - 1),
+            begin.eq(self.run & free & (fetched != submitted) & ~request.valid),
             started.addr.eq(fetched),
             started.data.eq(clock),
             started.en.eq(begin),

@@ -126,7 +126,7 @@ class CoreBench:
                 return self._errors[first:]
             await FallingEdge(self.clock)
         raise AssertionError(
-            f"{len(self._errors) - first} of {len(commands)} commands completed within {cycles} cycles; open transfers: {self._open}"
+            f"{len(self._errors) - first} of {len(commands)} commands completed within {cycles} cycles; transfers: {self._open}"
         )
 
     def begin(self, payload: int, kind: str) -> BenchTransfer:

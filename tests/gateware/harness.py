@@ -80,7 +80,7 @@ def simulate(
     simulator: str,
     seed: int,
     env: Mapping[str, str] | None = None,
-    timeout_s: float = 120,
+    timeout_s: float = 500,
 ) -> None:
     """Runs every cocotb test of the Python module `module` on `component`.
 
@@ -91,7 +91,7 @@ def simulate(
         simulator: one of `SIMULATORS`.
         seed: makes the run reproducible: `cocotb.RANDOM_SEED` in the bench.
         env: environment variables for the bench.
-        timeout_s: wall-clock limit of the simulation.
+        timeout_s: wall-clock limit of the simulation, generous: benches bound their waits in clock cycles.
 
     Raises:
         SimulationError: a test failed, none ran, or the time was up.
@@ -121,8 +121,8 @@ def simulate(
                 log_file=log,
             )
             problem = _judge(results)
-        except SystemExit as stop:
-            problem = f"{_judge(results) or 'the simulator failed'} (exit status {stop.code})"
+        except (SystemExit, RuntimeError) as stop:
+            problem = f"{_judge(results) or 'the simulator failed'} ({stop})"
     if problem:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-60:])
         raise SimulationError(f"{module} on {simulator}, seed {seed}: {problem}\n{tail}\n(all of it: {log.relative_to(ROOT)})")

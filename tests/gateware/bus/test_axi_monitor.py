@@ -55,11 +55,15 @@ BROKEN = {
 }
 
 
+def play(checker, trace):
+    for event in trace:
+        checker.cycle(*event)
+
+
 @pytest.mark.parametrize("name", GOOD)
 def test_good_traces_pass(name):
     checker = AXIChecker()
-    for event in GOOD[name]:
-        checker.cycle(*event)
+    play(checker, GOOD[name])
     assert checker.quiet
 
 
@@ -67,8 +71,7 @@ def test_good_traces_pass(name):
 def test_broken_traces_are_named(message):
     checker = AXIChecker(max_beats=16, max_outstanding=2)
     with pytest.raises(ProtocolError, match=message):
-        for event in BROKEN[message]:
-            checker.cycle(*event)
+        play(checker, BROKEN[message])
 
 
 def test_an_unfinished_burst_is_not_quiet():
