@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from cosoc.gateware.accelerators import ACCELERATORS
+from cosoc.gateware.ports import Port, ports_of
 
 TOP = "cosoc_soc"
 SHARED_PORTS = ("aclk", "aresetn")
-_PORT = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", re.MULTILINE)
 
 # In the order of the members of the C++ structures that they fill.
 MANAGER_SIGNALS = (
@@ -27,32 +25,6 @@ MANAGER_SIGNALS = (
 SUBORDINATE_SIGNALS = (
     "awaddr awvalid awready wdata wstrb wvalid wready bresp bvalid bready araddr arvalid arready rdata rresp rvalid rready"
 ).split()
-
-
-@dataclass(frozen=True)
-class Port:
-    """A port of a Verilog module."""
-
-    name: str
-    direction: str
-    width: int
-
-    def declaration(self, prefix: str) -> str:
-        """As a port of the top."""
-        vector = f"[{self.width - 1}:0] " if self.width > 1 else ""
-        return f"{self.direction} {vector}{prefix}{self.name}"
-
-
-def ports_of(verilog: str, module: str) -> list[Port]:
-    """The ports of a module, in order of declaration.
-
-    Raises:
-        ValueError: the text has no such module.
-    """
-    match = re.search(rf"^module {module}\b.*?^endmodule", verilog, re.MULTILINE | re.DOTALL)
-    if match is None:
-        raise ValueError(f"no module {module} in the Verilog")
-    return [Port(name, direction, int(high or 0) + 1) for direction, high, name in _PORT.findall(match.group())]
 
 
 def top_verilog(instances: list[tuple[str, str]], ports: dict[str, list[Port]]) -> str:
