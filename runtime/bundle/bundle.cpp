@@ -115,7 +115,7 @@ class Builder {
       if (repeated) return failure("output " + name + " stands twice");
       outputs.push_back({name, found->second->type});
     }
-    const NodeOptions options{.devices = node.devices, .source = node.source, .output = {}};
+    const NodeOptions options{.devices = node.devices, .source = node.source};
     const auto made = graph_.add_node(node.name, make_kernel(node.op, node.attributes), inputs, outputs, options);
     for (std::size_t i = 0; i < made.size(); ++i) made_.emplace(node.outputs[i], made[i]);
     return {};

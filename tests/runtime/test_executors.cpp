@@ -183,8 +183,7 @@ TEST_CASE("without a CPU to fall back on, the error names the node and the accel
   Session session = open(soc, make_faulty_platform(soc, {"fft0", Fault::hangs, 2}));
   const TensorType type{DType::complex64, {64}};
   Graph graph("fft_only");
-  graph.output(fft(graph, "transform", graph.input("x", type), FFTDirection::forward,
-                   {.devices = {"fft"}, .source = {}, .output = {}}));
+  graph.output(fft(graph, "transform", graph.input("x", type), FFTDirection::forward, {.devices = {"fft"}}));
   auto model = session.load(std::move(graph));
   REQUIRE(model);
   const auto input = bytes_of(random_floats(128, 1));
@@ -205,8 +204,8 @@ TEST_CASE("zero devices, a node without a device, and short memory are refused w
   auto session = Session::open({.memory_bytes = 4096, .cpu_cores = 1});
   REQUIRE(session);
   Graph graph("lonely");
-  graph.output(fft(graph, "transform", graph.input("x", {DType::complex64, {64}}), FFTDirection::forward,
-                   {.devices = {"fft"}, .source = {}, .output = {}}));
+  graph.output(
+      fft(graph, "transform", graph.input("x", {DType::complex64, {64}}), FFTDirection::forward, {.devices = {"fft"}}));
   const auto lonely = session->load(std::move(graph));
   REQUIRE_FALSE(lonely);
   CHECK(lonely.error().message == "node transform (fft): no device can run it: there is no fft");

@@ -85,7 +85,7 @@ TEST_CASE("the first mistake of a construction is kept and named") {
         "graph wrong: node n: input 0 is a tensor of another graph");
   CHECK_THAT(message([](Graph& g) {
                conv2d(g, "c", g.input("x", floats(1)), {}, {}, {}, {}, floats(1),
-                      {.devices = {"cpu"}, .source = "m.py:7", .output = {}});
+                      {.devices = {"cpu"}, .source = "m.py:7"});
              }),
              Catch::StartsWith("graph wrong: node c (m.py:7): input 1"));
   CHECK_THAT(message([](Graph& g) { transpose(g, "t", g.input("x", floats(1))); }),

@@ -181,15 +181,14 @@ Session open(const SoCDescription& soc, AnyPlatform platform, SessionOptions opt
 }
 
 Graph make_signal_graph(const std::vector<std::string>& fft_devices) {
-  const NodeOptions on_fft{.devices = fft_devices, .source = {}, .output = {}};
+  const NodeOptions on_fft{.devices = fft_devices};
   const TensorType type{DType::complex64, {4, 64}};
   const auto reference = random_floats(4 * 64 * 2, 5);
   Graph graph("signal");
   const auto x = graph.input("x", type);
   const auto spectrum = fft(graph, "forward", x, FFTDirection::forward, on_fft);
   const auto factor = graph.constant("factor", type, std::as_bytes(std::span(reference)));
-  const auto product = zip(graph, "product", spectrum, factor, ZIPOperator::mul,
-                           {.devices = {"cpu", "zip"}, .source = {}, .output = {}});
+  const auto product = zip(graph, "product", spectrum, factor, ZIPOperator::mul, {.devices = {"cpu", "zip"}});
   const auto result = fft(graph, "inverse", product, FFTDirection::inverse, on_fft);
   graph.output(magnitude_squared(graph, "power", result));
   return graph;

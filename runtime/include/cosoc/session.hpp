@@ -30,20 +30,20 @@ Result<Mode> mode_of(std::string_view name);
 struct SessionOptions {
   Mode mode = Mode::cpu;
   /// `soc.json`, or the directory that holds it; every mode but `cpu` needs it.
-  std::filesystem::path soc;
+  std::filesystem::path soc = {};
   /// A name of `policy_names()`.
   std::string policy = "EFT";
   /// File for the trace; none when empty. The Perfetto UI opens it.
-  std::filesystem::path trace;
+  std::filesystem::path trace = {};
   /// Device memory of mode `cpu`; the other modes take it from the SoC.
   std::size_t memory_bytes = std::size_t{256} << 20;
   /// CPU cores to schedule on. Default: the SoC's, or in mode `cpu` those of this machine.
-  std::optional<std::uint32_t> cpu_cores;
+  std::optional<std::uint32_t> cpu_cores = {};
   /// Gives every intermediate tensor memory of its own, so that `Model::tensor` can read it after a run.
   bool keep_tensors = false;
   /// Least time that a task on an accelerator gets before it counts as hung; it always gets 100 times its estimate.
   /// Default: 10 ms of simulated time, 2 s on the wall clock.
-  std::optional<Time> minimum_deadline;
+  std::optional<Time> minimum_deadline = {};
 };
 
 /// What happened to one node in a run. Times count from the opening of the session.

@@ -33,8 +33,8 @@ bool is_peak(const Waveform& waveform, std::span<const float> power, std::size_t
 }  // namespace
 
 cosoc::Graph build_graph(const Waveform& waveform) {
-  const cosoc::NodeOptions on_fft{.devices = {"cpu", "fft"}, .source = {}, .output = {}};
-  const cosoc::NodeOptions on_zip{.devices = {"cpu", "zip"}, .source = {}, .output = {}};
+  const cosoc::NodeOptions on_fft{.devices = {"cpu", "fft"}};
+  const cosoc::NodeOptions on_zip{.devices = {"cpu", "zip"}};
   const cosoc::TensorType pulses{
       cosoc::DType::complex64,
       {static_cast<std::int64_t>(waveform.pulses), static_cast<std::int64_t>(waveform.samples)}};
