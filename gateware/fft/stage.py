@@ -15,6 +15,7 @@ from cosoc.gateware.fft.delay import DelayLine, delayed
 from cosoc.gateware.fft.twiddles import bits, twiddles
 
 ROM_LATENCY = 2
+"""Enabled cycles from an address to the factor: those of a block RAM with its output register."""
 
 
 class Stage(wiring.Component):
@@ -100,11 +101,10 @@ class Stage(wiring.Component):
         m.submodules.rom = rom = Memory(shape=Complex.size, depth=self.half, init=words)
         port = rom.read_port()
         factor = Signal(Complex.size, reset_less=True)
+        used = delayed(m, pair, FloatAdd.latency - ROM_LATENCY, self.en)
         m.d.comb += port.en.eq(self.en)
         with m.If(self.en):
-            m.d.sync += factor.eq(port.data)
-            with m.If(delayed(m, pair, FloatAdd.latency - ROM_LATENCY, self.en)):
-                m.d.sync += port.addr.eq(port.addr + 1)
+            m.d.sync += [factor.eq(port.data), port.addr.eq(port.addr + used)]
         return factor
 
     def _delay(self, m: Module, name: str, samples: Any, depth: int) -> Any:

@@ -7,6 +7,7 @@ import random
 
 import cocotb
 import numpy as np
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
 from cosoc.gateware.fft.config import COMMAND, MIN_LOG2, FFTConfig, FFTOperation
 from cosoc.gateware.fft.cycles import command_cycles
@@ -14,7 +15,7 @@ from cosoc.gateware.fft.golden import execute
 from cosoc.gateware.layout.page import Error
 from tests.gateware.core_bench import CoreBench
 from tests.gateware.fft.signals import special_values, white_noise
-from tests.gateware.harness import STALLS
+from tests.gateware.harness import STALLS, little_endian, start
 
 CONFIG = FFTConfig(max_log2=int(os.environ.get("MAX_LOG2", "5")))
 LENGTHS = range(MIN_LOG2, CONFIG.max_log2 + 1)
@@ -22,14 +23,15 @@ OPERATIONS = list(FFTOperation)
 MEMORY_BYTES = 1 << 16
 
 
-async def run(dut, *batches, memory, stall="never"):
+async def run(dut, *batches, memory, stall="never", clock_runs=False):
     """Runs batches of commands on the core and on the golden model; everything must be equal, all of memory included.
 
     Returns the cycles that each batch took.
     """
     expected = bytearray(memory)
     bench = CoreBench(dut, COMMAND, readers=1, writers=1, memory=memory, stall=stall, seed=cocotb.RANDOM_SEED)
-    await bench.start()
+    if not clock_runs:
+        await bench.start()
     cycles = []
     for commands in batches:
         errors = [execute(fields, expected, CONFIG) for fields in commands]
@@ -166,3 +168,27 @@ async def commands_without_gap(dut):
     memory = memory_of(white_noise(np.random.default_rng(cocotb.RANDOM_SEED), 1 << CONFIG.max_log2))
     cycles = await run(dut, [single] * 4, memory=memory)
     assert cycles == [command_cycles(single, CONFIG) + (3 << CONFIG.max_log2)]
+
+
+@cocotb.test()
+@cocotb.parametrize(cycles=[20, 77, 150])
+async def reset_in_flight(dut, cycles):
+    """A reset while frames are in the pipeline, the reorder buffer and the queues leaves nothing behind."""
+    await start(dut)
+    words = COMMAND.encode(command(FFTOperation.INVERSE, MIN_LOG2, 100, 0, 0))
+    dut.command__payload.value = int.from_bytes(little_endian(words, 4), "little")
+    dut.read__0__data__payload.value = random.Random(cocotb.RANDOM_SEED).getrandbits(128)
+    dut.completion__ready.value = 0
+    dut.write__0__done__valid.value = 0
+    streams = [dut.command__valid, dut.read__0__data__valid, dut.read__0__request__ready]
+    streams += [dut.write__0__request__ready, dut.write__0__data__ready]
+    for offered in (1, 0):
+        for handle in streams:
+            handle.value = offered
+        dut.rst.value = 1 - offered
+        await ClockCycles(dut.clk, cycles if offered else 2, RisingEdge)
+    await FallingEdge(dut.clk)
+    dut.rst.value = 0
+    samples = white_noise(np.random.default_rng(cocotb.RANDOM_SEED), 4 << MIN_LOG2)
+    fields = command(FFTOperation.FORWARD, MIN_LOG2, 4, 0, MEMORY_BYTES // 2)
+    assert await run(dut, [fields], memory=memory_of(samples), clock_runs=True) == [command_cycles(fields, CONFIG)]

@@ -7,7 +7,7 @@ from tests.gateware.harness import simulate
 
 BENCH = "tests.gateware.fft.bench_core"
 
-QUICK = "transforms|special/log2_length=5|mixed_queue/stall=1|refusal"
+QUICK = "transforms|special/log2_length=5|mixed_queue/stall=1|refusal|reset_in_flight"
 """The tests that Icarus, a hundred times slower, has time for."""
 
 

@@ -140,7 +140,7 @@ def test_frames_are_independent(inverse):
 
 @pytest.mark.parametrize("x", [np.zeros(8, np.complex64), np.zeros((1, 8)), np.zeros((1, 12), np.complex64)])
 def test_bad_arrays_are_refused(x):
-    with pytest.raises(ValueError, match="expected .* found"):
+    with pytest.raises(ValueError, match=r"expected .* found"):
         transform(x, False)
 
 
