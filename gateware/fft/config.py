@@ -33,8 +33,8 @@ class FFTOperation(IntEnum):
 COMMAND = CommandLayout(
     (
         CommandField("log2_length", 1, 0, 8, "log2 of the points of a transform, 3..max_log2"),
-        CommandField("frames", 2, 0, 32, "transforms, one after the other in memory, at least 1"),
+        CommandField("frames", 2, 0, 32, "transforms, one after the other in memory, at least 1, together below 4 GiB"),
         CommandField("in_address", 4, 0, 64, "complex float32 input in natural order, a multiple of 16"),
-        CommandField("out_address", 6, 0, 64, "complex float32 output in natural order, a multiple of 16"),
+        CommandField("out_address", 6, 0, 64, "complex float32 output in natural order, a multiple of 16; may be in_address"),
     )
 )
