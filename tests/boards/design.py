@@ -120,7 +120,7 @@ class Design:
 
     def _address_problems(self, shapes: dict[str, Shape]) -> list[str]:
         found = []
-        spaces = defaultdict(list)
+        spaces: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
         for space, segment, offset, size in self.addresses:
             window = _window(segment)
             if window is None:

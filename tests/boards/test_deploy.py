@@ -17,7 +17,7 @@ from tests.boards.socs import soc_of
 def files(tmp_path: Path) -> dict[str, Path]:
     """A program and a text, in no particular order."""
     contents = {"soc.json": b"{}\n", "bin/cosoc-run": b"\x7fELF"}
-    for index, (name, content) in enumerate(contents.items()):
+    for index, content in enumerate(contents.values()):
         (tmp_path / str(index)).write_bytes(content)
     return {name: tmp_path / str(index) for index, name in enumerate(contents)}
 
