@@ -198,7 +198,7 @@ TEST_CASE("every tile fits the buffers, and together they are the output") {
       CHECK(pixels * command.out_words <= config.output_words);
       stored += pixels * command.out_words;
     }
-    CHECK(stored == feature_map(c.out()).bytes() / 16);
+    CHECK(stored == static_cast<std::int64_t>(feature_map(c.out()).bytes() / 16));
   }
 }
 
