@@ -61,7 +61,7 @@ def module_path(node: Node) -> str:
 def label(node: Node) -> str:
     """A name that the user recognizes: the module's path, and for a function call also the operation."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
-    if stack and str(stack[-1][1]).startswith("torch.nn.modules."):
+    if stack and stack[-1][0] and str(stack[-1][1]).startswith("torch.nn.modules."):
         return str(stack[-1][0])
     path = f"{stack[-1][0]}." if stack and stack[-1][0] else ""
     return path + operation(node).split(".")[0]

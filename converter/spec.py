@@ -192,6 +192,7 @@ def verify(graph: Graph) -> None:
     require(all(not graph.tensors[name].constant for name in graph.inputs), "an input of the graph is a constant")
     names: set[str] = set()
     for node in graph.nodes:
+        require(node.name != "", f"a node of operation {node.op} has no name")
         require(node.name not in names, f"two nodes are named {node.name}")
         names.add(node.name)
         try:

@@ -28,9 +28,8 @@ def random_model(generator: random.Random) -> tuple[nn.Module, tuple[int, ...]]:
             padding = generator.randint(0, kernel // 2)
             layers.append(nn.Conv2d(channels, wider, kernel, stride, padding, bias=generator.random() < 0.5))
             channels, size = wider, (size + 2 * padding - kernel) // stride + 1
-            layers += generator.choice(
-                [[], [nn.ReLU()], [nn.BatchNorm2d(channels), nn.ReLU()], [nn.BatchNorm2d(channels), nn.ReLU6()]]
-            )
+            layers += [nn.BatchNorm2d(channels)] if generator.random() < 0.5 else []
+            layers += generator.choice([[], [nn.ReLU()], [nn.ReLU6()]])
         elif kind == "pool" and size >= 4:
             layers.append(generator.choice([nn.MaxPool2d(2), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2), nn.AvgPool2d(3, 1)]))
             size = layers[-1](torch.zeros(1, 1, size, size)).shape[2]

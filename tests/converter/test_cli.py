@@ -1,0 +1,112 @@
+"""`cosoc convert` and `cosoc inspect`: what they write, and one message with status 1 for every mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+import typer
+from typer.testing import CliRunner
+
+from cosoc.converter import Bundle, cli
+
+MODEL = """
+import torch
+from torch import nn
+from widths import CHANNELS
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, CHANNELS, 3)
+        self.head = nn.Linear(CHANNELS, 2)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x)).mean((2, 3)))
+
+class Gelu(nn.GELU):
+    pass
+
+def failing():
+    raise RuntimeError("no weights today")
+
+value = 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small_model.py").write_text(MODEL)
+    (tmp_path / "widths.py").write_text("CHANNELS = 4\n")
+    np.savez(tmp_path / "data.npz", images=np.random.default_rng(0).normal(size=(6, 1, 8, 8)).astype(np.float32))
+    return tmp_path
+
+
+def cosoc(*arguments: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of a command line."""
+    app = typer.Typer()
+    cli.register(app)
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_convert_and_inspect(folder: Path) -> None:
+    weights = {
+        "conv.weight": torch.full((4, 1, 3, 3), 0.25),
+        "conv.bias": torch.zeros(4),
+        "head.weight": torch.ones(2, 4),
+        "head.bias": torch.zeros(2),
+    }
+    safetensors.torch.save_file(weights, folder / "weights.safetensors")
+    line = "convert small_model.py:Model --input 1x1x8x8 --weights weights.safetensors --calibration data.npz --name tiny "
+    status, output, errors = cosoc(*line.split(), "--force", "head=cpu", "-o", "tiny.bundle")
+    assert status == 0, errors
+    assert output.startswith("wrote tiny.bundle: 5 nodes")
+    bundle = Bundle.load(folder / "tiny.bundle")
+    assert bundle.graph.name == "tiny"
+    assert {node.name: node.devices for node in bundle.graph.nodes}["head"] == ("cpu",)
+    assert (bundle.constants["conv.weight"] == 127).all()
+    status, output, _ = cosoc("inspect", "tiny.bundle")
+    assert status == 0
+    for part in ("conv", "cpu c2d", "no accelerator computes average_pool2d", "small_model.py:"):
+        assert part in output
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("absent.py:Model --input 1x1x8x8", "there is no file absent.py"),
+        ("small_model.py --input 1x1x8x8", "expected path.py:Name"),
+        ("small_model.py:Modle --input 1x1x8x8", "no torch.nn.Module named Modle; it has Gelu, Model"),
+        ("small_model.py:value --input 1x1x8x8", "no torch.nn.Module named value"),
+        ("small_model.py:failing --input 1x1x8x8", "no weights today"),
+        ("small_model.py:Model --input 1xAx8", "--input 1xAx8 is no shape"),
+        ("small_model.py:Model --input 1x3x8x8", "does not run on example inputs of shape (1, 3, 8, 8)"),
+        ("small_model.py:Model --input 1x1x8x8 --force conv", "expected NODE=cpu or NODE=c2d"),
+        ("small_model.py:Model --input 1x1x8x8 --weights data.npz", "the weights data.npz cannot be read"),
+        ("small_model.py:Model --input 1x1x8x8 --weights other.safetensors", "missing conv.weight"),
+        ("small_model.py:Model --input 1x1x8x8 --calibration widths.py", "the calibration data widths.py cannot be read"),
+        ("small_model.py:Model --input 1x1x9x9 --calibration data.npz", "expected (n, 1, 9, 9)"),
+        ("small_model.py:Gelu --input 1x1x8x8", "1 operation of the model cannot be converted"),
+    ],
+)
+def test_mistakes(folder: Path, line: str, part: str) -> None:
+    safetensors.torch.save_file({"other": torch.zeros(1)}, folder / "other.safetensors")
+    before = sorted(folder.iterdir())
+    status, output, errors = cosoc("convert", *line.split(), "-o", "out.bundle")
+    assert status == 1
+    assert output == ""
+    assert part in errors
+    assert "Traceback" not in errors
+    assert sorted(path for path in folder.iterdir() if path.name != "__pycache__") == before, "nothing is left behind"
+
+
+def test_inspect_of_something_else(folder: Path) -> None:
+    status, _, errors = cosoc("inspect", "widths.py")
+    assert status == 1
+    assert errors.startswith("cosoc: widths.py is no bundle")

@@ -1,0 +1,118 @@
+"""model.cpp compiles, and builds the same graph that `load_bundle` reads, bit by bit of every constant."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from cosoc.converter import Bundle, model_cpp
+from tests.converter.models import Residual, converted
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPILE = [
+    "g++",
+    "-std=c++20",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-O0",
+    *(f"-I{ROOT / part}" for part in ("runtime/include", "software")),
+]
+
+COMPARE = r"""
+#include <cstdio>
+#include "model.cpp"
+
+/// Prints the first difference between the graph of model.cpp and that of graph.json.
+int main(int, char** arguments) {
+  const auto built = cosoc_model::build_model(arguments[1]);
+  const auto loaded = cosoc::load_bundle(arguments[1]);
+  if (!built) return std::puts(built.error().message.c_str()), 1;
+  if (!loaded) return std::puts(loaded.error().message.c_str()), 1;
+  if (built->name() != loaded->name() || built->nodes().size() != loaded->nodes().size()) return std::puts("size or name"), 1;
+  for (const auto& expected : loaded->tensors()) {
+    const auto index = built->find(expected.name);
+    if (!index) return std::printf("no tensor %s\n", expected.name.c_str()), 1;
+    const auto& found = built->tensors()[*index];
+    if (!(found.type == expected.type) || found.data != expected.data) return std::printf("%s\n", expected.name.c_str()), 1;
+  }
+  const auto name = [](const cosoc::Graph& graph, std::size_t index) { return graph.tensors()[index].name; };
+  for (std::size_t i = 0; i < loaded->nodes().size(); ++i) {
+    const auto& found = built->nodes()[i];
+    const auto& expected = loaded->nodes()[i];
+    bool same = found.name == expected.name && found.devices == expected.devices && found.source == expected.source &&
+                found.kernel->name() == expected.kernel->name() &&
+                found.kernel->attributes() == expected.kernel->attributes() && found.inputs.size() == expected.inputs.size();
+    for (std::size_t j = 0; same && j < found.inputs.size(); ++j) {
+      same = name(*built, found.inputs[j]) == name(*loaded, expected.inputs[j]);
+    }
+    if (!same) return std::printf("node %s\n", expected.name.c_str()), 1;
+  }
+  std::puts("same");
+}
+"""
+
+
+class EveryOperation(nn.Module):
+    """Names that are C++ keywords or macros in waiting, and every operation that the converter makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_module("class", nn.Conv2d(2, 8, 3, padding=1))
+        self.add_module("1", Residual(8))
+        self.pools = nn.Sequential(nn.MaxPool2d(2), nn.AvgPool2d(2, 1))
+        self.double_ = nn.Linear(8, 3)
+
+    def forward(self, int: torch.Tensor) -> torch.Tensor:
+        return self.double_(self.pools(getattr(self, "1")(getattr(self, "class")(int))).mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "every.bundle"
+    converted(EveryOperation(), (1, 2, 6, 6), name='quoted "name" \\ ??/ é')[0].bundle.save(path)
+    return path
+
+
+def test_compiles_without_warnings(saved: Path) -> None:
+    result = subprocess.run([*COMPILE, "-fsyntax-only", str(saved / "model.cpp")], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+
+
+def test_builds_the_graph_of_the_bundle(saved: Path, build: Path, tmp_path: Path) -> None:
+    (tmp_path / "compare.cpp").write_text(COMPARE)
+    libraries = [str(build / "lib" / "libcosoc.so"), f"-Wl,-rpath,{build / 'lib'}"]
+    command = [*COMPILE, f"-I{saved}", str(tmp_path / "compare.cpp"), "-o", str(tmp_path / "compare"), *libraries]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    program = subprocess.run([str(tmp_path / "compare"), str(saved)], capture_output=True, text=True, timeout=60)
+    assert program.stdout == "same\n"
+
+
+def test_every_number_survives() -> None:
+    """A float32 written as a decimal literal is the same float32."""
+    for value in (0.1, 1 / 3, 1.17549435e-38, 3.4e38, 5.0, 1e-7):
+        single = float(torch.tensor(value, dtype=torch.float32))
+        literal = model_cpp.float_literal(single)
+        assert literal.endswith("F")
+        assert float(literal.removesuffix("F")) == single
+
+
+def test_variables_are_identifiers_and_unique() -> None:
+    variables = model_cpp.Variables()
+    names = [variables[name] for name in ("a.b", "a_b", "a__b", "class", "3x", "", "graph", "é")]
+    assert len(set(names)) == len(names)
+    assert all(name.isidentifier() and name.isascii() for name in names)
+    assert not {"class", "graph"} & set(names)
+    assert variables["a.b"] == names[0]
+
+
+def test_text_is_that_of_the_saved_graph(saved: Path) -> None:
+    bundle = Bundle.load(saved)
+    assert (saved / "model.cpp").read_text() == model_cpp.model_cpp(bundle.graph)
+    assert json.loads((saved / "graph.json").read_text())["name"] == bundle.graph.name
