@@ -21,4 +21,5 @@ CASES = [("verilator", 8, SMALL), ("verilator", 16, LARGE), ("icarus", 8, SMALL)
 def test_core(simulator, lanes, buffers):
     parameters = {"output_lanes": lanes} | buffers
     core = Conv2DCore(Conv2DConfig(**parameters))
-    simulate(core, name="conv2d_core", module=MODULE, simulator=simulator, seed=1, env={"CONFIG": json.dumps(parameters)})
+    env = {"CONFIG": json.dumps(parameters), "CYCLES": str(int(simulator == "verilator"))}
+    simulate(core, name="conv2d_core", module=MODULE, simulator=simulator, seed=1, env=env, timeout_s=500)
