@@ -186,7 +186,7 @@ async def soft_reset_in_mid_transfer(dut, stall):
     """Whatever is going on, the reset ends, the bus is quiet afterwards, and the next commands are right."""
     rng = random.Random(seed())
     bench = await begin(dut, stall=stall)
-    for _ in range(5):
+    for _ in range(3):
         await bench.write("burst_beats", rng.choice([4, 16, 64]))
         bench.place([copy(0x8000, 0x10000 + 0x1000 * i, 2000, interrupt=1) for i in range(6)])
         await bench.ring()
