@@ -37,7 +37,7 @@ class ZIPCore(wiring.Component):
 
     Commands overlap: transfers of the next ones are requested while earlier ones execute, and their data follows
     without a gap. A command that reads what earlier ones write waits for them. `out` may be `a` or `b`; an `out` that begins
-    inside an operand overwrites elements before they are read, and these results are unspecified.
+    inside an operand may overwrite elements before they are read, and these results are unspecified.
 
     Errors, each without any transfer, the lowest code if there are several: `BAD_OPCODE`; `BAD_LENGTH` for no elements or more
     than 2^29 - 1; `MISALIGNED` for an address that is not a multiple of 16.
