@@ -59,17 +59,17 @@ int main(int, char** arguments) {
 
 
 class EveryOperation(nn.Module):
-    """Names that are C++ keywords or macros in waiting, and every operation that the converter makes."""
+    """Every operation that the converter makes, and names that are keywords of C++."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_module("class", nn.Conv2d(2, 8, 3, padding=1))
-        self.add_module("1", Residual(8))
+        self.template = nn.Conv2d(2, 8, 3, padding=1)
+        self.union = Residual(8)
         self.pools = nn.Sequential(nn.MaxPool2d(2), nn.AvgPool2d(2, 1))
         self.double_ = nn.Linear(8, 3)
 
-    def forward(self, int: torch.Tensor) -> torch.Tensor:
-        return self.double_(self.pools(getattr(self, "1")(getattr(self, "class")(int))).mean((2, 3)))
+    def forward(self, auto: torch.Tensor) -> torch.Tensor:
+        return self.double_(self.pools(self.union(self.template(auto))).mean((2, 3)))
 
 
 @pytest.fixture(scope="module")
