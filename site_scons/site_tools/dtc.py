@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 from SCons.Script import Action, Builder
@@ -13,6 +15,14 @@ def exists(env: Any) -> bool:
 
 
 def generate(env: Any) -> None:
-    """Adds the builder. `-@` keeps the symbols through which other overlays refer to these nodes."""
-    action = Action("dtc -@ -E no_error -I dts -O dtb -o $TARGET $SOURCE", "dtc $TARGET")
-    env["BUILDERS"]["Dtbo"] = Builder(action=action, suffix=".dtbo", src_suffix=".dtso")
+    """Adds the builder."""
+    env["BUILDERS"]["Dtbo"] = Builder(action=Action(_compile, "dtc $TARGET"), suffix=".dtbo", src_suffix=".dtso")
+
+
+def _compile(target: Any, source: Any, env: Any) -> int:
+    """`-@` keeps the symbols through which other overlays refer to these nodes."""
+    command = ["dtc", "-@", "-I", "dts", "-O", "dtb", "-o", str(target[0]), str(source[0])]
+    result = subprocess.run(command, env=env["ENV"], capture_output=True, text=True, check=False)
+    print(result.stderr, end="", file=sys.stderr)
+    # dtc cannot turn all its warnings into errors.
+    return 1 if result.stderr else result.returncode
