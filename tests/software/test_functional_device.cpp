@@ -220,7 +220,7 @@ TEST_CASE("the accelerator with the lowest index is told first") {
   const auto first = value_of(make_driver("zip", platform->accelerator(0), platform->memory()));
   const auto second = value_of(make_driver("zip", platform->accelerator(1), platform->memory()));
   require_ok(second->start(*zip, inputs, outputs));
-  require_ok(first->start(*zip, inputs, inputs));
+  require_ok(first->start(*zip, inputs, {&inputs[0], 1}));
   CHECK(value_of(platform->advance(far)) == std::optional<std::size_t>(0));
   CHECK(value_of(first->service()) == true);
   CHECK(value_of(platform->advance(far)) == std::optional<std::size_t>(1));
