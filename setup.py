@@ -18,9 +18,7 @@ FOLDERS = {
 
 setup(
     packages=[
-        package
-        for name, folder in FOLDERS.items()
-        for package in [name, *(f"{name}.{sub}" for sub in find_packages(folder))]
+        package for name, folder in FOLDERS.items() for package in [name, *(f"{name}.{sub}" for sub in find_packages(folder))]
     ],
     package_dir=FOLDERS,
     package_data={"": ["*.json", "*.tcl", "*.md"]},
