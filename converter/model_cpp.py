@@ -42,10 +42,10 @@ EPILOGUE = """
 
 
 def quoted(text: str) -> str:
-    """A C++ string literal. JSON escapes the same characters; only its code points above ASCII need care."""
-    literal = json.dumps(text, ensure_ascii=False)
-    # A trigraph or a control character must not slip through; JSON writes the latter as \\u00XX, which C++ refuses below 0xA0.
-    return re.sub(r"\\u00([0-9a-f]{2})", lambda match: f"\\{int(match[1], 16):03o}", literal)
+    """A C++ string literal: JSON's, but for control characters, which C++ wants in octal, and for trigraphs such as `??/`."""
+    pieces = (json.dumps(piece, ensure_ascii=False)[1:-1] for piece in re.split(r"([\x00-\x1f])", text))
+    escaped = "".join(f"\\{int(piece[2:], 16):03o}" if piece.startswith("\\u") else piece for piece in pieces)
+    return '"' + re.sub(r"(?<=\?)\?", r"\\?", escaped) + '"'
 
 
 def float_literal(value: float) -> str:
@@ -132,7 +132,7 @@ def call(graph: Graph, node: Node, variables: Variables) -> str:
 def model_cpp(graph: Graph) -> str:
     """The text of model.cpp."""
     variables = Variables()
-    lines = [PREAMBLE.format(name=re.sub(r"[^\x20-\x7e]|\\", "?", graph.name), quoted=quoted(graph.name))]
+    lines = [PREAMBLE.format(name=re.sub(r"[^\x20-\x7e]|[\\?]", "_", graph.name), quoted=quoted(graph.name))]
     for name in graph.inputs:
         lines.append(f"  const auto {variables[name]} = graph.input({quoted(name)}, {tensor_type(graph.tensors[name])});")
     for node in graph.nodes:

@@ -26,6 +26,7 @@ COMPILE = [
 
 COMPARE = r"""
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include "model.cpp"
 
 /// Prints the first difference between the graph of model.cpp and that of graph.json.
@@ -75,7 +76,7 @@ class EveryOperation(nn.Module):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "every.bundle"
-    converted(EveryOperation(), (1, 2, 6, 6), name='quoted "name" \\ ??/ é')[0].bundle.save(path)
+    converted(EveryOperation(), (1, 2, 6, 6), name='quoted "name" \\ ??/???/ é\n\x012')[0].bundle.save(path)
     return path
 
 
