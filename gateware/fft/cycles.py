@@ -12,7 +12,7 @@ from cosoc.gateware.layout.page import Error
 COMMAND_CYCLES = 11
 """Checking a command and asking for its input, the registers in front of the pipeline and behind it, and the completion."""
 
-REFUSAL_CYCLES = 6
+REFUSAL_CYCLES = 7
 """From taking a command that is not possible to its completion."""
 
 

@@ -1,18 +1,17 @@
 """Estimated FPGA resources of the FFT peripheral.
 
-The operators were synthesized by Yosys (`synth_xilinx -family xcup -noiopad`), one by one; memories are counted as Vivado maps
-them: block RAM of 512 words of 72 bits from 256 words up, LUT RAM below, and shift registers of up to 32 words.
+Memories are counted as Vivado maps them: block RAM of 512 words of 72 bits from 256 words up, LUT RAM below, and shift
+registers of up to 32 words.
 """
 
 from __future__ import annotations
 
 from cosoc.gateware.arith.complex import ComplexMultiply
+from cosoc.gateware.arith.resources import COMPLEX_MULTIPLY, FLOAT_ADD, FLOAT_MULTIPLY
 from cosoc.gateware.fft.config import FFTConfig
 from cosoc.gateware.fft.delay import SHIFT_REGISTER_DEPTH
 from cosoc.gateware.resources import Resources
 
-ADD = Resources(lut=560, ff=249)
-MULTIPLY = Resources(lut=420, ff=277, dsp=2)
 PERIPHERAL = Resources(lut=6000, ff=8000)
 """Registers, command ring and DMA."""
 
@@ -28,7 +27,7 @@ _SAMPLE_BITS = 64
 def estimate(config: FFTConfig) -> Resources:
     """Resources of one FFT accelerator with its registers and DMA."""
     # Inverse transforms are scaled behind the last stage; a result is read from both banks of the reorder buffer at once.
-    total = PERIPHERAL + CONTROL + MULTIPLY * 2 + _memory(1 << config.max_log2) * 2
+    total = PERIPHERAL + CONTROL + FLOAT_MULTIPLY * 2 + _memory(1 << config.max_log2) * 2
     for log2_half in range(config.max_log2):
         total += _stage(1 << log2_half)
     return total
@@ -38,7 +37,7 @@ def _stage(half: int) -> Resources:
     """Four additions in the butterfly, a complex product, two delay lines and the twiddle factors."""
     latency = ComplexMultiply.latency
     lines = _delay_line(half) + _delay_line(abs(half - latency))
-    return STAGE + ADD * 6 + MULTIPLY * 4 + lines + _rom(half)
+    return STAGE + FLOAT_ADD * 4 + COMPLEX_MULTIPLY + lines + _rom(half)
 
 
 def _delay_line(depth: int) -> Resources:
