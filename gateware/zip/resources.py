@@ -6,11 +6,11 @@ from cosoc.gateware.arith.resources import FLOAT_MULTIPLY, FLOAT_RECIPROCAL, FLO
 from cosoc.gateware.resources import Resources
 from cosoc.gateware.zip.config import ZIPConfig
 
-_LANE = FLOAT_SUM_OF_PRODUCTS * 3 + FLOAT_RECIPROCAL + FLOAT_MULTIPLY * 2 + Resources(lut=350, ff=500)
+_LANE = FLOAT_SUM_OF_PRODUCTS * 3 + FLOAT_RECIPROCAL + FLOAT_MULTIPLY * 2 + Resources(lut=300, ff=500)
 """Operators, and the choice of operands and the delay lines (shift registers in LUTs) around them."""
 
-_CONTROL = Resources(lut=1200, ff=1700)
-"""Command unit with its queues and write guard, and the FIFO of results in LUT RAM."""
+_CONTROL = Resources(lut=720, ff=900)
+"""Command unit with its queues and write guard (synthesized as the operators were), and the FIFO of results in LUT RAM."""
 
 _PERIPHERAL = Resources(lut=6000, ff=8000)
 """Registers, command ring and DMA."""

@@ -19,5 +19,5 @@ def test_core(simulator: str, lanes: int) -> None:
         simulator=simulator,
         seed=lanes,
         env={"LANES": str(lanes)},
-        timeout_s=300,
+        timeout_s=500,
     )
