@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, cast
 
@@ -53,11 +53,10 @@ class Accelerator:
         return importlib.import_module(f"cosoc.gateware.{self.module}.{name}")
 
     def layout_hash(self) -> int:
-        """32 bits that identify registers and commands."""
+        """32 bits that identify registers and commands: everything that software is compiled against, but no documentation."""
         content = [
-            [asdict(register) for register in PAGE],
-            [asdict(item) for item in self.command],
-            [asdict(item) for item in COMPLETION],
+            [(r.name, r.offset, r.access, r.reset, [(f.name, f.lsb, f.width) for f in r.fields]) for r in PAGE],
+            [[(f.name, f.word, f.lsb, f.width, f.signed) for f in fields] for fields in (self.command, COMPLETION)],
             [[enum.__name__, [(m.name, int(m)) for m in enum]] for enum in self.enums],
             list(self.config.__dataclass_fields__),
         ]
