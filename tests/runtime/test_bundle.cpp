@@ -1,4 +1,6 @@
 /// Bundles: a good one, and every kind of bad one.
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
@@ -74,7 +76,8 @@ class Folder {
     return load_bundle(path);
   }
 
-  const std::filesystem::path path = std::filesystem::temp_directory_path() / "cosoc_test_bundle";
+  const std::filesystem::path path =
+      std::filesystem::temp_directory_path() / ("cosoc_test_bundle_" + std::to_string(getpid()));
 };
 
 const std::string weights = safetensors(weights_header, 10);

@@ -1,4 +1,6 @@
 /// Runs: right values in every order and on every device, repeatable traces, and accelerators that break.
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
@@ -237,7 +239,7 @@ TEST_CASE("equal runs in simulated time give equal traces, valid after every run
   const auto folder = std::filesystem::temp_directory_path();
   std::vector<std::string> texts;
   for (const char* name : {"cosoc_test_trace_a.json", "cosoc_test_trace_b.json"}) {
-    const auto path = folder / name;
+    const auto path = folder / (std::to_string(getpid()) + name);
     {
       Session session = open(make_soc(), make_faulty_platform(make_soc(), {}), {.trace = path});
       run_signal(session);
