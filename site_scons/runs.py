@@ -63,7 +63,7 @@ def bench(target: Any, source: Any, env: Any) -> int:
 def _test(env: Any, *, full: bool) -> int:
     programs = [[str(program)] for program in env["PROGRAMS"]]
     more = {"COSOC_FULL": "1"} if full else {}
-    return _all([*programs, [sys.executable, "-m", "pytest"]], env, **more)
+    return _all([*programs, [sys.executable, "-m", "pytest", "--numprocesses", "auto"]], env, **more)
 
 
 def _tidy(env: Any) -> int:
