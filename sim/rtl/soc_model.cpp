@@ -17,8 +17,9 @@ namespace {
 
 constexpr std::uint32_t reset_cycles = 8;
 constexpr std::uint32_t bus_timeout = 10'000;
-/// Cycles without memory traffic after which the accelerators are asked whether they are busy.
-constexpr std::uint32_t quiet_cycles = 1024;
+/// Cycles without memory traffic after which accelerators are asked whether they are busy; more than a doorbell takes
+/// to show.
+constexpr std::uint32_t quiet_cycles = 256;
 
 std::vector<DdrModel::Manager> managers_of(const std::vector<AcceleratorPorts>& accelerators) {
   std::vector<DdrModel::Manager> managers;
@@ -28,10 +29,12 @@ std::vector<DdrModel::Manager> managers_of(const std::vector<AcceleratorPorts>& 
   return managers;
 }
 
+/// An accelerator is asleep while it is idle and nobody reads or writes its registers: nothing in it can change then,
+/// so its clock is stopped, which saves the time to evaluate it.
 class SocModel {
  public:
   SocModel(std::span<std::uint8_t> memory, std::uint64_t base)
-      : top_(&context_), accelerators_(bind(top_)), ddr_(memory, base, managers_of(accelerators_)) {
+      : top_(&context_), ports_(bind(top_)), awake_(ports_.size(), true), ddr_(memory, base, managers_of(ports_)) {
     top_.aresetn = 0;
     for (std::uint32_t cycle = 0; cycle < reset_cycles; ++cycle) tick();
     top_.aresetn = 1;
@@ -43,12 +46,14 @@ class SocModel {
   SocModel(const SocModel&) = delete;
   SocModel& operator=(const SocModel&) = delete;
 
-  const std::vector<AcceleratorPorts>& accelerators() const { return accelerators_; }
+  const std::vector<AcceleratorPorts>& ports() const { return ports_; }
   std::uint64_t cycles() const { return cycles_; }
 
-  std::optional<std::uint32_t> read(const AcceleratorPorts& accelerator, std::uint32_t offset) {
-    const SubordinatePorts& bus = accelerator.registers;
-    if (offset >> accelerator.address_bits) return std::nullopt;
+  std::optional<std::uint32_t> read(std::size_t index, std::uint32_t offset) {
+    const SubordinatePorts& bus = ports_[index].registers;
+    if (offset >> ports_[index].address_bits) return std::nullopt;
+    const bool was_awake = awake_[index];
+    awake_[index] = true;
     *bus.araddr = static_cast<std::uint16_t>(offset);
     *bus.arvalid = 1;
     *bus.rready = 1;
@@ -66,17 +71,18 @@ class SocModel {
     }
     *bus.arvalid = 0;
     *bus.rready = 0;
+    awake_[index] = was_awake;
     return value;
   }
 
-  bool write(const AcceleratorPorts& accelerator, std::uint32_t offset, std::uint32_t value) {
-    const SubordinatePorts& bus = accelerator.registers;
-    if (offset >> accelerator.address_bits) return false;
+  bool write(std::size_t index, std::uint32_t offset, std::uint32_t value) {
+    const SubordinatePorts& bus = ports_[index].registers;
+    if (offset >> ports_[index].address_bits) return false;
+    awake_[index] = true;
     *bus.awaddr = static_cast<std::uint16_t>(offset);
     *bus.wdata = value;
     *bus.wstrb = 0xF;
     *bus.awvalid = *bus.wvalid = *bus.bready = 1;
-    may_be_busy_ = true;
     bool okay = false;
     bool done = false;
     for (std::uint32_t cycle = 0; cycle < bus_timeout && !done; ++cycle) {
@@ -99,15 +105,15 @@ class SocModel {
     const std::uint64_t end = cycles_ + std::min(cycles, ~std::uint64_t{0} - cycles_);
     std::uint32_t quiet = 0;
     while (interrupts() == 0 && cycles_ < end) {
-      if (!may_be_busy_) {
-        // No accelerator does anything until software writes a register, so these cycles need no simulation.
+      if (std::find(awake_.begin(), awake_.end(), true) == awake_.end()) {
+        // Nothing happens until software writes a register, so these cycles need no simulation.
         cycles_ = end;
         break;
       }
       tick();
       quiet = ddr_.idle() ? quiet + 1 : 0;
       if (quiet == quiet_cycles) {
-        may_be_busy_ = any_busy();
+        let_idle_sleep();
         quiet = 0;
       }
     }
@@ -117,13 +123,13 @@ class SocModel {
  private:
   void settle() {
     ddr_.drive();
-    top_.aclk = 0;
+    for (const AcceleratorPorts& ports : ports_) *ports.clock = 0;
     top_.eval();
   }
 
   void edge() {
     ddr_.clock();
-    top_.aclk = 1;
+    for (std::size_t i = 0; i < ports_.size(); ++i) *ports_[i].clock = awake_[i];
     top_.eval();
     ++cycles_;
   }
@@ -135,25 +141,24 @@ class SocModel {
 
   std::uint64_t interrupts() const {
     std::uint64_t mask = 0;
-    for (std::size_t i = 0; i < accelerators_.size(); ++i) {
-      mask |= std::uint64_t{*accelerators_[i].interrupt} << i;
-    }
+    for (std::size_t i = 0; i < ports_.size(); ++i) mask |= std::uint64_t{*ports_[i].interrupt} << i;
     return mask;
   }
 
-  bool any_busy() {
-    return std::any_of(accelerators_.begin(), accelerators_.end(), [this](const AcceleratorPorts& accelerator) {
-      const std::optional<std::uint32_t> status = read(accelerator, page::status);
-      return !status || (*status & (page::status_busy | page::status_resetting)) != 0;
-    });
+  void let_idle_sleep() {
+    for (std::size_t i = 0; i < ports_.size(); ++i) {
+      if (!awake_[i]) continue;
+      const std::optional<std::uint32_t> status = read(i, page::status);
+      awake_[i] = !status || (*status & (page::status_busy | page::status_resetting)) != 0;
+    }
   }
 
   VerilatedContext context_;
   SocTop top_;
-  std::vector<AcceleratorPorts> accelerators_;
+  std::vector<AcceleratorPorts> ports_;
+  std::vector<bool> awake_;  // one for each accelerator
   DdrModel ddr_;
   std::uint64_t cycles_ = 0;
-  bool may_be_busy_ = true;
 };
 
 }  // namespace
@@ -181,22 +186,20 @@ cosoc_soc_model* cosoc_soc_model_create(std::uint8_t* memory, std::uint64_t memo
 void cosoc_soc_model_destroy(cosoc_soc_model* model) { std::unique_ptr<cosoc_soc_model>{model}.reset(); }
 
 const char* cosoc_soc_model_accelerator(const cosoc_soc_model* model, std::uint32_t index) {
-  const auto& accelerators = model->model.accelerators();
-  return index < accelerators.size() ? accelerators[index].name.data() : nullptr;
+  const auto& ports = model->model.ports();
+  return index < ports.size() ? ports[index].name.data() : nullptr;
 }
 
 int cosoc_soc_model_read32(cosoc_soc_model* model, std::uint32_t index, std::uint32_t offset, std::uint32_t* value) {
-  const auto& accelerators = model->model.accelerators();
-  if (index >= accelerators.size()) return 1;
-  const auto result = model->model.read(accelerators[index], offset);
+  if (index >= model->model.ports().size()) return 1;
+  const auto result = model->model.read(index, offset);
   if (result) *value = *result;
   return result ? 0 : 1;
 }
 
 int cosoc_soc_model_write32(cosoc_soc_model* model, std::uint32_t index, std::uint32_t offset, std::uint32_t value) {
-  const auto& accelerators = model->model.accelerators();
-  if (index >= accelerators.size()) return 1;
-  return model->model.write(accelerators[index], offset, value) ? 0 : 1;
+  if (index >= model->model.ports().size()) return 1;
+  return model->model.write(index, offset, value) ? 0 : 1;
 }
 
 std::uint64_t cosoc_soc_model_run(cosoc_soc_model* model, std::uint64_t cycles) { return model->model.run(cycles); }

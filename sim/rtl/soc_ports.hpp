@@ -36,6 +36,7 @@ struct AcceleratorPorts {
   SubordinatePorts registers;
   ManagerPorts memory;
   const std::uint8_t* interrupt;
+  std::uint8_t* clock;
 };
 
 }  // namespace cosoc::sim

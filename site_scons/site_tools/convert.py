@@ -27,7 +27,7 @@ def generate(env: Any) -> None:
 def _bundle(env: Any, model: Any) -> Any:
     """Files of the bundle of `model`, an `options.Model`."""
     if model.is_bundle:
-        return [env.File(path.name, env.Dir(f"#{model.source}")) for path in sorted(Path(model.source).iterdir())]
+        return [env.File(path.name, env.Dir(str(Path(model.source).resolve()))) for path in sorted(Path(model.source).iterdir())]
     if model.source == "digits":
         folder = env["OUTPUT"].Dir("bundles/digits")
         sources = env.Glob("#software/apps/digits/*.safetensors")

@@ -101,6 +101,8 @@ def deploy(soc: Path, bundle: Bundle, mode: str, policy: str, images: Array, tra
             model.run([images[index : index + 1]])[0]
             for index in track(range(len(images)), description=f"{mode:>10}, {len(images):>3} images", console=console)
         ]
+        if failed := model.summary()["quarantined"]:
+            raise UserError(f"accelerators failed in mode {mode}: {'; '.join(failed)}; this is a defect of cosoc")
         tensors = {name: model.tensor(name) for node in bundle.graph.nodes for name in node.outputs}
         return Deployed(np.concatenate(logits), tensors, model.report())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -10,7 +11,8 @@ from rich.table import Table
 from cosoc.converter import LayerError
 from cosoc.runtime import TaskRecord
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+"""Where everything is printed; a pipe or a file has no width of its own."""
 
 
 def task_table(report: Sequence[TaskRecord]) -> Table:
