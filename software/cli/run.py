@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,23 +43,32 @@ def command(
 
 
 def save_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Writes arrays by name as .npz."""
+    """Writes arrays by name as .npz; the file appears under its name only when it is complete."""
+    partial = path.with_name(path.name + ".part")
     try:
-        np.savez(path, allow_pickle=False, **arrays)
+        with partial.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        partial.replace(path)
     except OSError as error:
-        raise UserError(f"cannot write the outputs to {path}: {error}") from error
+        raise UserError(f"cannot write the outputs to {path}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
 
 
 def load_array(path: Path) -> NDArray[Any]:
     """Reads a .npy file without executing anything in it."""
     try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read the input {path}: {error}") from error
+        with path.open("rb") as file:
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    except OSError as error:
+        raise UserError(f"cannot read the input {path}: {error.strerror}; expected a .npy file") from error
+    except (ValueError, EOFError) as error:
+        raise UserError(f"the input {path} is no .npy file, or truncated; write it with numpy.save") from error
     return array
 
 
 def random_inputs(model: Model) -> list[NDArray[Any]]:
     """Standard normal values, the same in every run."""
     generator = np.random.default_rng(0)
-    return [generator.standard_normal(model.shape(name), dtype=np.float32) for name in model.inputs]
+    return [generator.standard_normal(model.tensors[name]["shape"], dtype=np.float32) for name in model.inputs]

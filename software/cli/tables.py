@@ -6,18 +6,18 @@ import sys
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from cosoc.converter import LayerError
 from cosoc.runtime import TaskRecord
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
 """Where everything is printed; a pipe or a file has no width of its own."""
 
 
 def task_table(report: Sequence[TaskRecord]) -> Table:
     """Every node: where it ran, when, and how long on the accelerator."""
-    table = Table("node", "operation", "ran on", title="one run")
+    table = Table(_name_column("node"), "operation", "ran on", title="one run")
     for column in ("start us", "end us", "accelerator cycles"):
         table.add_column(column, justify="right")
     for task in report:
@@ -40,7 +40,8 @@ def layer_table(report: Sequence[TaskRecord], errors: Sequence[LayerError]) -> T
         errors: over some images.
     """
     by_node = {error.node: error for error in errors}
-    table = Table("layer", "operation", "source", "ran on", title="layers: cycles of one image, errors against PyTorch float32")
+    title = "layers: cycles of one image, errors against PyTorch float32"
+    table = Table(_name_column("layer"), "operation", _name_column("source"), "ran on", title=title)
     for column in ("accelerator cycles", "largest error", "of its range"):
         table.add_column(column, justify="right")
     for task in report:
@@ -58,6 +59,11 @@ def layer_table(report: Sequence[TaskRecord], errors: Sequence[LayerError]) -> T
     table.add_section()
     table.add_row("all", "", "", "", f"{total:,}", "", "")
     return table
+
+
+def _name_column(title: str) -> Column:
+    """A column of names: continued on the next line where they are too long, never cut off."""
+    return Column(title, overflow="fold")
 
 
 def cycles(task: TaskRecord) -> str:
