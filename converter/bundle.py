@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ class Bundle:
     """
 
     graph: Graph
-    constants: Constants
-    report: str
+    constants: Constants = field(repr=False)
+    report: str = field(repr=False)
 
     def save(self, path: str | Path) -> None:
         """Writes the directory, whole or not at all: under another name beside it, then renamed.
@@ -46,8 +46,7 @@ class Bundle:
             BundleError: the path exists and is no bundle, or cannot be written.
         """
         path = Path(path)
-        if path.exists() and not (path / GRAPH).is_file() and not (path.is_dir() and not any(path.iterdir())):
-            raise BundleError(f"{path} exists and is no bundle; remove it, or choose another name")
+        require_replaceable(path)
         weights = safetensors.numpy.save({name: np.ascontiguousarray(data) for name, data in self.constants.items()})
         identity = {"file": WEIGHTS, "bytes": len(weights), "crc32": zlib.crc32(weights)}
         files = {
@@ -91,6 +90,16 @@ class Bundle:
 def schema() -> Any:
     """The JSON schema of graph.json."""
     return json.loads(SCHEMA_FILE.read_text())
+
+
+def require_replaceable(path: Path) -> None:
+    """Only a bundle or an empty folder may be replaced by a bundle.
+
+    Raises:
+        BundleError: something else is there.
+    """
+    if path.exists() and not (path / GRAPH).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise BundleError(f"{path} exists and is no bundle; remove it, or choose another name")
 
 
 def _write_directory(path: Path, files: dict[str, bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import sys
 import zipfile
 from collections.abc import Callable
@@ -15,14 +16,17 @@ import safetensors.torch
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from cosoc.converter.bundle import REPORT, Bundle
+from cosoc.converter.bundle import REPORT, Bundle, require_replaceable
 from cosoc.converter.capture import first_line, user_line
 from cosoc.converter.convert import convert
 from cosoc.converter.errors import BundleError, ConversionError
 from cosoc.converter.placement import reason
 from cosoc.converter.report import describe_output, macs
+
+MAX_ELEMENTS = 2**28
+"""Elements of an input: 1 GiB of float32."""
 
 
 def one_message(command: Callable[..., None]) -> Callable[..., None]:
@@ -63,7 +67,11 @@ def load_model(text: str) -> torch.nn.Module:
         found = getattr(module, name, None)
         model = found() if callable(found) and not isinstance(found, torch.nn.Module) else found
     except Exception as error:
-        raise ConversionError(f"{text} fails: {type(error).__name__}: {first_line(error)}\n  at {user_line(error)}") from error
+        line = user_line(error)
+        raise ConversionError(
+            f"{text} fails: {type(error).__name__}: {first_line(error)}"
+            + (f"\n  at {line}" if line else "\n  expected a class or function that needs no arguments")
+        ) from error
     if not isinstance(model, torch.nn.Module):
         classes = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, torch.nn.Module)]
         raise ConversionError(f"{path} has no torch.nn.Module named {name}; it has {', '.join(sorted(classes)) or 'none at all'}")
@@ -115,7 +123,10 @@ def parse_shape(text: str) -> tuple[int, ...]:
     parts = text.split("x")
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise ConversionError(f"--input {text} is no shape; expected NxCxHxW or NxF, such as 1x3x224x224")
-    return tuple(int(part) for part in parts)
+    shape = tuple(int(part) for part in parts)
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise ConversionError(f"--input {text} has {math.prod(shape):,} elements; at most {MAX_ELEMENTS:,} are possible")
+    return shape
 
 
 def parse_force(items: list[str]) -> dict[str, str]:
@@ -136,6 +147,7 @@ def convert_command(
     force: Annotated[list[str] | None, typer.Option(help="NODE=cpu or NODE=c2d; NODE is a node or a module")] = None,
 ) -> None:
     """Converts a PyTorch model to an int8 bundle."""
+    require_replaceable(output)
     module = load_model(model)
     if weights is not None:
         load_weights(module, weights)
@@ -160,14 +172,16 @@ def convert_command(
 def inspect_command(bundle: Annotated[Path, typer.Argument(help="directory of the bundle")]) -> None:
     """Checks a bundle and prints its nodes."""
     graph = Bundle.load(bundle).graph
-    table = Table("node", "operation", "output", "MAC", "devices", "why", "source", title=graph.name)
+    headers = [Column(header, overflow="fold") for header in ("node", "operation", "output", "MAC", "devices", "why", "source")]
+    table = Table(*headers, title=graph.name)
     for node in graph.nodes:
         work = macs(graph, node)
         cells = (node.name, node.op, describe_output(graph, node), f"{work:,}" if work else "", " ".join(node.devices))
         table.add_row(*cells, reason(graph, node), node.source)
     console = Console()
     # Without a terminal nothing is cut off: a file or a pipe has no width.
-    console.print(table, markup=False) if console.is_terminal else Console(width=200).print(table)
+    console = console if console.is_terminal else Console(width=200)
+    console.print(table, markup=False)
 
 
 def register(app: typer.Typer) -> None:

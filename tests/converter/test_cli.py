@@ -30,6 +30,19 @@ class Model(nn.Module):
 class Gelu(nn.GELU):
     pass
 
+class Branch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+
+    def forward(self, x):
+        y = self.conv(x)
+        return y if y.sum() > 0 else -y
+
+class Sized(nn.Conv2d):
+    def __init__(self, channels):
+        super().__init__(1, channels, 3)
+
 def failing():
     raise RuntimeError("no weights today")
 
@@ -82,9 +95,12 @@ def test_convert_and_inspect(folder: Path) -> None:
     [
         ("absent.py:Model --input 1x1x8x8", "there is no file absent.py"),
         ("small_model.py --input 1x1x8x8", "expected path.py:Name"),
-        ("small_model.py:Modle --input 1x1x8x8", "no torch.nn.Module named Modle; it has Gelu, Model"),
+        ("small_model.py:Modle --input 1x1x8x8", "no torch.nn.Module named Modle; it has Branch, Gelu, Model, Sized"),
         ("small_model.py:value --input 1x1x8x8", "no torch.nn.Module named value"),
         ("small_model.py:failing --input 1x1x8x8", "no weights today"),
+        ("small_model.py:Sized --input 1x1x8x8", "expected a class or function that needs no arguments"),
+        ("small_model.py:Branch --input 1x1x8x8", "control flow depends on the values of a tensor"),
+        ("small_model.py:Model --input 999999999x1x8x8", "at most 268,435,456 are possible"),
         ("small_model.py:Model --input 1xAx8", "--input 1xAx8 is no shape"),
         ("small_model.py:Model --input 1x3x8x8", "does not run on example inputs of shape (1, 3, 8, 8)"),
         ("small_model.py:Model --input 1x1x8x8 --force conv", "expected NODE=cpu or NODE=c2d"),
@@ -103,6 +119,7 @@ def test_mistakes(folder: Path, line: str, part: str) -> None:
     assert output == ""
     assert part in errors
     assert "Traceback" not in errors
+    assert "def forward" not in errors, "a graph that torch.export prints is no message"
     assert sorted(path for path in folder.iterdir() if path.name != "__pycache__") == before, "nothing is left behind"
 
 
@@ -110,3 +127,9 @@ def test_inspect_of_something_else(folder: Path) -> None:
     status, _, errors = cosoc("inspect", "widths.py")
     assert status == 1
     assert errors.startswith("cosoc: widths.py is no bundle")
+
+
+def test_an_output_that_is_no_bundle_is_refused_before_the_work(folder: Path) -> None:
+    status, output, errors = cosoc("convert", "small_model.py:Model", "--input", "1x1x8x8", "-o", "widths.py")
+    assert (status, output) == (1, "")
+    assert errors == "cosoc: widths.py exists and is no bundle; remove it, or choose another name\n"
