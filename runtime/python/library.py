@@ -41,6 +41,8 @@ def find_library(soc: Path | None, library: Path | None) -> Path:
     if library is None:
         if soc is None:
             raise CosocError("which build of the runtime? Give soc=DIR, the directory of a build, or library=PATH to libcosoc.so")
+        if not soc.exists():
+            raise CosocError(f"there is no build {soc}; make one with `./dev scons board=sim`, or name the directory of another")
         directory = soc if soc.is_dir() else soc.parent
         library = directory / "lib" / "libcosoc.so"
     if not library.is_file():
