@@ -21,6 +21,7 @@ def configure(env: Any) -> None:
     """Stops with one message that lists everything missing; results are kept in the output folder."""
     missing = []
     folder = env["OUTPUT"].abspath
+    os.makedirs(folder, exist_ok=True)  # SCons makes the folder of the checks, but not that of their log.
     context = Configure(env, conf_dir=f"{folder}/configure", log_file=f"{folder}/configure.log")
     if not context.CheckCXX():
         missing.append(f"a C++20 compiler {env['CXX']} ({'g++' if env['OPTIONS'].native else 'g++-aarch64-linux-gnu'})")

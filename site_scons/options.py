@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -47,6 +48,13 @@ class Model:
     @property
     def is_bundle(self) -> bool:
         return self.source != DIGITS and ":" not in self.source
+
+    def with_absolute_paths(self) -> Model:
+        """The same model, for SConscript files: SCons reads each of them in its own folder."""
+        path, colon, name = self.source.rpartition(":") if ":" in self.source else (self.source, "", "")
+        source = self.source if self.source == DIGITS else f"{Path(path).resolve()}{colon}{name}"
+        weights, calibration = (str(Path(file).resolve()) if file else "" for file in (self.weights, self.calibration))
+        return Model(source, self.input, weights, calibration)
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,8 @@ def read(arguments: Mapping[str, str]) -> Options:
     soc = _soc(values)
     model = Model(values["model"], values["input"], values["weights"], values["calibration"])
     _check_model(model)
-    return Options(soc, model, values["mode"], values["bench"], values["output"], _variant(values, options))
+    _check_output(values["output"])
+    return Options(soc, model.with_absolute_paths(), values["mode"], values["bench"], values["output"], _variant(values, options))
 
 
 def help_text(board: str) -> str:
@@ -208,6 +217,14 @@ def _soc(values: Any) -> SoC:
 def _check_choice(name: str, value: str, allowed: list[str]) -> None:
     if value not in allowed:
         raise OptionError(f"option {name}={value} is not possible; allowed: {', '.join(allowed)}")
+
+
+def _check_output(output: str) -> None:
+    """The folder is there or can be made; nothing is made yet."""
+    folder = ROOT / output
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise OptionError(f"option output={output} is not possible: {existing} is no folder that you may write to")
 
 
 def _check_model(model: Model) -> None:

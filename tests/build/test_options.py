@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from os.path import relpath
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from cosoc.boards.soc import FitError, SoC
 from cosoc.gateware.accelerators import ACCELERATORS
 from cosoc.gateware.parameters import ParameterError
 from cosoc.gateware.soc import SoCConfig
-from tests.build.scons import scons
+from tests.build.scons import ROOT, scons
 
 MISTAKES = {
     "unknown option": (["tagret=zcu102"], ["tagret", "board", "c2d_output_lanes"]),
@@ -33,6 +34,7 @@ MISTAKES = {
     "model without its input": (["model=setup.py:Net"], ["model=setup.py:Net", "input=1x3x224x224"]),
     "input that is no shape": (["model=setup.py:Net", "input=3*8"], ["input=3*8", "1x3x224x224"]),
     "input of the default model": (["input=1x3"], ["input=", "model=digits"]),
+    "output that is a file": (["output=setup.py"], ["output=setup.py", "no folder that you may write to"]),
     "no such weights": (["model=setup.py:Net", "input=1", "weights=nowhere.pt"], ["weights=nowhere.pt", "no such file"]),
 }
 
@@ -47,6 +49,24 @@ def test_mistake_gives_one_message(name: str, tmp_path: Path) -> None:
     for part in expected:
         assert part in result.stderr
     assert not output.exists(), "something was written before the mistake was found"
+
+
+def test_model_paths_are_those_of_the_command_line(tmp_path: Path) -> None:
+    """SCons reads every SConscript file in its own folder; a relative path must not be searched there."""
+    model, bundle = tmp_path / "model.py", tmp_path / "bundle"
+    model.write_text("")
+    bundle.mkdir()
+    (bundle / "graph.json").write_text("{}")
+    for source in ([f"model={relpath(model, ROOT)}:Net", "input=1x3x8x8"], [f"model={relpath(bundle, ROOT)}"]):
+        result = scons("-n", *source, output=tmp_path / "build")
+        assert result.returncode == 0, result.stderr
+
+
+def test_checks_write_their_log_in_a_new_folder(tmp_path: Path) -> None:
+    output = tmp_path / "new" / "build"
+    result = scons(str(output / "sim-c2d1-fft1-zip1" / "soc.json"), output=output)
+    assert result.returncode == 0, result.stderr
+    assert (output / "configure.log").is_file()
 
 
 def test_tests_do_not_run_for_another_machine(tmp_path: Path) -> None:
