@@ -139,31 +139,12 @@ Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> device
 }
 
 void store(const TensorView& tensor, std::span<const std::byte> host) {
-  const TensorType& type = *tensor.type;
-  if (!type.is_feature_map()) {
-    std::memcpy(tensor.block.data, host.data(), host.size());
-    return;
-  }
-  const auto channels = static_cast<std::size_t>(type.shape.back());
-  const std::size_t pitch = type.pixel_pitch();
-  for (std::size_t pixel = 0; pixel * channels < host.size(); ++pixel) {
-    std::byte* target = tensor.block.data + pixel * pitch;
-    std::memcpy(target, host.data() + pixel * channels, channels);
-    std::memset(target + channels, 0, pitch - channels);
-  }
+  if (tensor.type->is_feature_map()) std::memset(tensor.block.data, 0, tensor.type->bytes());
+  copy_from_dense(*tensor.type, host.data(), tensor.block.data);
 }
 
 void fetch(const TensorView& tensor, std::span<std::byte> host) {
-  const TensorType& type = *tensor.type;
-  if (!type.is_feature_map()) {
-    std::memcpy(host.data(), tensor.block.data, host.size());
-    return;
-  }
-  const auto channels = static_cast<std::size_t>(type.shape.back());
-  const std::size_t pitch = type.pixel_pitch();
-  for (std::size_t pixel = 0; pixel * channels < host.size(); ++pixel) {
-    std::memcpy(host.data() + pixel * channels, tensor.block.data + pixel * pitch, channels);
-  }
+  copy_to_dense(*tensor.type, tensor.block.data, host.data());
 }
 
 }  // namespace cosoc
