@@ -60,5 +60,10 @@ class Report:
         table = Table("figure", "value", "unit", "goal", "better", "peer", "how", title=self.bench, title_justify="left")
         for item in self.figures:
             goal = "" if item.goal is None else f"{item.goal:,g}"
-            table.add_row(item.name, f"{item.value:,.4g}", item.unit, goal, item.better, item.peer or "", item.how)
+            table.add_row(item.name, number(item.value), item.unit, goal, item.better, item.peer or "", item.how)
         console.print(table)
+
+
+def number(value: float) -> str:
+    """Four digits, and no exponent: `38,970`, `1.052`."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

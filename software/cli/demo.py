@@ -40,8 +40,9 @@ def command(
     traces.mkdir(exist_ok=True)
     run_digits(soc, images, policy, traces / "digits.trace.json")
     run_radar(soc, policy, traces / "radar.trace.json")
-    console.print(f"\ntraces (open in ui.perfetto.dev)  {traces}/digits.trace.json, {traces}/radar.trace.json")
-    console.print(f"bundle                            {soc}/bundle (graph.json, model.cpp, report.html)")
+    console.print(f"\ntraces (open in ui.perfetto.dev)  {traces}/digits.trace.json", soft_wrap=True)
+    console.print(f"                                  {traces}/radar.trace.json", soft_wrap=True)
+    console.print(f"bundle                            {soc}/bundle (graph.json, model.cpp, report.html)", soft_wrap=True)
 
 
 @dataclass(frozen=True)
