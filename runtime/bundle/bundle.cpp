@@ -14,7 +14,8 @@ namespace {
 Result<std::vector<std::byte>> read_file(const std::filesystem::path& path) {
   std::error_code error;
   const auto size = std::filesystem::file_size(path, error);
-  if (error) return failure("cannot be read: " + error.message());
+  if (error)
+    return failure("cannot be read: " + error.message() + "; a bundle is a directory that `cosoc convert` wrote");
   std::vector<std::byte> bytes(size);
   std::ifstream stream(path, std::ios::binary);
   if (!stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size))) {

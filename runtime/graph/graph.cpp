@@ -28,10 +28,6 @@ Status check_type(const TensorType& type) {
 
 }  // namespace
 
-std::size_t host_bytes(const TensorType& type) {
-  return static_cast<std::size_t>(type.elements()) * size_of(type.dtype);
-}
-
 Graph::Graph(std::string name) : name_(std::move(name)) {
   static std::atomic<std::uint32_t> count{0};
   id_ = ++count;
@@ -63,8 +59,8 @@ Tensor Graph::constant(const std::string& name, const TensorType& type, std::spa
   const Tensor tensor = new_tensor(name, type);
   TensorInfo& info = tensors_[tensor.index];
   info.constant = true;
-  if (status_ && bytes.size() != host_bytes(type)) {
-    fail("constant " + name + " of type " + type.describe() + " takes " + std::to_string(host_bytes(type)) +
+  if (status_ && bytes.size() != type.dense_bytes()) {
+    fail("constant " + name + " of type " + type.describe() + " takes " + std::to_string(type.dense_bytes()) +
          " bytes; given are " + std::to_string(bytes.size()));
   }
   info.data.assign(bytes.begin(), bytes.end());

@@ -54,7 +54,7 @@ class Planner {
   bool may_share(std::size_t tensor) const {
     const auto& info = graph_.tensors()[tensor];
     const bool is_output = std::ranges::find(graph_.outputs(), tensor) != graph_.outputs().end();
-    return info.producer && !is_output && info.type.bytes() == host_bytes(info.type);
+    return info.producer && !is_output && info.type.bytes() == info.type.dense_bytes();
   }
 
   bool is_dead(std::size_t tensor, std::size_t node) const {

@@ -69,9 +69,10 @@ Status check_buffers(const Graph& graph, const std::vector<std::size_t>& tensors
   }
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const auto& info = graph.tensors()[tensors[i]];
-    if (buffers[i].size() != host_bytes(info.type)) {
+    if (buffers[i].size() != info.type.dense_bytes()) {
       return failure(what + " " + info.name + " of type " + info.type.describe() + " takes " +
-                     std::to_string(host_bytes(info.type)) + " bytes; given are " + std::to_string(buffers[i].size()));
+                     std::to_string(info.type.dense_bytes()) + " bytes; given are " +
+                     std::to_string(buffers[i].size()));
     }
   }
   return {};
@@ -151,8 +152,8 @@ Status Model::tensor(const std::string& name, std::span<std::byte> bytes) const 
     return failure("tensor " + name + " shares its memory with others; open the session with keep_tensors to read it");
   }
   if (!info.constant && !state_->has_run) return failure("tensor " + name + ": the model has not run successfully yet");
-  if (bytes.size() != host_bytes(info.type)) {
-    return failure("tensor " + name + " takes " + std::to_string(host_bytes(info.type)) + " bytes; given are " +
+  if (bytes.size() != info.type.dense_bytes()) {
+    return failure("tensor " + name + " takes " + std::to_string(info.type.dense_bytes()) + " bytes; given are " +
                    std::to_string(bytes.size()));
   }
   fetch(state_->plan->tensors[*index], bytes);

@@ -31,7 +31,7 @@ Array = NDArray[Any]
 def command(
     soc: SoCOption = DEFAULT_SOC,
     images: Annotated[int, typer.Option(min=1, max=data.TEST_IMAGES, help="test images to run in RTL")] = 20,
-    policy: Annotated[str, typer.Option(help="scheduling policy")] = "HEFT_RT",
+    policy: Annotated[str, typer.Option(help="scheduling policy: RR, EFT or HEFT_RT")] = "EFT",
 ) -> None:
     """Runs a trained network and a radar on the RTL of a SoC, and compares with PyTorch."""
     if not (soc / "soc.json").is_file():

@@ -24,7 +24,7 @@ def command(
     bundle: Annotated[Path, typer.Argument(help="bundle, as `cosoc convert` writes it")],
     soc: SoCOption = DEFAULT_SOC,
     mode: Annotated[str, typer.Option(help="rtl, functional or cpu; board on the board itself")] = "functional",
-    policy: Annotated[str, typer.Option(help="scheduling policy")] = "HEFT_RT",
+    policy: Annotated[str, typer.Option(help="scheduling policy: RR, EFT or HEFT_RT")] = "EFT",
     input: Annotated[list[Path] | None, typer.Option(help="input as .npy, once for each; seeded random when absent")] = None,
     output: Annotated[Path | None, typer.Option(help="writes the outputs here as .npz")] = None,
     trace: Annotated[Path | None, typer.Option(help="writes a trace here that the Perfetto UI opens")] = None,

@@ -7,8 +7,10 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from cosoc.converter import Bundle, emulation
 from tests.boards.design import Design, run_tcl
 from tests.boards.socs import shape_of_wrapper
 from tests.build.scons import ROOT, scons
@@ -73,9 +75,22 @@ def test_programs_run_on_aarch64(board_build: Path) -> None:
     assert "--mode" in result.stdout
 
 
-def test_bundle_runs_on_aarch64(board_build: Path) -> None:
+def test_bundle_gives_the_same_bits_on_aarch64(board_build: Path, tmp_path: Path) -> None:
     """Without accelerators: on the CPU, with the kernels as they are compiled for the board."""
-    program = str(board_build / "bin" / "cosoc-run")
-    command = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", program, str(board_build / "bundle"), "--mode", "cpu"]
+    bundle = Bundle.load(board_build / "bundle")
+    (name,), (output,) = bundle.graph.inputs, bundle.graph.outputs
+    image = np.random.default_rng(5).uniform(-1, 1, bundle.graph.tensors[name].shape).astype(np.float32)
+    np.save(tmp_path / "image.npy", image)
+    program = [
+        "qemu-aarch64",
+        "-L",
+        "/usr/aarch64-linux-gnu",
+        board_build / "bin" / "cosoc-run",
+        board_build / "bundle",
+        "--mode",
+        "cpu",
+    ]
+    command = [*program, "--input", tmp_path / "image.npy", "--output", tmp_path / "logits.npy"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
+    assert np.load(tmp_path / "logits.npy").tobytes() == emulation.run(bundle, image)[output].tobytes()

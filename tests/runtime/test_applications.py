@@ -74,6 +74,6 @@ def test_run_refuses_wrong_input_with_one_message(build: Path, tmp_path: Path) -
     np.save(source, good)
     source.write_bytes(source.read_bytes()[:-1])
     assert "truncated or damaged" in call(program, bundle, "--soc", build, "--input", source).stderr
-    assert "has 1 inputs; give --input once for each" in call(program, bundle, "--soc", build).stderr
+    assert "has 1 inputs; give --input once for each" in call(program, bundle, "--soc", build, "--input", source, source).stderr
     assert "no mode" in call(program, bundle, "--mode", "fast").stderr
     assert not target.exists()

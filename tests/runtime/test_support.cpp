@@ -196,7 +196,7 @@ Graph make_signal_graph(const std::vector<std::string>& fft_devices) {
 
 std::vector<std::byte> run(Model& model, std::span<const std::byte> input) {
   const auto& graph = model.graph();
-  std::vector<std::byte> bytes(host_bytes(graph.tensors()[graph.outputs()[0]].type));
+  std::vector<std::byte> bytes(graph.tensors()[graph.outputs()[0]].type.dense_bytes());
   const std::span<std::byte> output = bytes;
   const auto done = model.run({&input, 1}, {&output, 1});
   if (!done) FAIL(done.error().message);

@@ -116,7 +116,4 @@ class Graph {
   Status status_;
 };
 
-/// Bytes of a tensor on the host: dense and row-major, without the padding of feature maps.
-std::size_t host_bytes(const TensorType& type);
-
 }  // namespace cosoc

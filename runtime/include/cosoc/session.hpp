@@ -75,7 +75,7 @@ class Model {
  public:
   const Graph& graph() const;
   /// Runs once. Inputs and outputs are host memory in the order of the graph's, dense and row-major, of exactly the
-  /// bytes that `host_bytes` tells. Outputs are written only when the run succeeds.
+  /// bytes that `TensorType::dense_bytes` tells. Outputs are written only when the run succeeds.
   Status run(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
   /// The last run's.
   const RunReport& report() const;

@@ -21,7 +21,17 @@ struct Arguments {
   cosoc::SessionOptions session;
 };
 
+std::vector<Array> zeros(const Graph& graph, const std::vector<std::size_t>& tensors) {
+  std::vector<Array> arrays;
+  for (const std::size_t index : tensors) {
+    const auto& type = graph.tensors()[index].type;
+    arrays.push_back({type.dtype, type.shape, std::vector<std::byte>(type.dense_bytes())});
+  }
+  return arrays;
+}
+
 cosoc::Result<std::vector<Array>> read_inputs(const Graph& graph, const std::vector<std::filesystem::path>& paths) {
+  if (paths.empty()) return zeros(graph, graph.inputs());
   if (paths.size() != graph.inputs().size()) {
     return failure("the model has " + std::to_string(graph.inputs().size()) +
                    " inputs; give --input once for each, not " + std::to_string(paths.size()) + " times");
@@ -39,15 +49,6 @@ cosoc::Result<std::vector<Array>> read_inputs(const Graph& graph, const std::vec
                      ", the file has " + found.describe());
     }
     arrays.push_back(std::move(*array));
-  }
-  return arrays;
-}
-
-std::vector<Array> make_outputs(const Graph& graph) {
-  std::vector<Array> arrays;
-  for (const std::size_t index : graph.outputs()) {
-    const auto& type = graph.tensors()[index].type;
-    arrays.push_back({type.dtype, type.shape, std::vector<std::byte>(cosoc::host_bytes(type))});
   }
   return arrays;
 }
@@ -73,7 +74,7 @@ Status run(Arguments& arguments) {
   if (!graph) return tl::make_unexpected(graph.error());
   const auto inputs = read_inputs(*graph, arguments.inputs);
   if (!inputs) return tl::make_unexpected(inputs.error());
-  std::vector<Array> outputs = make_outputs(*graph);
+  std::vector<Array> outputs = zeros(*graph, graph->outputs());
   if (arguments.outputs.size() > outputs.size()) {
     return failure("the model has " + std::to_string(outputs.size()) + " outputs; --output was given " +
                    std::to_string(arguments.outputs.size()) + " times");
@@ -104,7 +105,8 @@ int main(int argc, char** argv) {
   app.add_option("--soc", arguments.session.soc, "soc.json, or the directory of a build");
   app.add_option("--mode", arguments.mode, "cpu, rtl, functional or board")->capture_default_str();
   app.add_option("--policy", arguments.session.policy, "RR, EFT or HEFT_RT")->capture_default_str();
-  app.add_option("--input", arguments.inputs, "an input as .npy, in the model's order");
+  app.add_option("--input", arguments.inputs,
+                 "an input as .npy, in the model's order; all are zero when none is given");
   app.add_option("--output", arguments.outputs, "file for an output as .npy, in the model's order");
   app.add_option("--trace", arguments.session.trace, "file for a trace that the Perfetto UI opens");
   CLI11_PARSE(app, argc, argv);
