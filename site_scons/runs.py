@@ -62,8 +62,9 @@ def bench(target: Any, source: Any, env: Any) -> int:
 
 def _test(env: Any, *, full: bool) -> int:
     programs = [[str(program)] for program in env["PROGRAMS"]]
+    # The tests of a file stay together: they share what its fixtures build.
     more = {"COSOC_FULL": "1"} if full else {}
-    return _all([*programs, [sys.executable, "-m", "pytest", "--numprocesses", "auto"]], env, **more)
+    return _all([*programs, [sys.executable, "-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile"]], env, **more)
 
 
 def _tidy(env: Any) -> int:
