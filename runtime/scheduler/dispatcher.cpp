@@ -37,6 +37,7 @@ std::vector<DeviceState> Dispatcher::device_states(Time now) const {
 void Dispatcher::schedule(Time now) {
   if (ready_.empty() || !status_) return;
   std::vector<ReadyTask> tasks;
+  tasks.reserve(ready_.size());
   for (const std::size_t task : ready_) tasks.push_back({task, plan_.tasks[task].rank});
   const Decision decision = policy_.decide(policy_state_, tasks, device_states(now), costs_);
   policy_state_ = decision.state;
