@@ -234,8 +234,8 @@ def _place(opcode: Opcode, fields: tuple[Field, ...]) -> InstructionLayout:
     for item, (word, lsb) in zip(_HEADER, [(0, 0), (1, 0), (1, 8), (1, 16), (1, 24)], strict=True):
         placed[item.name] = CommandField(item.name, word, lsb, item.width, item.doc, item.signed)
     for item in sorted(fields, key=lambda item: -item.width):
-        word = next((word for word in range(INSTRUCTION_WORDS) if used[word] + item.width <= 32), None)
-        if word is None:
+        word = next((word for word in range(INSTRUCTION_WORDS) if used[word] + item.width <= 32), INSTRUCTION_WORDS)
+        if word == INSTRUCTION_WORDS:
             raise ValueError(f"the fields of {opcode.name} do not fit {INSTRUCTION_BITS} bits: no room for {item.name}")
         placed[item.name] = CommandField(item.name, word, used[word], item.width, item.doc, item.signed)
         used[word] += item.width

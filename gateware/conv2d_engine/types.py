@@ -21,7 +21,7 @@ FeatureWrite = data.StructLayout({"address": ADDRESS_BITS, "data": BEAT_BITS, "e
 
 
 class FeatureRead(wiring.Signature):
-    """A read port of the feature buffer that may have to wait: data follows `FEATURE_LATENCY` cycles after its address was taken."""
+    """A read port of the feature buffer that may have to wait: `FEATURE_LATENCY` cycles after an address was taken its word is there."""
 
     def __init__(self) -> None:
         super().__init__({"address": Out(stream.Signature(ADDRESS_BITS)), "valid": In(1), "data": In(BEAT_BITS)})
@@ -77,8 +77,8 @@ def output_job(config: Conv2DConfig) -> data.StructLayout:
 def group_result(config: Conv2DConfig) -> data.StructLayout:
     """The sums of one group of pixels and one block of output channels.
 
-    `address` is the output address of every pixel, `valid` tells which lanes have one; `part` and `channel` are the block's place in
-    its word and in the channel buffer. `last` ends the instruction; a result without a valid lane only tells that.
+    `address` is the output address of every pixel, `valid` tells which lanes have one; `part` and `channel` are the block's place
+    in its word and in the channel buffer. `last` ends the instruction; a result without a valid lane only tells that.
     """
     lanes = config.pixel_lanes
     return data.StructLayout(
