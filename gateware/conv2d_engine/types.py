@@ -21,7 +21,7 @@ FeatureWrite = data.StructLayout({"address": ADDRESS_BITS, "data": BEAT_BITS, "e
 
 
 class FeatureRead(wiring.Signature):
-    """A read port of the feature buffer that may have to wait: `FEATURE_LATENCY` cycles after an address was taken its word is there."""
+    """A read port of the feature buffer that may wait: an address that was taken gives its word `FEATURE_LATENCY` cycles later."""
 
     def __init__(self) -> None:
         super().__init__({"address": Out(stream.Signature(ADDRESS_BITS)), "valid": In(1), "data": In(BEAT_BITS)})
