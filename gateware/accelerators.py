@@ -44,6 +44,10 @@ class Accelerator:
         """The core with these parameters: class `<title>Core` of `gateware/<module>/core.py`."""
         return getattr(self._part("core"), f"{self.title}Core")(config)
 
+    def managers(self, config: Config) -> int:
+        """AXI4 managers of an instance, each of which needs a memory port of the board."""
+        return getattr(config, "memory_ports", 1)
+
     def resources(self, config: Config) -> Resources:
         """Estimated FPGA resources of the whole peripheral: `estimate` of `gateware/<module>/resources.py`."""
         return cast(Resources, self._part("resources").estimate(config))

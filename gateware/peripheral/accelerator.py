@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from amaranth import Cat, ClockDomain, Module, Mux, ResetInserter, Signal
@@ -31,14 +31,31 @@ _RING_BURST_BEATS = 7
 """A command is one burst: a slot never crosses a 4 KB boundary."""
 
 
+@dataclass(frozen=True)
+class _Manager:
+    """One AXI4 manager and the DMAs that share it; on manager 0, the last ones are the ring's."""
+
+    axi: Any
+    readers: list[Any]
+    writers: list[Any]
+
+
+def manager_names(count: int) -> list[str]:
+    """Names of an accelerator's interfaces to memory: `m_axi`, and `m_axi1` of the second manager."""
+    return ["m_axi", *(f"m_axi{index}" for index in range(1, count))]
+
+
 class AcceleratorPeripheral(wiring.Component):
-    """One accelerator behind an AXI4-Lite subordinate, an AXI4 manager and an interrupt.
+    """One accelerator behind an AXI4-Lite subordinate, one or two AXI4 managers and an interrupt.
+
+    Each port of the core belongs to the manager that its signature tells, the ring to manager 0; every manager has an arbiter of
+    its own.
 
     A soft reset (control.reset) stops new bursts, waits until those on the bus have ended, and then puts everything but the
     bus interfaces into its reset state.
 
     Counters: `cycles_starved` and `cycles_blocked` count a cycle once, however many ports of the core wait in it; `beats_read`
-    and `beats_written` count the core's beats on the bus, not the ring's.
+    and `beats_written` count the core's beats on the buses of all managers, not the ring's.
 
     Args:
         accelerator: which one.
@@ -46,7 +63,8 @@ class AcceleratorPeripheral(wiring.Component):
 
     Members:
         aclk, aresetn: clock, and reset active low, of everything.
-        s_axi, m_axi: registers and memory.
+        s_axi: registers.
+        m_axi: memory; a second manager is called `m_axi1`.
         interrupt: high while a reason is set and enabled.
     """
 
@@ -58,7 +76,7 @@ class AcceleratorPeripheral(wiring.Component):
                 "aclk": In(1),
                 "aresetn": In(1),
                 "s_axi": In(AXI4Lite(address_bits=REGISTER_ADDRESS_BITS)),
-                "m_axi": Out(AXI4(id_bits=ID_BITS)),
+                **{name: Out(AXI4(id_bits=ID_BITS)) for name in manager_names(accelerator.managers(config))},
                 "interrupt": Out(1),
             }
         )
@@ -68,36 +86,53 @@ class AcceleratorPeripheral(wiring.Component):
         m.domains.sync = domain = ClockDomain()
         m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(~self.aresetn)]
         core = self._accelerator.core(self._config)
-        reader_count, writer_count = core.signature.readers, core.signature.writers
-
         clear = Signal()
         cleared = ResetInserter(clear)
         m.submodules.registers = registers = RegisterFile(PAGE, address_bits=REGISTER_ADDRESS_BITS)
         m.submodules.core = cleared(core)
-        readers = [DMAReader() for _ in range(reader_count)] + [DMAReader(depth=_RING_READ_BEATS)]
-        writers = [DMAWriter() for _ in range(writer_count)] + [DMAWriter(depth=_RING_WRITE_BEATS)]
-        ring = CommandRing(reports=reader_count + 1 + writer_count)
-        arbiter = Arbiter(readers=len(readers), writers=len(writers))
+        readers = [DMAReader() for _ in core.read] + [DMAReader(depth=_RING_READ_BEATS)]
+        writers = [DMAWriter() for _ in core.write] + [DMAWriter(depth=_RING_WRITE_BEATS)]
+        ring = CommandRing(reports=len(readers) + len(core.write))
         m.submodules.ring = cleared(ring)
-        m.submodules.arbiter = cleared(arbiter)
         for index, reader in enumerate(readers):
             m.submodules[f"reader{index}"] = cleared(reader)
-            wiring.connect(m, reader.ar, arbiter.ar[index])
-            wiring.connect(m, reader.r, arbiter.r[index])
         for index, writer in enumerate(writers):
             m.submodules[f"writer{index}"] = cleared(writer)
-            for name in ("aw", "w", "b"):
-                wiring.connect(m, getattr(writer, name), getattr(arbiter, name)[index])
         wiring.connect(m, wiring.flipped(self.s_axi), registers.axi)
-        wiring.connect(m, arbiter.axi, wiring.flipped(self.m_axi))
 
+        managers = self._connect_managers(m, cleared, core, readers, writers)
         self._connect_core(m, core, ring, readers, writers)
         self._connect_windows(m, registers, readers, writers)
         self._connect_ring(m, registers, ring, clear)
         self._identify(m, registers)
         self._reset(m, registers, clear, readers, writers)
-        self._count(m, registers, ring, core, readers, writers, clear)
+        self._count(m, registers, ring, core, readers, managers, clear)
         return m
+
+    def _connect_managers(self, m: Module, cleared: Any, core: Any, readers: list[Any], writers: list[Any]) -> list[_Manager]:
+        """An arbiter for each manager, with those DMAs that belong to it; the last reader and writer are the ring's."""
+        signature = core.signature
+        names = manager_names(self._accelerator.managers(self._config))
+        if len(names) != signature.managers:
+            raise ValueError(
+                f"the core of {self._accelerator.title} has {signature.managers} managers, not {len(names)} as announced"
+            )
+        managers = []
+        for index, name in enumerate(names):
+            own_readers = [dma for dma, at in zip(readers, (*signature.reader_managers, 0), strict=True) if at == index]
+            own_writers = [dma for dma, at in zip(writers, (*signature.writer_managers, 0), strict=True) if at == index]
+            arbiter = Arbiter(readers=len(own_readers), writers=len(own_writers))
+            m.submodules[f"arbiter{index}"] = cleared(arbiter)
+            for reader, address, beats in zip(own_readers, arbiter.ar, arbiter.r, strict=True):
+                wiring.connect(m, reader.ar, address)
+                wiring.connect(m, reader.r, beats)
+            for position, writer in enumerate(own_writers):
+                for channel in ("aw", "w", "b"):
+                    wiring.connect(m, getattr(writer, channel), getattr(arbiter, channel)[position])
+            axi = getattr(self, name)
+            wiring.connect(m, arbiter.axi, wiring.flipped(axi))
+            managers.append(_Manager(axi, own_readers, own_writers))
+        return managers
 
     def _connect_core(self, m: Module, core: Any, ring: Any, readers: list[Any], writers: list[Any]) -> None:
         """Every port of the core to its DMA, the last DMAs to the ring, and all reports of errors to the ring."""
@@ -175,18 +210,27 @@ class AcceleratorPeripheral(wiring.Component):
             m.d.comb += dma.stop.eq(resetting)
 
     def _count(
-        self, m: Module, registers: Any, ring: Any, core: Any, readers: list[Any], writers: list[Any], clear: Signal
+        self, m: Module, registers: Any, ring: Any, core: Any, readers: list[Any], managers: list[_Manager], clear: Signal
     ) -> None:
         """The performance counters."""
         starved = Cat(port.data.ready & ~port.data.valid & reader.active for port, reader in zip(core.read, readers, strict=False))
         blocked = Cat((port.request.valid & ~port.request.ready) | (port.data.valid & ~port.data.ready) for port in core.write)
+        beats_read, beats_written = [], []
+        for index, manager in enumerate(managers):
+            axi, writers = manager.axi, manager.writers
+            beat = axi.rvalid & axi.rready
+            if index == 0:
+                # The ring's own DMAs are the last ones.
+                beat &= axi.rid != len(manager.readers) - 1
+                writers = writers[:-1]
+            beats_read.append(beat)
+            beats_written.append(Cat(writer.w.valid & writer.w.ready for writer in writers).any())
         amounts = {
             "cycles_busy": ring.busy,
             "cycles_starved": starved.any(),
             "cycles_blocked": blocked.any(),
-            # The ring's own DMAs have the highest index.
-            "beats_read": self.m_axi.rvalid & self.m_axi.rready & (self.m_axi.rid != len(readers) - 1),
-            "beats_written": Cat(writer.w.valid & writer.w.ready for writer in writers[:-1]).any(),
+            "beats_read": sum(beats_read),
+            "beats_written": sum(beats_written),
         }
         for name, amount in amounts.items():
             counter = Signal(64, name=name)

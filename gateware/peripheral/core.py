@@ -17,6 +17,8 @@ completion of the command whose `sequence` the transfer carries.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -56,17 +58,41 @@ class WritePort(wiring.Signature):
         )
 
 
+MANAGERS = 2
+"""Managers that a core's ports can be spread over."""
+
+
 class CoreSignature(wiring.Signature):
     """Every core: commands in, completions out, and its DMA ports.
 
     Args:
         readers: number of read ports, `read[0]` and so on.
         writers: number of write ports.
+        reader_managers: the AXI4 manager that carries each read port, 0 or 1; 0 for all when absent.
+        writer_managers: likewise of each write port.
+
+    Attributes:
+        managers: how many there are. Manager 1 has at least one port of each kind, or none at all.
+
+    Raises:
+        ValueError: managers that are not there, or not one for each port.
     """
 
-    def __init__(self, *, readers: int, writers: int) -> None:
+    def __init__(
+        self,
+        *,
+        readers: int,
+        writers: int,
+        reader_managers: Sequence[int] | None = None,
+        writer_managers: Sequence[int] | None = None,
+    ) -> None:
         self.readers = readers
         self.writers = writers
+        self.reader_managers = _managers("read", readers, reader_managers)
+        self.writer_managers = _managers("write", writers, writer_managers)
+        self.managers = 1 + max((0, *self.reader_managers, *self.writer_managers))
+        if self.managers > 1 and not (1 in self.reader_managers and 1 in self.writer_managers):
+            raise ValueError("manager 1 needs a read port and a write port, or neither")
         super().__init__(
             {
                 "command": In(stream.Signature(CoreCommand)),
@@ -75,3 +101,12 @@ class CoreSignature(wiring.Signature):
                 "write": Out(WritePort()).array(writers),
             }
         )
+
+
+def _managers(kind: str, ports: int, managers: Sequence[int] | None) -> tuple[int, ...]:
+    """The manager of each port, checked."""
+    if managers is None:
+        return (0,) * ports
+    if len(managers) != ports or not set(managers) <= set(range(MANAGERS)):
+        raise ValueError(f"managers {list(managers)} of {ports} {kind} ports; expected one of 0..{MANAGERS - 1} for each port")
+    return tuple(managers)

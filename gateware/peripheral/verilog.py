@@ -9,5 +9,8 @@ from cosoc.gateware.verilog import to_verilog
 
 
 def peripheral_verilog(accelerator: Accelerator, config: Config) -> str:
-    """One file with the module `cosoc_<module>`, whose ports are `aclk`, `aresetn`, `s_axi_*`, `m_axi_*` and `interrupt`."""
+    """One file with the module `cosoc_<module>`.
+
+    Its ports are `aclk`, `aresetn`, `s_axi_*`, `m_axi_*`, `interrupt`, and with two managers `m_axi1_*`.
+    """
     return to_verilog(AcceleratorPeripheral(accelerator, config), name=f"cosoc_{accelerator.module}", separator="_")
