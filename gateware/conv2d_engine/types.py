@@ -27,8 +27,11 @@ class FeatureRead(wiring.Signature):
         super().__init__({"address": Out(stream.Signature(ADDRESS_BITS)), "valid": In(1), "data": In(BEAT_BITS)})
 
 
-FEATURE_LATENCY = 3
-"""Cycles from an accepted address to its word, at every port: address register, memory, multiplexer register."""
+FEATURE_LATENCY = 5
+"""Cycles from an accepted address to its word, at every port: registers of request, bank, memory, its output and multiplexer.
+
+A read whose address comes at least one cycle after a write was accepted gets what was written, also at another port.
+"""
 
 WEIGHT_LATENCY = 2
 """Cycles from a step's address to its weights, and from a block's address to its channel parameters."""
