@@ -67,6 +67,18 @@ def test_every_distance():
     DispatchBench(stream, behaviour, seed=3).run(limit=4000)
 
 
+def test_no_wait_is_no_distance():
+    """With 300 unfinished stores, what waits for none of them goes on, and what waits for all but 254 does not."""
+    rng = random.Random(12)
+    stores = [random_instruction(rng, waits="none", opcodes=(Opcode.STORE,))] * 300
+    load = random_instruction(rng, waits="none", opcodes=(Opcode.LOAD,))
+    stream = Stream()
+    stream.add([*stores, load, broken(load, wait_store=254)], address=0x1000, bases=random_bases(rng))
+    bench = DispatchBench(stream, Behaviour(durations=lambda _, unit: 2000 if unit is Unit.STORE else 1), seed=12)
+    bench.run(limit=4000)
+    assert bench.starts[Unit.LOAD][0] < bench.finished_at[Unit.STORE][0] < bench.starts[Unit.LOAD][1]
+
+
 def test_many_short_commands():
     """Commands of one instruction: more than can be in execution at once."""
     rng = random.Random(4)
