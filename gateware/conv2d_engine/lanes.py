@@ -1,0 +1,116 @@
+"""Where the pixel lanes are: addresses of their operands, which of these lie inside the input, addresses of their results."""
+
+from __future__ import annotations
+
+from amaranth import Const, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from cosoc.gateware.conv2d_engine.config import Conv2DConfig
+from cosoc.gateware.conv2d_engine.prepare import LanePosition, walk_job
+from cosoc.gateware.conv2d_engine.sequencer import Step
+from cosoc.gateware.conv2d_engine.types import ADDRESS_BITS, PixelRead
+
+READ_STAGES = 2
+"""Cycles from a step's issue to its read: sums of positions, comparison with the bounds."""
+
+
+def group_place(config: Conv2DConfig) -> data.StructLayout:
+    """A group's results without the sums."""
+    lanes = config.pixel_lanes
+    return data.StructLayout(
+        {
+            "address": data.ArrayLayout(ADDRESS_BITS, lanes),
+            "valid": lanes,
+            "part": 2,
+            "channel": 9,
+            "last": 1,
+        }
+    )
+
+
+class Lanes(wiring.Component):
+    """Moves the lanes from group to group, each by one addition, and reads their operands.
+
+    Members:
+        settings: the job in execution.
+        step: what this cycle does.
+        restart, move: the lanes go to where they started, or to the next group.
+        part, channel, plane_offset: where the results of the block belong.
+        ends: the step is the last of the instruction.
+        pixels: reads of operands, `READ_STAGES` cycles after `step`.
+        used: the phase reads the lane's operand, at the time of the read.
+        inside: the lane's operand is read; else it is the zero point.
+        place: of the results of the group that ends, a cycle after its last step; `place_valid` for one cycle.
+    """
+
+    def __init__(self, config: Conv2DConfig) -> None:
+        self._config = config
+        lanes = config.pixel_lanes
+        super().__init__(
+            {
+                "settings": In(walk_job(config)),
+                "step": In(Step),
+                "restart": In(1),
+                "move": In(1),
+                "part": In(2),
+                "channel": In(9),
+                "plane_offset": In(ADDRESS_BITS),
+                "ends": In(1),
+                "pixels": Out(PixelRead(config)),
+                "used": Out(lanes),
+                "inside": Out(lanes),
+                "place": Out(group_place(config)),
+                "place_valid": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        settings, step, lanes = self.settings, self.step, self._config.pixel_lanes
+        rows, columns = Signal(settings.rows.shape()), Signal(settings.columns.shape())
+        m.d.sync += [rows.eq(settings.rows), columns.eq(settings.columns)]
+        with_pixel = Signal(lanes)
+        m.d.comb += with_pixel.eq(Mux(step.last_group, settings.last_lanes, Const(-1, lanes)))
+        for lane in range(lanes):
+            position = self._walk(m, lane)
+            address = Signal(ADDRESS_BITS, name=f"address_{lane}")
+            row, column = Signal(signed(len(position.row) + 1), name=f"row_{lane}"), Signal(signed(15), name=f"column_{lane}")
+            reads, has_pixel = Signal(name=f"reads_{lane}"), Signal(name=f"has_pixel_{lane}")
+            inside = Signal(name=f"inside_{lane}")
+            m.d.sync += [
+                address.eq(position.address + step.offset),
+                row.eq(position.row + step.row),
+                column.eq(position.column + step.column),
+                reads.eq(step.valid & (step.phase == (lane & settings.last_phase))),
+                has_pixel.eq(with_pixel[lane]),
+            ]
+            # A negative number, taken as one without sign, is above every bound.
+            m.d.comb += inside.eq(has_pixel & (row.as_unsigned() < rows) & (column.as_unsigned() < columns))
+            m.d.sync += [
+                self.pixels.address[lane].eq(address),
+                self.pixels.enable[lane].eq(reads & inside),
+                self.used[lane].eq(reads),
+                self.inside[lane].eq(inside),
+            ]
+            m.d.sync += self.place.address[lane].eq(position.out_address + self.plane_offset)
+        m.d.sync += [
+            self.place.valid.eq(Mux(settings.keep, 0, with_pixel)),
+            self.place.part.eq(self.part),
+            self.place.channel.eq(self.channel),
+            self.place.last.eq(self.ends),
+            self.place_valid.eq(step.last),
+        ]
+        return m
+
+    def _walk(self, m: Module, lane: int) -> data.View:
+        """The position of the lane's pixel."""
+        settings = self.settings
+        position = Signal(LanePosition, name=f"position_{lane}")
+        turns = position.turn >= 0
+        with m.If(self.restart):
+            m.d.sync += position.eq(settings.start[lane])
+        with m.Elif(self.move):
+            for name in LanePosition.members:
+                m.d.sync += position[name].eq(position[name] + Mux(turns, settings.move_turn[name], settings.move[name]))
+        return position

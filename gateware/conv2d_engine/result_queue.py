@@ -1,0 +1,79 @@
+"""The queue of results between the array, which cannot wait, and the output unit, which may."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from cosoc.gateware.conv2d_engine.config import Conv2DConfig
+from cosoc.gateware.conv2d_engine.lanes import group_place
+from cosoc.gateware.conv2d_engine.types import group_result
+
+RESULT_LATENCY = 2
+"""Cycles from the one in which the accumulators hold a group's sums to the one in which the result is offered."""
+
+
+def queue_depth(config: Conv2DConfig) -> int:
+    """Groups that fit: those on their way through the pipeline, about 20 cycles long, when they leave as fast as they may."""
+    return 32 if config.pixel_lanes == 1 else 16
+
+
+class ResultQueue(wiring.Component):
+    """Joins the sums of each group with its place, which comes first, and holds both in LUT RAM until they are taken.
+
+    A group reserves a place before it starts, so the queue never overflows.
+
+    Members:
+        reserve: a group starts that will have a result.
+        room: it may. The register here may hide the last free place for a cycle.
+        place, place_valid: where the next group's results belong.
+        sums, sums_valid: the next group's sums.
+        result: the results, in order.
+    """
+
+    def __init__(self, config: Conv2DConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "reserve": In(1),
+                "room": Out(1),
+                "place": In(group_place(config)),
+                "place_valid": In(1),
+                "sums": In(group_result(config)["sums"].shape),
+                "sums_valid": In(1),
+                "result": Out(stream.Signature(group_result(config))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        depth = queue_depth(self._config)
+        reserved, ready = Signal(range(depth + 1)), Signal(range(depth + 1))
+        takes = Signal()
+        result = self.result
+        m.d.comb += takes.eq((ready != 0) & (~result.valid | result.ready))
+        m.d.sync += [
+            reserved.eq(reserved + self.reserve - takes),
+            ready.eq(ready + self.sums_valid - takes),
+            self.room.eq(reserved < depth - 1),  # a group that starts in this cycle is not counted yet
+        ]
+        with m.If(~result.valid | result.ready):
+            m.d.sync += result.valid.eq(takes)
+
+        m.submodules.sums = sums = Memory(shape=self.sums.shape(), depth=depth, init=[], attrs={"ram_style": "distributed"})
+        m.submodules.places = places = Memory(shape=self.place.shape(), depth=depth, init=[], attrs={"ram_style": "distributed"})
+        read_address = Signal(range(depth))
+        with m.If(takes):
+            m.d.sync += read_address.eq(read_address + 1)
+        reads = []
+        for memory, value, valid in ((sums, self.sums, self.sums_valid), (places, self.place, self.place_valid)):
+            write, read = memory.write_port(), memory.read_port()
+            with m.If(valid):
+                m.d.sync += write.addr.eq(write.addr + 1)
+            m.d.comb += [write.data.eq(value), write.en.eq(valid), read.addr.eq(read_address), read.en.eq(takes)]
+            reads.append(read.data)
+        m.d.comb += result.payload.sums.eq(reads[0])
+        m.d.comb += [result.payload[name].eq(reads[1][name]) for name in group_place(self._config).members]
+        return m
