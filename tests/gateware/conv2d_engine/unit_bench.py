@@ -133,11 +133,19 @@ class UnitBench:
         self.streams.append(sink)
         return sink
 
-    def run(self, instructions: Iterable[BenchInstruction], *, cycles: int, each: Callable[[Any, int], None] | None = None) -> None:
-        """Executes instructions, and some idle cycles; `each` is called in every cycle.
+    def run(
+        self,
+        instructions: Iterable[BenchInstruction],
+        *,
+        cycles: int,
+        rest: int = 20,
+        each: Callable[[Any, int], None] | None = None,
+    ) -> None:
+        """Executes instructions, and some idle cycles; `each` is called in every cycle, after `on_finished`.
 
         Args:
             cycles: limit; above it the unit is taken to hang.
+            rest: idle cycles after the last end.
         """
         expected = len(self.finished)
         for instruction in instructions:
@@ -147,19 +155,19 @@ class UnitBench:
         simulator.add_clock(1e-8)
 
         async def bench(ctx: Any) -> None:
-            rest = 20
+            remaining = rest
             for cycle in range(cycles):
                 for stream in self.streams:
                     stream.drive(ctx, cycle)
                 for stream in self.streams:
                     stream.look(ctx, cycle)
-                if each is not None:
-                    each(ctx, cycle)
                 if ctx.get(self.unit.finished):
                     self.finished.append(cycle)
                     self.on_finished(len(self.finished))
-                rest -= len(self.finished) == expected
-                if rest == 0:
+                if each is not None:
+                    each(ctx, cycle)
+                remaining -= len(self.finished) == expected
+                if remaining == 0:
                     break
                 await ctx.tick()
 
