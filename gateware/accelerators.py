@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, cast
 
 from cosoc.gateware.conv2d import config as conv2d
+from cosoc.gateware.conv2d_engine import config as conv2d_engine
+from cosoc.gateware.conv2d_engine import isa as conv2d_isa
 from cosoc.gateware.fft import config as fft
-from cosoc.gateware.layout.command import COMPLETION, CommandLayout
+from cosoc.gateware.layout.command import COMPLETION, CommandField, CommandLayout
+from cosoc.gateware.layout.instruction import InstructionSet
 from cosoc.gateware.layout.page import PAGE
 from cosoc.gateware.parameters import Config
 from cosoc.gateware.resources import Resources
@@ -30,6 +34,7 @@ class Accelerator:
         config: class of the parameters; the capability registers hold its fields in order.
         command: layout of its commands.
         enums: enumerations that drivers need, by C++ name.
+        instructions: of the programs that its commands name, when it executes programs.
     """
 
     name: str
@@ -39,6 +44,7 @@ class Accelerator:
     config: type[Config]
     command: CommandLayout
     enums: tuple[type[IntEnum] | type[IntFlag], ...]
+    instructions: InstructionSet | None = None
 
     def core(self, config: Config) -> Any:
         """The core with these parameters: class `<title>Core` of `gateware/<module>/core.py`."""
@@ -57,14 +63,24 @@ class Accelerator:
         return importlib.import_module(f"cosoc.gateware.{self.module}.{name}")
 
     def layout_hash(self) -> int:
-        """32 bits that identify registers and commands: everything that software is compiled against, but no documentation."""
+        """32 bits that identify what software is compiled against: registers, commands, instructions, but no documentation."""
+        instructions = self.instructions or InstructionSet(layouts=(), constants=())
         content = [
             [(r.name, r.offset, r.access, r.reset, [(f.name, f.lsb, f.width) for f in r.fields]) for r in PAGE],
-            [[(f.name, f.word, f.lsb, f.width, f.signed) for f in fields] for fields in (self.command, COMPLETION)],
+            [_places(fields) for fields in (self.command, COMPLETION)],
             [[enum.__name__, [(m.name, int(m)) for m in enum]] for enum in self.enums],
+            [
+                (i.opcode.name, int(i.opcode), i.unit.name, int(i.unit), i.words, dict(i.defaults), _places(i.fields))
+                for i in instructions.layouts
+            ],
+            [(constant.name, constant.value) for constant in instructions.constants],
             list(self.config.__dataclass_fields__),
         ]
         return int.from_bytes(hashlib.sha256(json.dumps(content).encode()).digest()[:4], "big")
+
+
+def _places(fields: Iterable[CommandField]) -> list[tuple[str, int, int, int, bool]]:
+    return [(item.name, item.word, item.lsb, item.width, item.signed) for item in fields]
 
 
 ACCELERATORS = (
@@ -96,3 +112,15 @@ ACCELERATORS = (
         enums=(zip_.ZIPOperation,),
     ),
 )
+
+CONV2D_ENGINE = Accelerator(
+    name="c2d",
+    module="conv2d_engine",
+    title="Conv2D",
+    kind=1,
+    config=conv2d_engine.Conv2DConfig,
+    command=conv2d_engine.COMMAND,
+    enums=(conv2d_engine.Conv2DOperation,),
+    instructions=conv2d_isa.INSTRUCTION_SET,
+)
+"""The programmable Conv2D, which takes the place of the other one: no part of a SoC, but software can be compiled against it."""

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from amaranth.lib import data
-
-from cosoc.gateware.layout.command import CommandField, struct_of
+from cosoc.gateware.layout.command import CommandField
+from cosoc.gateware.layout.instruction import Constant, InstructionLayout, InstructionSet
 
 INSTRUCTION_BYTES = 32
 INSTRUCTION_BITS = 8 * INSTRUCTION_BYTES
@@ -77,47 +76,6 @@ class Field:
     doc: str
     signed: bool = False
     nonzero: bool = False
-
-
-@dataclass(frozen=True)
-class InstructionLayout:
-    """The fields of one opcode, with the places that `_place` gave them."""
-
-    opcode: Opcode
-    fields: tuple[CommandField, ...]
-    nonzero: tuple[str, ...]
-
-    def struct(self) -> data.FlexibleLayout:
-        """The fields as an Amaranth layout of the whole instruction."""
-        return struct_of(self.fields, INSTRUCTION_BITS)
-
-    def encode(self, values: Mapping[str, int]) -> list[int]:
-        """The words of an instruction; fields that are not named are zero, waits `NO_WAIT`.
-
-        Raises:
-            ValueError: an unknown field, or a value that its field cannot hold.
-        """
-        known = {item.name: item for item in self.fields}
-        given = {f"wait_{unit.name.lower()}": NO_WAIT for unit in Unit} | dict(values) | {"opcode": int(self.opcode)}
-        packed = 0
-        for name, value in given.items():
-            if name not in known:
-                raise ValueError(f"{self.opcode.name} has no field {name}; there are {', '.join(known)}")
-            item = known[name]
-            low, high = (-(1 << item.width - 1), 1 << item.width - 1) if item.signed else (0, 1 << item.width)
-            if not low <= value < high:
-                raise ValueError(f"{self.opcode.name} field {name} = {value} is not in {low}..{high - 1}")
-            packed |= (value & ((1 << item.width) - 1)) << item.bit
-        return [packed >> 32 * i & 0xFFFFFFFF for i in range(INSTRUCTION_WORDS)]
-
-    def decode(self, words: Iterable[int]) -> dict[str, int]:
-        """The fields of an encoded instruction."""
-        packed = sum(word << 32 * i for i, word in enumerate(words))
-        values = {}
-        for item in self.fields:
-            value = packed >> item.bit & ((1 << item.width) - 1)
-            values[item.name] = value - (1 << item.width) if item.signed and value >> item.width - 1 else value
-        return values
 
 
 _HEADER = (
@@ -240,11 +198,34 @@ def _place(opcode: Opcode, fields: tuple[Field, ...]) -> InstructionLayout:
         placed[item.name] = CommandField(item.name, word, used[word], item.width, item.doc, item.signed)
         used[word] += item.width
     order = [item.name for item in (*_HEADER, *fields)]
-    return InstructionLayout(opcode, tuple(placed[name] for name in order), tuple(f.name for f in fields if f.nonzero))
+    return InstructionLayout(
+        opcode=opcode,
+        unit=UNIT_OF[opcode],
+        words=INSTRUCTION_WORDS,
+        fields=tuple(placed[name] for name in order),
+        nonzero=tuple(item.name for item in fields if item.nonzero),
+        defaults={f"wait_{unit.name.lower()}": NO_WAIT for unit in Unit},
+    )
 
 
 INSTRUCTIONS: dict[Opcode, InstructionLayout] = {opcode: _place(opcode, fields) for opcode, fields in _FIELDS.items()}
 """The layouts by opcode."""
+
+INSTRUCTION_SET = InstructionSet(
+    layouts=tuple(INSTRUCTIONS.values()),
+    constants=(
+        Constant("instruction_bytes", INSTRUCTION_BYTES, "bytes of an instruction"),
+        Constant("instruction_words", INSTRUCTION_WORDS, "32-bit words of an instruction"),
+        Constant("no_wait", NO_WAIT, "value of a wait field: does not wait for that unit"),
+        Constant("micro_entries", MICRO_ENTRIES, "micro-operations that one MICRO holds"),
+        Constant("micro_operations", MICRO_OPERATIONS, "capacity of the micro-program memory"),
+        *(
+            Constant(f"residual_fraction_int{bits}", fraction, f"fraction bits of residual_multiplier, activations of {bits} bits")
+            for bits, fraction in RESIDUAL_FRACTION.items()
+        ),
+    ),
+)
+"""What the generated C++ header has."""
 
 
 def assemble(program: Iterable[tuple[Opcode, Mapping[str, int]]]) -> bytes:

@@ -76,28 +76,43 @@ class CommandLayout:
         Raises:
             ValueError: an unknown field, or a value that its field cannot hold.
         """
-        known = {item.name: item for item in self}
-        packed = 0
-        for name, value in values.items():
-            if name not in known:
-                raise ValueError(f"no command field {name}; there are {', '.join(known)}")
-            item = known[name]
-            low, high = (-(1 << item.width - 1), 1 << item.width - 1) if item.signed else (0, 1 << item.width)
-            if not low <= value < high:
-                raise ValueError(f"command field {name} = {value} is not in {low}..{high - 1}")
-            packed |= (value & ((1 << item.width) - 1)) << item.bit
-        return [packed >> 32 * i & 0xFFFFFFFF for i in range(COMMAND_WORDS)]
+        return encode_fields(self, values, words=COMMAND_WORDS, what="command")
 
     def decode(self, words: Iterable[int]) -> dict[str, int]:
         """The fields of an encoded command."""
-        packed = sum(word << 32 * i for i, word in enumerate(words))
-        values = {}
-        for item in self:
-            value = packed >> item.bit & ((1 << item.width) - 1)
-            if item.signed and value >> item.width - 1:
-                value -= 1 << item.width
-            values[item.name] = value
-        return values
+        return decode_fields(self, words)
+
+
+def encode_fields(items: Iterable[CommandField], values: Mapping[str, int], *, words: int, what: str) -> list[int]:
+    """The words of a record with these fields; fields that are not named are zero.
+
+    Args:
+        what: whose fields they are, for messages.
+
+    Raises:
+        ValueError: an unknown field, or a value that its field cannot hold.
+    """
+    known = {item.name: item for item in items}
+    packed = 0
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"no {what} field {name}; there are {', '.join(known)}")
+        item = known[name]
+        low, high = (-(1 << item.width - 1), 1 << item.width - 1) if item.signed else (0, 1 << item.width)
+        if not low <= value < high:
+            raise ValueError(f"{what} field {name} = {value} is not in {low}..{high - 1}")
+        packed |= (value & ((1 << item.width) - 1)) << item.bit
+    return [packed >> 32 * i & 0xFFFFFFFF for i in range(words)]
+
+
+def decode_fields(items: Iterable[CommandField], words: Iterable[int]) -> dict[str, int]:
+    """The values of an encoded record's fields."""
+    packed = sum(word << 32 * i for i, word in enumerate(words))
+    values = {}
+    for item in items:
+        value = packed >> item.bit & ((1 << item.width) - 1)
+        values[item.name] = value - (1 << item.width) if item.signed and value >> item.width - 1 else value
+    return values
 
 
 def struct_of(items: Iterable[CommandField], bits: int) -> data.FlexibleLayout:

@@ -1,12 +1,13 @@
-"""C++ headers of registers and commands: what drivers are compiled against."""
+"""C++ headers of registers, commands and instructions: what drivers are compiled against."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum, IntFlag
 
 from cosoc.gateware.accelerators import Accelerator
 from cosoc.gateware.layout.command import COMPLETION, CommandField
+from cosoc.gateware.layout.instruction import InstructionLayout, InstructionSet
 from cosoc.gateware.layout.page import COMMAND_WORDS, ERROR_DOC, ID_PREFIX, PAGE, SLOT_BYTES, VERSION, Error
 from cosoc.gateware.layout.registers import Register
 
@@ -35,7 +36,7 @@ def page_header() -> str:
 
 
 def accelerator_header(accelerator: Accelerator) -> str:
-    """`cosoc/generated/<module>.hpp`: hash, parameters by capability register, enumerations and the command."""
+    """`cosoc/generated/<module>.hpp`: hash, parameters by capability register, enumerations, the command, and instructions."""
     lines = [_BANNER + '#include "cosoc/generated/page.hpp"\n\n' + f"namespace cosoc::{accelerator.module} {{\n"]
     lines.append(f'inline constexpr std::string_view name = "{accelerator.name}";')
     lines.append(_constant("kind", accelerator.kind, "bits 7..0 of the ID register"))
@@ -49,8 +50,34 @@ def accelerator_header(accelerator: Accelerator) -> str:
     lines.append(f"    return {{{', '.join(f'capability[{i}]' for i in range(count))}}};\n  }}\n}};\n")
     lines += [_enum(enum, (enum.__doc__ or enum.__name__).splitlines()[0]) for enum in accelerator.enums]
     lines.append(_struct("Command", list(accelerator.command), COMMAND_WORDS, f"A command of {accelerator.title}."))
+    if accelerator.instructions:
+        lines += _instruction_set(accelerator.instructions)
     lines.append(f"}}  // namespace cosoc::{accelerator.module}\n")
     return "\n".join(lines)
+
+
+def _instruction_set(instructions: InstructionSet) -> list[str]:
+    """Namespace `isa`: constants, opcodes, units, and a structure for each instruction."""
+    return [
+        "/// Instructions of the programs that commands name.\nnamespace isa {\n",
+        *(_constant(constant.name, constant.value, constant.doc) for constant in instructions.constants),
+        "",
+        _enum(instructions.opcodes, "Opcodes of instructions."),
+        _enum(instructions.units, "Units that execute instructions; also the order of the wait fields."),
+        *(_instruction(layout) for layout in instructions.layouts),
+        "}  // namespace isa\n",
+    ]
+
+
+def _instruction(layout: InstructionLayout) -> str:
+    """The structure of one instruction: its opcode is a constant, not a field."""
+    opcode, unit = layout.opcode, layout.unit
+    constants = [
+        f"  static constexpr {type(opcode).__name__} opcode = {type(opcode).__name__}::{opcode.name.lower()};",
+        f"  static constexpr {type(unit).__name__} unit = {type(unit).__name__}::{unit.name.lower()};\n",
+    ]
+    doc = f"The fields of {opcode.name}. It encodes its opcode; it decodes the words of an instruction that has this opcode."
+    return _struct(opcode.name.title(), layout.fields, layout.words, doc, constants=constants, defaults=layout.defaults)
 
 
 def _constant(name: str, value: int, doc: str) -> str:
@@ -72,34 +99,55 @@ def _enum(enum: type[IntEnum] | type[IntFlag], doc: str) -> str:
     return f"/// {doc}\nenum class {name} : std::uint32_t {{\n{members}\n}};\n"
 
 
-def _struct(name: str, items: Iterable[CommandField], words: int, doc: str) -> str:
+def _struct(
+    name: str,
+    items: Iterable[CommandField],
+    words: int,
+    doc: str,
+    *,
+    constants: Sequence[str] = (),
+    defaults: Mapping[str, int] | None = None,
+) -> str:
+    """A structure of bit fields with `encode` and `decode`. A field `opcode` that is one of the `constants` is only encoded.
+
+    Args:
+        words: 32-bit words of its encoded form.
+        constants: lines of C++ before the fields.
+        defaults: values of fields that are not zero at first.
+    """
     items = list(items)
-    lines = [f"/// {doc}", f"struct {name} {{"]
-    lines += [f"  {_type(item)} {item.name} = 0;  // {item.doc}" for item in items]
+    variables = [item for item in items if not (constants and item.name == "opcode")]
+    lines = [f"/// {doc}", f"struct {name} {{", *constants]
+    lines += [f"  {_type(item)} {item.name} = {(defaults or {}).get(item.name, 0)};  // {item.doc}" for item in variables]
     lines.append("\n  /// Bits of a value above its field's width are dropped.")
     lines.append(f"  constexpr std::array<std::uint32_t, {words}> encode() const {{")
-    lines.append(f"    std::array<std::uint32_t, {words}> words{{}};")
+    lines.append(f"    std::array<std::uint32_t, {words}> encoded{{}};")
     for item in items:
         if item.width == 64:
-            lines.append(f"    words[{item.word}] = static_cast<std::uint32_t>({item.name});")
-            lines.append(f"    words[{item.word + 1}] = static_cast<std::uint32_t>({item.name} >> 32);")
+            lines.append(f"    encoded[{item.word}] = static_cast<std::uint32_t>({item.name});")
+            lines.append(f"    encoded[{item.word + 1}] = static_cast<std::uint32_t>({item.name} >> 32);")
         else:
             mask = (1 << item.width) - 1
-            lines.append(f"    words[{item.word}] |= (static_cast<std::uint32_t>({item.name}) & {mask:#x}U) << {item.lsb};")
-    lines.append(f"    return words;\n  }}\n\n  static constexpr {name} decode(std::span<const std::uint32_t, {words}> words) {{")
-    lines.append(f"    {name} value;")
-    for item in items:
-        if item.width == 64:
-            source = f"words[{item.word}] | static_cast<std::uint64_t>(words[{item.word + 1}]) << 32"
-        else:
-            source = f"words[{item.word}] >> {item.lsb} & {(1 << item.width) - 1:#x}U"
-        lines.append(f"    value.{item.name} = static_cast<{_type(item)}>({source});")
-    lines.append("    return value;\n  }\n};\n")
+            lines.append(f"    encoded[{item.word}] |= (static_cast<std::uint32_t>({item.name}) & {mask:#x}U) << {item.lsb};")
+    lines.append(
+        f"    return encoded;\n  }}\n\n  static constexpr {name} decode(std::span<const std::uint32_t, {words}> encoded) {{"
+    )
+    lines.append(f"    {name} decoded;")
+    lines += [f"    decoded.{item.name} = static_cast<{_type(item)}>({_extract(item)});" for item in variables]
+    lines.append("    return decoded;\n  }\n};\n")
     return "\n".join(lines)
+
+
+def _extract(item: CommandField) -> str:
+    """The C++ expression of a field's value, from `encoded`."""
+    if item.width == 64:
+        return f"encoded[{item.word}] | static_cast<std::uint64_t>(encoded[{item.word + 1}]) << 32"
+    if item.signed:
+        # The sign bit goes to the top, and comes down again with its copies.
+        return f"static_cast<std::int32_t>(encoded[{item.word}] << {32 - item.lsb - item.width}) >> {32 - item.width}"
+    return f"encoded[{item.word}] >> {item.lsb} & {(1 << item.width) - 1:#x}U"
 
 
 def _type(item: CommandField) -> str:
     bits = next(bits for bits in (8, 16, 32, 64) if item.width <= bits)
-    if item.signed and bits != item.width:
-        raise ValueError(f"signed field {item.name} has {item.width} bits; a C++ type has 8, 16, 32 or 64")
     return f"std::{'' if item.signed else 'u'}int{bits}_t"
