@@ -165,8 +165,8 @@ class CoreBench:
         assert count < self._command.taken, "a completion without a command"
         unfinished = [transfer for transfer in self._open if transfer.command == count]
         assert not unfinished, f"command {count} completed with unfinished transfers: {unfinished}"
-        transfers = self._transfers_of.get(count, 0)
-        assert error == 0 or transfers == 0 or self._late_errors, f"command {count} completed with error {error} after {transfers} transfers"
+        transfers = 0 if self._late_errors else self._transfers_of.get(count, 0)
+        assert error == 0 or transfers == 0, f"command {count} completed with error {error} after {transfers} transfers"
         self._errors.append(error)
 
     async def _check_silence(self) -> None:
