@@ -94,14 +94,12 @@ class Array(wiring.Component):
         m.d.sync += [weight.eq(self.weights[k]) for k, weight in enumerate(weights)]
 
         shared = 2 if packs(config) else 1
-        accumulators: dict[tuple[int, int], Signal] = {}
         for first in range(0, config.pixel_lanes, shared):
             factors = [self._factor(m, first, [operands[first + k][channel] for k in range(shared)]) for channel in range(inputs)]
             for output in range(outputs):
                 totals = self._totals(m, f"{first}_{output}", factors, weights[output * inputs :][:inputs])
                 for lane, total in enumerate(totals, first):
-                    accumulators[lane, output] = self._accumulate(m, f"{lane}_{output}", total, complete, clear)
-        m.d.comb += self.sums.eq(Cat(accumulators[lane, output] for lane in range(config.pixel_lanes) for output in range(outputs)))
+                    m.d.comb += self.sums[lane][output].eq(self._accumulate(m, f"{lane}_{output}", total, complete, clear))
         return m
 
     def _operand(self, m: Module, lane: int, channel: int) -> Signal:

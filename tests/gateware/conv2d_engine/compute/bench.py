@@ -20,7 +20,13 @@ from tests.gateware.conv2d_engine.compute.model import Model, Program, Result, T
 
 @dataclass
 class Run:
-    """What a run showed; the cycles in which things happened count from the first edge after reset."""
+    """What a run showed.
+
+    Attributes:
+        busy: for each cycle, whether a step was issued.
+        taken, read, offered, accepted: cycles in which instructions were taken, operands read, results first offered, and taken.
+        operands: number of operands read.
+    """
 
     jobs: list[dict[str, int]] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
@@ -28,6 +34,8 @@ class Run:
     taken: list[int] = field(default_factory=list)
     read: list[int] = field(default_factory=list)
     offered: list[int] = field(default_factory=list)
+    accepted: list[int] = field(default_factory=list)
+    operands: int = 0
 
     @property
     def gaps(self) -> list[int]:
@@ -103,11 +111,12 @@ class Bench:
             weights.append(self._weights[step % len(self._weights)])
             if enable:
                 run.read.append(cycle)
+                run.operands += enable.bit_count()
             pause = max(0, pause - 1)
             for i, name in enumerate(("job", "result")):
                 valid, payload = outputs[2 * i : 2 * i + 2]
                 if name in offered:
-                    assert valid and offered[name] == payload, f"{name} changed before it was taken"
+                    assert (valid, payload) == (1, offered[name]), f"{name} changed before it was taken"
                 elif valid and name == "result":
                     run.offered.append(cycle)
                 offered.pop(name, None)
@@ -117,13 +126,16 @@ class Bench:
                     run.jobs.append(_job(config, payload))
                 elif valid:
                     run.results.append(_result(config, payload))
+                    run.accepted.append(cycle)
                     pause = self._interval - 1
             drives["instruction"] = bool(words) and (drives["instruction"] or self._moves("instruction"))
             drives["job"] = self._moves("job")
             drives["result"] = pause == 0 and self._moves("result")
             ctx.set(dut.instruction.valid, drives["instruction"])
             if words:
-                ctx.set(dut.instruction.payload.word, words[0] if drives["instruction"] else self._garbage % (1 << INSTRUCTION_BITS))
+                ctx.set(
+                    dut.instruction.payload.word, words[0] if drives["instruction"] else self._garbage % (1 << INSTRUCTION_BITS)
+                )
             ctx.set(dut.job.ready, drives["job"])
             ctx.set(dut.result.ready, drives["result"])
             ctx.set(dut.pixels.data.as_value(), features.popleft())
@@ -157,7 +169,8 @@ def check(run: Run, expected: Trace) -> None:
         if not wanted.addresses:  # the place of an empty result is not defined
             found.part, found.channel = wanted.part, wanted.channel
         assert found == wanted, f"result {i}"
-    assert sum(run.busy) == sum(expected.steps)
+    assert sum(run.busy) == sum(expected.cycles)
+    assert run.operands == expected.operands
 
 
 def make_model(config: Conv2DConfig, rng: np.random.Generator, *, features: Any = None, weights: Any = None) -> Model:

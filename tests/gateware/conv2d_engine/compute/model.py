@@ -1,4 +1,4 @@
-"""What the COMPUTE unit must do, from the text of docs/conv2d.md alone: divisions where the hardware adds, no pipeline, no packing."""
+"""What the COMPUTE unit must do, as docs/conv2d.md tells it: divisions where the hardware adds, no pipeline, no packing."""
 
 from __future__ import annotations
 
@@ -38,11 +38,12 @@ class Result:
 
 @dataclass
 class Trace:
-    """What a program makes the unit do: jobs, results, and for each COMPUTE the cycles of the array and of the results."""
+    """What a program makes the unit do: jobs, results, cycles of the array for each COMPUTE, and the number of operands read."""
 
     jobs: list[dict[str, int]] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
-    steps: list[int] = field(default_factory=list)
+    cycles: list[int] = field(default_factory=list)
+    operands: int = 0
 
 
 class Model:
@@ -90,29 +91,33 @@ class Model:
                 pixels = range(group * config.pixel_lanes, min((group + 1) * config.pixel_lanes, compute["pixels"]))
                 if not compute["accumulate"]:
                     self._sums[:] = 0
-                used = self._multiply(compute, geometry, micro, pixels, block, step)
+                used, operands = self._multiply(compute, geometry, micro, pixels, block, step)
+                trace.operands += operands
                 last = block == compute["blocks"] - 1 and group == groups - 1
                 if not compute["keep"]:
                     trace.results.append(self._result(compute, geometry, out, pixels, block, last))
             step += used
         if compute["keep"]:
             trace.results.append(Result(last=True))
-        trace.steps.append(compute["blocks"] * groups * used << geometry["phases_log2"])
+        trace.cycles.append(compute["blocks"] * groups * used << geometry["phases_log2"])
 
-    def _multiply(self, compute: Fields, geometry: Fields, micro: Sequence[Micro], pixels: range, block: int, step: int) -> int:
-        """Adds the products of a group. Returns the number of steps of one group."""
-        config, first_step = self.config, step
+    def _multiply(
+        self, compute: Fields, geometry: Fields, micro: Sequence[Micro], pixels: range, block: int, step: int
+    ) -> tuple[int, int]:
+        """Adds the products of a group, whose first step is number `step`. Returns how many steps and reads there were."""
+        config, first_step, operands_read = self.config, step, 0
         for entry in micro:
             for word in range(entry.words):
                 operands = np.full((config.pixel_lanes, config.word_channels), geometry["zero_point"], np.int64)
                 for lane, address in self.reads(compute, geometry, entry, word, pixels, block):
                     operands[lane] = self.features[address]
+                    operands_read += config.word_steps
                 for part in range(config.word_steps):
                     weights = self.weights[(compute["weight_address"] + step) % len(self.weights)].astype(np.int64)
                     inputs = operands[:, part * config.input_lanes :][:, : config.input_lanes]
                     self._sums += inputs @ weights.T
                     step += 1
-        return step - first_step
+        return step - first_step, operands_read
 
     def reads(
         self, compute: Fields, geometry: Fields, entry: Micro, word: int, pixels: range, block: int
@@ -177,8 +182,6 @@ def phases_needed(model: Model, setting: Fields, compute: Fields, micro: Sequenc
         pixels = range(group * config.pixel_lanes, min((group + 1) * config.pixel_lanes, compute["pixels"]))
         for entry in micro:
             banks = [(lane, address % config.banks) for lane, address in model.reads(compute, setting, entry, 0, pixels, 0)]
-            while any(
-                a != b and bank_a == bank_b and (a - b) % (1 << needed) == 0 for a, bank_a in banks for b, bank_b in banks
-            ):
+            while any(a != b and bank_a == bank_b and (a - b) % (1 << needed) == 0 for a, bank_a in banks for b, bank_b in banks):
                 needed += 1
     return needed
