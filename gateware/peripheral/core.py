@@ -10,7 +10,8 @@ Writes: the core sends a `Transfer`, then its data; the bytes of the last beat a
 `done` follows for each transfer, in order, when memory has accepted all of it. A core completes a command only when all its
 writes are done.
 
-A core checks its command and completes it with an error code without any transfer when something is not possible. Errors of
+A core checks its command and completes it with an error code without any transfer when something is not possible; what it can
+only find later, in what it reads, ends the command likewise, after all transfers that were asked for. Errors of
 transfers are the peripheral's: it supplies zeros for a failed read, swallows a failed write, and puts the code into the
 completion of the command whose `sequence` the transfer carries.
 """

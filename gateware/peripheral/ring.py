@@ -31,7 +31,8 @@ class CommandRing(wiring.Component):
     core has completed the command, which is after all its data is in memory; `head` counts it when the completion is in
     memory too; then the interrupt follows.
 
-    The first error of a command decides its code: the core's own, or the first report of a transfer with its sequence.
+    The code of a command is that of the first report of a transfer with its sequence, else the core's own, which may follow from
+    it: a program that could not be read is no good one.
 
     A command that cannot be fetched completes with READ_RESPONSE and tag 0. A completion that cannot be written counts all the
     same, and the page tells WRITE_RESPONSE. A doorbell that announces more commands than the ring has slots, takes some back, or
@@ -205,7 +206,7 @@ class CommandRing(wiring.Component):
                 # A cycle later, so that a report of the core's last transfer has arrived.
                 m.d.sync += [
                     record.done.eq(1),
-                    record.error.eq(Mux(code != Error.NONE, code, errors[sequence])),
+                    record.error.eq(Mux(errors[sequence] != Error.NONE, errors[sequence], code)),
                     record.cycles.eq(clock - started.data),
                     errors[sequence].eq(Error.NONE),
                 ]
