@@ -35,7 +35,7 @@ STORE_LATENCY = FEATURE_LATENCY + 2
 STORE_IDLE = 0
 """Cycles between the last word of an instruction and the first of the next, when both have at least `STORE_SHORTEST` words."""
 
-STORE_FINISH = 3
+STORE_FINISH = 2
 """Cycles from the last `done` of an instruction to `finished`."""
 
 STORES_RUNNING = 16
