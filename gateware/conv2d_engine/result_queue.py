@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Signal
+from amaranth import Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -62,18 +62,21 @@ class ResultQueue(wiring.Component):
         with m.If(~result.valid | result.ready):
             m.d.sync += result.valid.eq(takes)
 
-        m.submodules.sums = sums = Memory(shape=self.sums.shape(), depth=depth, init=[], attrs={"ram_style": "distributed"})
-        m.submodules.places = places = Memory(shape=self.place.shape(), depth=depth, init=[], attrs={"ram_style": "distributed"})
-        read_address = Signal(range(depth))
-        with m.If(takes):
-            m.d.sync += read_address.eq(read_address + 1)
-        reads = []
-        for memory, value, valid in ((sums, self.sums, self.sums_valid), (places, self.place, self.place_valid)):
+        read_address, write_address, place_address = Signal(range(depth)), Signal(range(depth)), Signal(range(depth))
+        for counts, address in ((takes, read_address), (self.sums_valid, write_address), (self.place_valid, place_address)):
+            with m.If(counts):
+                m.d.sync += address.eq(address + 1)
+
+        def store(name: str, value: Value, valid: Value, address: Value) -> Value:
+            """Keeps `value` in a memory of its own. Returns what is read from it."""
+            m.submodules[name] = memory = Memory(shape=value.shape(), depth=depth, init=[], attrs={"ram_style": "distributed"})
             write, read = memory.write_port(), memory.read_port()
-            with m.If(valid):
-                m.d.sync += write.addr.eq(write.addr + 1)
-            m.d.comb += [write.data.eq(value), write.en.eq(valid), read.addr.eq(read_address), read.en.eq(takes)]
-            reads.append(read.data)
-        m.d.comb += result.payload.sums.eq(reads[0])
-        m.d.comb += [result.payload[name].eq(reads[1][name]) for name in group_place(self._config).members]
+            m.d.comb += [write.data.eq(value), write.en.eq(valid), write.addr.eq(address)]
+            m.d.comb += [read.addr.eq(read_address), read.en.eq(takes)]
+            return read.data
+
+        for lane in range(self._config.pixel_lanes):
+            m.d.comb += result.payload.sums[lane].eq(store(f"sums_{lane}", self.sums[lane], self.sums_valid, write_address))
+        place = store("places", self.place, self.place_valid, place_address)
+        m.d.comb += [result.payload[field].eq(place[field]) for field in group_place(self._config).members]
         return m
