@@ -32,6 +32,40 @@ inline std::int8_t requantize(std::int32_t sum, float multiplier, std::int32_t z
   return to_int8(static_cast<float>(sum) * multiplier, zero_point, clamp);
 }
 
+/// Fraction bits of a residual's multiplier: its scale by that of the output.
+template <class Activation>
+inline constexpr int residual_fraction = sizeof(Activation) == 1 ? 16 : 24;
+
+/// A sum of products as an int8 or int16 output value, with a residual added before the rounding.
+///
+/// `residual` is (value - its zero point) * its multiplier, `residual_fraction` bits of it behind the point, below
+/// 2^46; zero when there is none. It is added exactly to the rounded float32 product; the only rounding after that is
+/// to an integer, half to even. `multiplier` is positive and finite. Products below 2^-126 count as zero, those above
+/// 2^15 (int16: 2^31) as that.
+template <class Activation>
+inline Activation requantize_with_residual(std::int64_t sum, float multiplier, std::int64_t residual,
+                                           std::int32_t zero_point, std::array<Activation, 2> clamp) {
+  constexpr int fraction = residual_fraction<Activation>;
+  constexpr float limit = sizeof(Activation) == 1 ? 0x1p15F : 0x1p31F;
+  float product = static_cast<float>(sum) * multiplier;
+  if (std::abs(product) < 0x1p-126F) product = 0.0F;
+  product = product > limit ? limit : product >= -limit ? product : -limit;
+
+  // floor(product * 2^fraction), and whether there is more below: both exact, as a float32 is in double precision.
+  const double scaled = static_cast<double>(product) * static_cast<double>(std::int64_t{1} << fraction);
+  std::int64_t value = static_cast<std::int64_t>(scaled);
+  if (scaled < static_cast<double>(value)) --value;
+  const bool sticky = scaled != static_cast<double>(value);
+
+  value += residual;
+  const std::int64_t whole = value >> fraction;
+  const std::int64_t rest = value - (whole << fraction);
+  constexpr std::int64_t half = std::int64_t{1} << (fraction - 1);
+  const bool up = rest > half || (rest == half && (sticky || (whole & 1) != 0));
+  const std::int64_t result = whole + (up ? 1 : 0) + zero_point;
+  return result > clamp[1] ? clamp[1] : result < clamp[0] ? clamp[0] : static_cast<Activation>(result);
+}
+
 /// Addition modulo 2^32, as accumulators in hardware do it.
 inline std::int32_t wrapping_add(std::int32_t a, std::int32_t b) {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
