@@ -131,7 +131,7 @@ class Requantizer(wiring.Component):
         coarse_2 = self._register("coarse_2", _count(runs))
         total = self._register("total_2", total)
 
-        total = self._register("total_3", _select(coarse_2, [(total << k * coarse)[:width] for k in range(4)]))
+        total = self._register("total_3", select(coarse_2, [(total << k * coarse)[:width] for k in range(4)]))
         coarse_3 = self._register("coarse_3", coarse_2)
 
         fine = self._register("fine", _count([_all_equal(total[width - 1 - k :]) for k in range(1, coarse)]))
@@ -141,8 +141,8 @@ class Requantizer(wiring.Component):
         # Bits that come below the mantissa and its half, however far the last shift moves them, count only together.
         low = width - 26 - last
         index = fine[steps - 4 :]
-        rest = self._register("rest_5", _select(index, [total[: max(low - k * middle, 0)].any() for k in range(4)]))
-        total = self._register("total_5", _select(index, [(total << k * middle)[low:width] for k in range(4)]))
+        rest = self._register("rest_5", select(index, [total[: max(low - k * middle, 0)].any() for k in range(4)]))
+        total = self._register("total_5", select(index, [(total << k * middle)[low:width] for k in range(4)]))
         amount = self._register("amount_5", fine[: steps - 4])
         leading = self._register("leading_5", Cat(fine, coarse_4))
 
@@ -186,12 +186,12 @@ class Requantizer(wiring.Component):
         low = self._shift_bits - 4
         for cycle, unit in ((11, 1 << self._shift_bits - 2), (12, 1 << low)):
             index = shift[-2:] if cycle == 11 else shift[low : low + 2]
-            lost = _select(index, [value[: k * unit].any() for k in range(4)])
+            lost = select(index, [value[: k * unit].any() for k in range(4)])
             sticky = self._register(f"sticky_{cycle}", sticky | lost)
-            value = self._register(f"fixed_{cycle}", _select(index, [value >> k * unit for k in range(4)], len(value)).as_signed())
+            value = self._register(f"fixed_{cycle}", select(index, [value >> k * unit for k in range(4)])[: len(value)].as_signed())
             shift = self._register(f"shift_{cycle}", shift[: low + 2])
         amount = shift[:low]
-        lost = Mux(amount[0], value[0], 0) if low == 1 else _select(amount, [value[:k].any() for k in range(4)])
+        lost = Mux(amount[0], value[0], 0) if low == 1 else select(amount, [value[:k].any() for k in range(4)])
         return value >> amount, sticky | lost
 
     def _residual_offset(self, factor: _Delay) -> _Delay:
@@ -267,11 +267,11 @@ def _count(runs: list[Value]) -> Value:
     return Cat(*bits)
 
 
-def _select(index: Value, options: Sequence[Value], width: int | None = None) -> Value:
-    """One of four."""
-    low = [Mux(index[0], options[i + 1], options[i]) for i in (0, 2)]
-    selected = Mux(index[1], low[1], low[0])
-    return selected if width is None else selected[:width]
+def select(index: Value, options: Sequence[Value]) -> Value:
+    """The option that the low bits of `index` name; there are a power of two of them."""
+    for bit in range(len(options).bit_length() - 1):
+        options = [Mux(index[bit], high, low) for low, high in zip(options[::2], options[1::2], strict=True)]
+    return options[0]
 
 
 def _round(value: Value, rest: Value) -> Value:
