@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+from amaranth.back import rtlil
 
 from cosoc.gateware.conv2d_engine.config import WORD_BYTES, Conv2DConfig
 from cosoc.gateware.conv2d_engine.fork import JOIN_LATENCY
@@ -121,7 +122,10 @@ def test_a_row_too_narrow_for_a_word_writes_nothing_and_finishes():
 
 
 def test_fold_fields_do_not_matter_without_folding():
-    LoadBench(small()).execute([plain(2, 3, 2, fold_left=15, fold_right=9, fold_stride=7, zero_point=-3)])
+    """Neither for the words nor for the cycles."""
+    bench = LoadBench(small())
+    bench.execute([plain(2, 3, 2, fold_left=15, fold_right=9, fold_stride=7, zero_point=-3)])
+    assert bench.data[0].taken[-1] - bench.data[0].taken[0] == 2 * 3 * 2 - 1
 
 
 def test_a_port_without_rows_finishes_in_order():
@@ -152,6 +156,11 @@ def test_later_instructions_overwrite_earlier_ones():
     bench.on_finished = lambda count: None
     bench.execute(tiles)
     assert b"".join(bytes(bench.buffer[i]) for i in range(4)) == MEMORY[16 * 16 : 20 * 16]
+
+
+def test_the_largest_parameters_elaborate():
+    largest = Conv2DConfig(input_lanes=16, output_lanes=16, pixel_lanes=16, feature_words=65536, memory_ports=2)
+    assert "read__1__request__payload" in rtlil.convert(LoadUnit(largest))
 
 
 @pytest.mark.parametrize("ports", [1, 2])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.back import rtlil
 from amaranth.hdl import Value
 
 from cosoc.gateware.conv2d_engine.config import WORD_BYTES, Conv2DConfig
@@ -143,6 +144,12 @@ def test_longest_instruction_wraps():
     bench = WeightBench(small(inputs=4, outputs=4))
     bench.execute([weights(200, 60), channels(30, 7, offset=900)])
     assert bench.reads > 20
+
+
+def test_the_widest_buffers_elaborate():
+    """Of few entries: RTLIL lists every entry of a memory."""
+    widest = Conv2DConfig(input_lanes=16, output_lanes=16, weight_steps=64, channel_blocks=512, memory_ports=2)
+    assert "read__1__request__payload" in rtlil.convert(WeightUnit(widest))
 
 
 @pytest.mark.parametrize("ports", [1, 2])
