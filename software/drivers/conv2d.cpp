@@ -65,6 +65,7 @@ Status Conv2DDriver::supports(const Kernel& kernel, std::span<const TensorType> 
   if (convolution == nullptr) return failure("Conv2D runs the operation conv2d, not " + std::string(kernel.name()));
   if (auto status = kernel.check(inputs, outputs); !status) return status;
   const Conv2DAttributes attributes = convolution->attributes_for(inputs[1]);
+  if (attributes.residual_multiplier || attributes.pool) return failure("Conv2D adds no residual and has no pooling");
   if (attributes.groups != 1) {
     return failure("Conv2D has no groups, the call has " + std::to_string(attributes.groups));
   }

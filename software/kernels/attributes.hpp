@@ -18,6 +18,8 @@ class AttributeReader {
  public:
   AttributeReader(std::string_view operation, const nlohmann::json& attributes);
 
+  /// Whether there is an attribute of this name.
+  bool has(const std::string& name) const { return attributes_.is_object() && attributes_.contains(name); }
   /// An integer in [low, high].
   std::int64_t integer(const std::string& name, std::int64_t low, std::int64_t high);
   /// `count` integers in [low, high].

@@ -7,12 +7,16 @@
 #include "kernels/check.hpp"
 #include "kernels/operations.hpp"
 #include "kernels/patches.hpp"
+#include "kernels/pool.hpp"
 
 namespace cosoc {
 namespace {
 
 /// Bytes of patches that are multiplied at once: they stay in the second-level cache beside the weights.
 constexpr std::size_t patch_bytes = 65536;
+
+/// The field of the accelerator's instruction has 28 bits.
+constexpr std::int64_t max_residual_multiplier = (1 << 28) - 1;
 
 /// The weights of one group as rows of int16, each padded to `length`.
 std::vector<std::int16_t> widen_weights(const TensorView& weight, std::size_t first_channel, std::size_t channels,
@@ -42,10 +46,20 @@ struct GroupCall {
   std::size_t out_pitch = 0;   // bytes
   std::int32_t out_zero_point = 0;
   std::array<std::int8_t, 2> clamp{};
+  const std::int8_t* residual = nullptr;  // at `out`'s pixel and channel, with its pitch; null when there is none
+  std::int32_t residual_zero_point = 0;
+  std::int64_t residual_multiplier = 0;
 };
 
+/// The result of one sum; `place` is its distance from the call's first output.
+std::int8_t result_of(const GroupCall& call, std::int32_t sum, float multiplier, std::size_t place) {
+  if (call.residual == nullptr) return requantize(sum, multiplier, call.out_zero_point, call.clamp);
+  const std::int64_t residual = (call.residual[place] - call.residual_zero_point) * call.residual_multiplier;
+  return requantize_with_residual(sum, multiplier, residual, call.out_zero_point, call.clamp);
+}
+
 /// Convolves one image with one group's weights, a batch of output pixels after the other.
-void convolve(const GroupCall& call, const std::vector<std::int16_t>& weights) {
+void convolve_group(const GroupCall& call, const std::vector<std::int16_t>& weights) {
   const std::size_t length = weights.size() / call.channels;
   const std::int64_t pixels = call.out_extent[0] * call.out_extent[1];
   const auto batch = static_cast<std::int64_t>(std::clamp<std::size_t>(patch_bytes / (2 * length), 4, 256));
@@ -60,10 +74,10 @@ void convolve(const GroupCall& call, const std::vector<std::int16_t>& weights) {
     }
     multiply_patches(patches.data(), count, weights.data(), call.channels, length, sums.data());
     for (std::size_t i = 0; i < count; ++i) {
-      std::int8_t* out = call.out + (static_cast<std::size_t>(first) + i) * call.out_pitch;
+      const std::size_t place = (static_cast<std::size_t>(first) + i) * call.out_pitch;
       for (std::size_t channel = 0; channel < call.channels; ++channel) {
         const std::int32_t sum = wrapping_add(sums[i * call.channels + channel], call.bias[channel]);
-        out[channel] = requantize(sum, call.multiplier[channel], call.out_zero_point, call.clamp);
+        call.out[place + channel] = result_of(call, sum, call.multiplier[channel], place + channel);
       }
     }
   }
@@ -78,17 +92,34 @@ Conv2DAttributes Conv2DKernel::attributes_for(const TensorType& weight) const {
 }
 
 nlohmann::json Conv2DKernel::attributes() const {
-  return {{"stride", attributes_.window.stride},
-          {"padding", attributes_.window.padding},
-          {"dilation", attributes_.window.dilation},
-          {"groups", attributes_.groups},
-          {"clamp", attributes_.clamp}};
+  nlohmann::json values = {{"stride", attributes_.window.stride},
+                           {"padding", attributes_.window.padding},
+                           {"dilation", attributes_.window.dilation},
+                           {"groups", attributes_.groups},
+                           {"clamp", attributes_.clamp}};
+  if (attributes_.residual_multiplier) values["residual_multiplier"] = *attributes_.residual_multiplier;
+  if (attributes_.pool) {
+    values["pool_kernel"] = attributes_.pool->kernel;
+    values["pool_stride"] = attributes_.pool->stride;
+    values["pool_padding"] = attributes_.pool->padding;
+  }
+  return values;
+}
+
+TensorType Conv2DKernel::unpooled(std::span<const TensorType> inputs, const TensorType& output) const {
+  const Window window = attributes_for(inputs[1]).window;
+  TensorType type = output;
+  type.shape[1] = window.positions(0, inputs[0].shape[1]);
+  type.shape[2] = window.positions(1, inputs[0].shape[2]);
+  return type;
 }
 
 Status Conv2DKernel::check(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const {
   TypeCheck check(name(), inputs, outputs);
-  if (!check.counts(4, 1)) return check.status();
+  const bool residual = attributes_.residual_multiplier.has_value();
+  if (!check.counts(residual ? 5 : 4, 1)) return check.status();
   check.feature_map(inputs[0]);
+  if (residual) check.feature_map(inputs[4]);
   check.dtype(inputs[1], DType::int8);
   check.rank(inputs[1], {4});
   check.dtype(inputs[2], DType::int32);
@@ -117,13 +148,36 @@ Status Conv2DKernel::check(std::span<const TensorType> inputs, std::span<const T
   const std::int64_t columns = window.positions(1, in[2]);
   check.require(rows > 0 && columns > 0, "the kernel of the weight " + inputs[1].describe() + " does not fit " +
                                              inputs[0].describe() + " with its padding and dilation");
-  if (check.good()) check.shape(outputs[0], {in[0], rows, columns, weight[0]});
-  return check.status();
+  if (!check.good()) return check.status();
+  const std::vector<std::int64_t> shape = {in[0], rows, columns, weight[0]};
+  if (residual) check.shape(inputs[4], shape);
+  if (!attributes_.pool) {
+    check.shape(outputs[0], shape);
+    return check.status();
+  }
+  if (!check.good()) return check.status();
+  TensorType result = outputs[0];
+  result.shape = shape;
+  return check_pool(name(), *attributes_.pool, {&result, 1}, outputs);
 }
 
 Status Conv2DKernel::run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const {
+  if (!attributes_.pool) {
+    convolve(inputs, outputs[0]);
+    return {};
+  }
+  const std::array<TensorType, 2> types = {*inputs[0].type, *inputs[1].type};
+  const TensorType type = unpooled(types, *outputs[0].type);
+  std::vector<std::byte> storage(type.bytes());
+  const TensorView result{.type = &type, .block = {.data = storage.data(), .size = storage.size()}};
+  convolve(inputs, result);
+  max_pool(*attributes_.pool, result, outputs[0]);
+  return {};
+}
+
+void Conv2DKernel::convolve(std::span<const TensorView> inputs, const TensorView& output) const {
   const TensorType& in = *inputs[0].type;
-  const TensorType& out = *outputs[0].type;
+  const TensorType& out = *output.type;
   const Conv2DAttributes attributes = attributes_for(*inputs[1].type);
   const auto groups = static_cast<std::size_t>(attributes.groups);
   const auto depth = static_cast<std::size_t>(inputs[1].type->shape[3]);
@@ -145,27 +199,33 @@ Status Conv2DKernel::run(std::span<const TensorView> inputs, std::span<const Ten
                                .pixel_pitch = in_pitch,
                                .channels = depth,
                                .zero_point = static_cast<std::int8_t>(in.zero_point)};
-      convolve({.source = source,
-                .window = attributes.window,
-                .out_extent = {out.shape[1], out.shape[2]},
-                .channels = channels,
-                .bias = inputs[2].as<std::int32_t>() + first_channel,
-                .multiplier = inputs[3].as<float>() + first_channel,
-                .out = outputs[0].as<std::int8_t>() + image * out_image + first_channel,
-                .out_pitch = out.pixel_pitch(),
-                .out_zero_point = out.zero_point,
-                .clamp = attributes.clamp},
-               weights);
+      const std::size_t first = image * out_image + first_channel;
+      const bool residual = attributes.residual_multiplier.has_value();
+      convolve_group({.source = source,
+                      .window = attributes.window,
+                      .out_extent = {out.shape[1], out.shape[2]},
+                      .channels = channels,
+                      .bias = inputs[2].as<std::int32_t>() + first_channel,
+                      .multiplier = inputs[3].as<float>() + first_channel,
+                      .out = output.as<std::int8_t>() + first,
+                      .out_pitch = out.pixel_pitch(),
+                      .out_zero_point = out.zero_point,
+                      .clamp = attributes.clamp,
+                      .residual = residual ? inputs[4].as<std::int8_t>() + first : nullptr,
+                      .residual_zero_point = residual ? inputs[4].type->zero_point : 0,
+                      .residual_multiplier = attributes.residual_multiplier.value_or(0)},
+                     weights);
     }
   }
-  return {};
 }
 
 Work Conv2DKernel::work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const {
   const auto products = static_cast<std::uint64_t>(inputs[1].elements() / inputs[1].shape[0]);
   std::uint64_t bytes = outputs[0].bytes();
   for (const TensorType& input : inputs) bytes += input.bytes();
-  return {products * static_cast<std::uint64_t>(outputs[0].elements()), bytes};
+  const TensorType result = unpooled(inputs, outputs[0]);
+  const std::uint64_t pooled = attributes_.pool ? pool_operations(*attributes_.pool, outputs[0]) : 0;
+  return {products * static_cast<std::uint64_t>(result.elements()) + pooled, bytes};
 }
 
 KernelResult make_conv2d(const nlohmann::json& json) {
@@ -176,6 +236,10 @@ KernelResult make_conv2d(const nlohmann::json& json) {
   attributes.window.dilation = reader.integers<2>("dilation", 1, max_window_attribute);
   attributes.groups = reader.integer("groups", 1, INT32_MAX);
   attributes.clamp = reader.clamp();
+  if (reader.has("residual_multiplier")) {
+    attributes.residual_multiplier = reader.integer("residual_multiplier", 1, max_residual_multiplier);
+  }
+  if (reader.has("pool_kernel")) attributes.pool = read_pool_window(reader, "pool_");
   if (auto status = reader.finish(); !status) return tl::unexpected(status.error());
   return std::make_shared<const Conv2DKernel>(attributes);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 
 #include "kernels/arithmetic.hpp"
 #include "kernels/kernel.hpp"
@@ -13,9 +14,14 @@ struct Conv2DAttributes {
   Window window;
   std::int64_t groups = 1;
   std::array<std::int8_t, 2> clamp = {-128, 127};
+  /// Scale of the residual by that of the output, `residual_fraction` bits behind the point; absent without a residual.
+  std::optional<std::int64_t> residual_multiplier;
+  /// Max pooling of the result.
+  std::optional<Window> pool;
 };
 
-/// Operation `conv2d`: inputs are the feature map, weight, bias and multiplier.
+/// Operation `conv2d`: inputs are the feature map, weight, bias and multiplier, and with `residual_multiplier` a
+/// feature map that is added before the result is rounded.
 class Conv2DKernel final : public Kernel {
  public:
   /// The kernel's extents come from the weight; those in `attributes.window` are not used.
@@ -23,6 +29,8 @@ class Conv2DKernel final : public Kernel {
 
   /// Attributes with the kernel's extents of this weight.
   Conv2DAttributes attributes_for(const TensorType& weight) const;
+  /// Type of the convolution's result before its pooling, for types that `check` accepted.
+  TensorType unpooled(std::span<const TensorType> inputs, const TensorType& output) const;
 
   std::string_view name() const override { return "conv2d"; }
   nlohmann::json attributes() const override;
@@ -31,6 +39,9 @@ class Conv2DKernel final : public Kernel {
   Work work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override;
 
  private:
+  /// The convolution without its pooling.
+  void convolve(std::span<const TensorView> inputs, const TensorView& output) const;
+
   Conv2DAttributes attributes_;
 };
 

@@ -1,5 +1,4 @@
 /// Largest value of a window of a feature map; padding is not a value.
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "kernels/operations.hpp"
@@ -26,20 +25,7 @@ class MaxPool2D final : public Kernel {
   }
 
   Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
-    const std::size_t pitch = inputs[0].type->pixel_pitch();
-    const auto largest = [pitch](const std::int8_t* first, std::int64_t rows, std::int64_t columns,
-                                 std::size_t row_pitch, std::int8_t* out) {
-      std::copy_n(first, pitch, out);
-      for (std::int64_t row = 0; row < rows; ++row, first += row_pitch) {
-        const std::int8_t* pixel = first;
-        for (std::int64_t column = 0; column < columns; ++column, pixel += pitch) {
-          for (std::size_t channel = 0; channel < pitch; ++channel) {
-            out[channel] = std::max(out[channel], pixel[channel]);
-          }
-        }
-      }
-    };
-    for_each_window(window_, inputs[0], outputs[0], largest);
+    max_pool(window_, inputs[0], outputs[0]);
     return {};
   }
 

@@ -1,11 +1,13 @@
 #include "kernels/pool.hpp"
 
+#include <algorithm>
+
 namespace cosoc {
 
-Window read_pool_window(AttributeReader& reader) {
-  return {.kernel = reader.integers<2>("kernel", 1, max_window_attribute),
-          .stride = reader.integers<2>("stride", 1, max_window_attribute),
-          .padding = reader.integers<4>("padding", 0, max_window_attribute)};
+Window read_pool_window(AttributeReader& reader, const std::string& prefix) {
+  return {.kernel = reader.integers<2>(prefix + "kernel", 1, max_window_attribute),
+          .stride = reader.integers<2>(prefix + "stride", 1, max_window_attribute),
+          .padding = reader.integers<4>(prefix + "padding", 0, max_window_attribute)};
 }
 
 Status check_pool(std::string_view operation, const Window& window, std::span<const TensorType> inputs,
@@ -25,6 +27,21 @@ Status check_pool(std::string_view operation, const Window& window, std::span<co
   check.require(rows > 0 && columns > 0, "the kernel does not fit " + inputs[0].describe() + " with its padding");
   if (check.good()) check.shape(outputs[0], {in[0], rows, columns, in[3]});
   return check.status();
+}
+
+void max_pool(const Window& window, const TensorView& input, const TensorView& output) {
+  const std::size_t pitch = input.type->pixel_pitch();
+  const auto largest = [pitch](const std::int8_t* first, std::int64_t rows, std::int64_t columns, std::size_t row_pitch,
+                               std::int8_t* out) {
+    std::copy_n(first, pitch, out);
+    for (std::int64_t row = 0; row < rows; ++row, first += row_pitch) {
+      const std::int8_t* pixel = first;
+      for (std::int64_t column = 0; column < columns; ++column, pixel += pitch) {
+        for (std::size_t channel = 0; channel < pitch; ++channel) out[channel] = std::max(out[channel], pixel[channel]);
+      }
+    }
+  };
+  for_each_window(window, input, output, largest);
 }
 
 std::uint64_t pool_operations(const Window& window, const TensorType& output) {

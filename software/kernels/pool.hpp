@@ -10,8 +10,8 @@
 
 namespace cosoc {
 
-/// Reads `kernel`, `stride` and `padding`.
-Window read_pool_window(AttributeReader& reader);
+/// Reads `kernel`, `stride` and `padding`; the names begin with `prefix`.
+Window read_pool_window(AttributeReader& reader, const std::string& prefix = "");
 
 /// Checks one feature map in and one out for a pooling window. Padding is smaller than the kernel, so that no window
 /// lies in the padding alone.
@@ -43,6 +43,9 @@ void for_each_window(const Window& window, const TensorView& input, const Tensor
     }
   }
 }
+
+/// Largest value of every window; padding is not a value.
+void max_pool(const Window& window, const TensorView& input, const TensorView& output);
 
 /// Elements read by all windows, padding included.
 std::uint64_t pool_operations(const Window& window, const TensorType& output);

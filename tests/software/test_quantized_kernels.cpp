@@ -120,6 +120,47 @@ TEST_CASE("conv2d of random shapes") {
   }
 }
 
+TEST_CASE("conv2d adds a residual before it rounds, and pools its result") {
+  Memory memory;
+  Random random(77);
+  const Shape shape = {2, 6, 7, 5};
+  const auto& in = memory.tensors.make(feature_map({2, 6, 7, 3}, 0.5F, -3));
+  const auto& weight = memory.tensors.make(feature_map({5, 1, 1, 3}));
+  const auto& bias = memory.tensors.make(tensor(DType::int32, {5}));
+  const auto& multiplier = memory.tensors.make(tensor(DType::float32, {5}));
+  const auto& residual = memory.tensors.make(feature_map(shape, 0.3F, 17));
+  const auto& sum = memory.tensors.make(feature_map(shape, 0.25F, 9));
+  const auto& separate = memory.tensors.make(feature_map({2, 3, 3, 5}, 0.25F, 9));
+  const auto& pooled = memory.tensors.make(feature_map({2, 3, 3, 5}, 0.25F, 9));
+  random.fill(in);
+  random.fill(weight);
+  random.fill(residual);
+  // Dyadic multipliers make the whole sum exact in double precision, and ties frequent.
+  for (std::int64_t i = 0; i < 5; ++i) {
+    bias.as<std::int32_t>()[i] = static_cast<std::int32_t>(random.integer(-2000, 2000));
+    multiplier.as<float>()[i] = i % 2 == 0 ? 0x1p-7F : 0x3p-9F;
+  }
+  nlohmann::json attributes = {
+      {"stride", {1, 1}}, {"padding", {0, 0, 0, 0}}, {"dilation", {1, 1}}, {"groups", 1}, {"clamp", {-100, 90}}};
+  attributes["residual_multiplier"] = 3 << 14;  // 0.75
+  run_on_cpu(*kernel("conv2d", attributes), {in, weight, bias, multiplier, residual}, {sum});
+  const nlohmann::json window = {{"kernel", {2, 3}}, {"stride", {2, 2}}, {"padding", {0, 0, 0, 0}}};
+  for (const auto& [name, value] : window.items()) attributes["pool_" + name] = value;
+  run_on_cpu(*kernel("conv2d", attributes), {in, weight, bias, multiplier, residual}, {pooled});
+  run_on_cpu(*kernel("max_pool2d", window), {sum}, {separate});
+  CHECK(dense_values<std::int8_t>(pooled) == dense_values<std::int8_t>(separate));
+  for (std::int64_t i = 0; i < sum.type->elements(); ++i) {
+    const std::int64_t c = i % 5, x = i / 5 % 7, y = i / 35 % 6, n = i / 210;
+    std::int64_t products = bias.as<std::int32_t>()[c];
+    for (std::int64_t d = 0; d < 3; ++d) products += value_at(in, n, y, x, d, 0) * value_at(weight, c, 0, 0, d, 0);
+    const double value = static_cast<double>(products) * static_cast<double>(multiplier.as<float>()[c]) +
+                         0.75 * (value_at(residual, n, y, x, c, 0) - 17);
+    INFO("element " << i);
+    REQUIRE(value_at(sum, n, y, x, c, 0) == std::clamp<std::int64_t>(half_to_even(value) + 9, -100, 90));
+  }
+  CHECK(kernel("conv2d", attributes)->attributes() == attributes);
+}
+
 TEST_CASE("requantization rounds half to even, saturates and clamps") {
   CHECK(requantize(1, 0.5F, 0, {-128, 127}) == 0);
   CHECK(requantize(3, 0.5F, 0, {-128, 127}) == 2);
