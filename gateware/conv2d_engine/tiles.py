@@ -30,7 +30,10 @@ TilePlace = data.StructLayout(
         "zero_point": 16,
     }
 )
-"""What becomes of an engine's beats: `rows` (or none) of `columns` pixels of `words` words. `left` and `right` are zero unless folding."""
+"""What becomes of an engine's beats: `rows` (or none) of `columns` pixels of `words` words.
+
+`left` and `right` are zero unless folding.
+"""
 
 TileJob = data.StructLayout(
     {
