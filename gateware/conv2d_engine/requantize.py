@@ -104,7 +104,7 @@ class Requantizer(wiring.Component):
                 product, shift = self._product(value, Cat(mantissa.at(6), 1), exponent.at(7), leading)
                 fixed, sticky = self._fixed_point(product, shift)
                 residual = self._residual(self.residual[pixel][lane], offset, factor)
-                value = self._register("value", fixed + residual)
+                value = self._register("value", _add(residual, fixed, Const(0, 1), growth=1))
                 result = self._rounded(value, self._register("sticky_13", sticky), zero_point.at(14))
                 above = self._register("above", result > greatest.at(15))
                 below = self._register("below", result < least.at(15))
@@ -218,9 +218,8 @@ class Requantizer(wiring.Component):
         digits = Cat(0, residual)
         for i in range(residual_digits(self._config)):
             digit, carry = _booth(factor.at(start + i), digits[:3])
-            upper = total[2 * i :]
-            added = (Cat(1, upper).as_signed() + Cat(carry, digit).as_signed())[1 : 1 + len(upper)]
-            total = self._register(f"residual_{i}", Cat(total[: 2 * i], added).as_signed())
+            upper = _add(total[2 * i :].as_signed(), digit, carry)
+            total = self._register(f"residual_{i}", Cat(total[: 2 * i], upper).as_signed())
             digits = self._register(f"digits_{i}", digits[2:])
         return total
 
@@ -278,6 +277,16 @@ def _round(value: Value, rest: Value) -> Value:
     """A mantissa of 26 bits: `value` without its lowest bit, the half, rounded to nearest even; `rest` tells of bits below."""
     up = value[0] & (rest | value[1])
     return (value[1:].as_signed() + Cat(up, 0).as_signed())[:26].as_signed()
+
+
+def _add(base: Value, value: Value, carry: Value, growth: int = 0) -> Value:
+    """`base + value + carry` in the width of `base` and `growth` bits more.
+
+    Written as a subtraction, because then synthesis knows that the adder's carries start from `base`, and the logic of `value`
+    fits the adder's own look-up tables.
+    """
+    difference = Cat(0, base).as_signed() - Cat(~carry, ~value).as_signed()
+    return difference[1 : 1 + len(base) + growth].as_signed()
 
 
 def _booth(factor: Value, bits: Value) -> tuple[Value, Value]:
