@@ -59,7 +59,7 @@ class Conv2DCore(wiring.Component):
 
         wiring.connect(m, wiring.flipped(self.command), dispatcher.command)
         wiring.connect(m, dispatcher.completion, wiring.flipped(self.completion))
-        units = {Unit.LOAD: load, Unit.WEIGHTS: weights, Unit.COMPUTE: compute, Unit.STORE: store}
+        units: dict[Unit, Any] = {Unit.LOAD: load, Unit.WEIGHTS: weights, Unit.COMPUTE: compute, Unit.STORE: store}
         for unit in Unit:
             wiring.connect(m, dispatcher.instruction[unit], units[unit].instruction)
         m.d.comb += dispatcher.finished.eq(Cat(item.finished for item in (load, weights, output, store)))

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cosoc.gateware.conv2d_engine.config import Conv2DConfig
-from cosoc.gateware.conv2d_engine.golden import ACTIVATION_TYPES, OutputFormat, Pooling, convolve
-from cosoc.gateware.conv2d_engine.isa import MICRO_ENTRIES, RESIDUAL_FRACTION, Opcode, Unit, assemble
+from cosoc.gateware.conv2d_engine.golden import Pooling
+from cosoc.gateware.conv2d_engine.isa import MICRO_ENTRIES, Opcode, Unit, assemble
+from tests.gateware.conv2d_engine.layers import Layer, Tensors
+from tests.gateware.conv2d_engine.packing import Tap, channel_bytes, input_words, taps, weight_bytes
 
 Instruction = tuple[Opcode, dict[str, int]]
 
@@ -34,113 +34,6 @@ NEEDS = {
     Opcode.STORE: (Unit.COMPUTE,),
 }
 """Units that an instruction must wait for, when every layer uses the same part of the buffers."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """A layer on one image.
-
-    Attributes:
-        size: rows, columns, channels of the input.
-        out_channels: of the output; with `depthwise` that of the input.
-        padding: top, left, bottom, right.
-        fold: channels of neighbouring pixels share words.
-        residual: a residual is added.
-        strict: every instruction waits for all before it, instead of those that it needs.
-    """
-
-    size: tuple[int, int, int]
-    out_channels: int = 0
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-    dilation: tuple[int, int] = (1, 1)
-    depthwise: bool = False
-    fold: bool = False
-    residual: bool = False
-    pooling: Pooling | None = None
-    strict: bool = False
-
-    @property
-    def channels_out(self) -> int:
-        return self.size[2] if self.depthwise else self.out_channels
-
-    @property
-    def out_size(self) -> tuple[int, int]:
-        """Rows and columns before pooling."""
-        return _out_size(self.size, self.kernel, self.stride, self.padding, self.dilation)
-
-    @property
-    def stored_size(self) -> tuple[int, int]:
-        """Rows and columns in memory."""
-        if self.pooling is None:
-            return self.out_size
-        return _out_size(self.out_size, self.pooling.window, self.pooling.stride, self.pooling.padding, (1, 1))
-
-
-def _out_size(size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> tuple[int, int]:
-    rows, columns = ((size[i] + padding[i] + padding[i + 2] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in range(2))
-    return rows, columns
-
-
-@dataclass(frozen=True)
-class Tensors:
-    """Random operands of a layer."""
-
-    x: NDArray[Any]
-    weight: NDArray[np.int8]
-    bias: NDArray[np.int64]
-    multiplier: NDArray[np.float32]
-    residual: NDArray[Any] | None
-    in_zero_point: int
-    output: OutputFormat
-
-    def expected(self, layer: Layer) -> NDArray[Any]:
-        """The layer's result (rows, columns, channels), by the golden model."""
-        result: NDArray[Any] = convolve(
-            self.x[None],
-            self.weight,
-            self.bias,
-            self.multiplier,
-            self.output,
-            stride=layer.stride,
-            padding=layer.padding,
-            dilation=layer.dilation,
-            groups=layer.size[2] if layer.depthwise else 1,
-            in_zero_point=self.in_zero_point,
-            residual=None if self.residual is None else self.residual[None],
-            pooling=layer.pooling,
-        )[0]
-        return result
-
-
-def random_tensors(config: Conv2DConfig, layer: Layer, rng: np.random.Generator) -> Tensors:
-    """Operands over the whole range, and multipliers that make results of all sizes."""
-    bits = config.activation_bits
-    low, high = -(1 << bits - 1), (1 << bits - 1) - 1
-    group_channels = 1 if layer.depthwise else layer.size[2]
-    weight = rng.integers(-127, 128, (layer.channels_out, *layer.kernel, group_channels)).astype(np.int8)
-    products = prod(weight.shape[1:])
-    scale = 2.0 / (73.0 * np.sqrt(products))
-    clamp = sorted(int(v) for v in rng.integers(low, high + 1, 2)) if rng.integers(2) else [low, high]
-    output = OutputFormat(
-        activation_bits=bits,
-        zero_point=int(rng.integers(low // 4, high // 4)),
-        clamp_min=clamp[0],
-        clamp_max=clamp[1],
-        residual_zero_point=int(rng.integers(low, high + 1)),
-        residual_multiplier=int(rng.uniform(0.1, 1.5) * 2 ** RESIDUAL_FRACTION[bits]),
-    )
-    shape = (*layer.out_size, layer.channels_out)
-    return Tensors(
-        rng.integers(low, high + 1, layer.size).astype(ACTIVATION_TYPES[bits]),
-        weight,
-        rng.integers(-(1 << bits + 8), 1 << bits + 8, layer.channels_out),
-        (scale * rng.uniform(0.5, 1.5, layer.channels_out)).astype(np.float32),
-        rng.integers(low, high + 1, shape).astype(ACTIVATION_TYPES[bits]) if layer.residual else None,
-        int(rng.integers(low, high + 1)),
-        output,
-    )
 
 
 @dataclass(frozen=True)
@@ -164,74 +57,6 @@ class Region:
     def fields(self) -> dict[str, int]:
         """As LOAD and STORE name it."""
         return {"address": self.address, "address_row_pitch": self.row_pitch, "address_plane_pitch": self.plane_pitch}
-
-
-@dataclass(frozen=True)
-class Tap:
-    """An operand word of every pixel: kernel row, column of the buffer, and which kernel column each of its pixels is, if any."""
-
-    row: int
-    column: int
-    kernel_columns: tuple[int | None, ...]
-
-
-def taps(config: Conv2DConfig, layer: Layer) -> list[Tap]:
-    """The micro-operations of a layer. Of a folded row each word holds several kernel columns."""
-    if not layer.fold:
-        columns = [(dx * layer.dilation[1], (dx,)) for dx in range(layer.kernel[1])]
-    else:
-        pixels, step = config.word_channels // layer.size[2], layer.stride[1]
-        shift = pixels // step
-        columns, covered = [], 0
-        while covered < layer.kernel[1]:
-            first = len(columns) * shift * step
-            held = tuple(c if covered <= c < layer.kernel[1] else None for c in range(first, first + pixels))
-            columns.append((len(columns) * shift, held))
-            covered = first + pixels
-    return [Tap(dy * layer.dilation[0], column, held) for dy in range(layer.kernel[0]) for column, held in columns]
-
-
-def weight_bytes(config: Conv2DConfig, layer: Layer, weight: NDArray[np.int8]) -> bytes:
-    """Weights as WEIGHTS loads them: block, tap, word, step of the word; by port the bytes that it carries of every step."""
-    lanes, inputs = config.output_lanes, config.input_lanes
-    blocks, words = -(-layer.channels_out // lanes), _input_words(config, layer)
-    steps = np.zeros((blocks, len(taps(config, layer)), words, lanes, config.word_channels), np.int8)
-    for index, tap in enumerate(taps(config, layer)):
-        dy = tap.row // layer.dilation[0]
-        for place, dx in enumerate(tap.kernel_columns):
-            if dx is None:
-                continue
-            for o in range(layer.channels_out):
-                block, lane = divmod(o, lanes)
-                if layer.depthwise:
-                    steps[block, index, 0, lane, o % config.word_channels] = weight[o, dy, dx, 0]
-                    continue
-                operand = steps[block, index, :, lane].reshape(-1)
-                first = place * layer.size[2]
-                operand[first : first + layer.size[2]] = weight[o, dy, dx]
-                steps[block, index, :, lane] = operand.reshape(words, -1)
-    # Each word takes word_steps steps, the lowest channels first.
-    split = steps.reshape(blocks, -1, lanes, config.word_steps, inputs).swapaxes(2, 3).reshape(-1, lanes * inputs)
-    ports = np.split(split, config.memory_ports, axis=1)
-    return b"".join(port.tobytes() for port in ports)
-
-
-def _input_words(config: Conv2DConfig, layer: Layer) -> int:
-    """Words of the input that a block of output channels multiplies."""
-    return 1 if layer.depthwise or layer.fold else -(-layer.size[2] // config.word_channels)
-
-
-def channel_bytes(config: Conv2DConfig, tensors: Tensors) -> bytes:
-    """Channel parameters as CHANNELS loads them, up to a whole block."""
-    channels = -(-len(tensors.bias) // config.output_lanes) * config.output_lanes
-    wide = config.activation_bits == 16
-    record = np.zeros(
-        channels, np.dtype([("bias", "<i8" if wide else "<i4"), ("multiplier", "<f4"), *([("unused", "<u4")] * wide)])
-    )
-    record["multiplier"] = 1.0
-    record["bias"][: len(tensors.bias)] = tensors.bias
-    record["multiplier"][: len(tensors.bias)] = tensors.multiplier
-    return record.tobytes()
 
 
 @dataclass(frozen=True)
@@ -344,7 +169,7 @@ def _micro(config: Conv2DConfig, layer: Layer, source: Region, micro: list[Tap])
         fields = {"address": first}
         for i, tap in enumerate(micro[first : first + MICRO_ENTRIES]):
             entry = {"offset": tap.row * source.row_pitch + tap.column, "row": tap.row, "column": tap.column}
-            fields |= {f"{name}{i}": value for name, value in (entry | {"words": _input_words(config, layer)}).items()}
+            fields |= {f"{name}{i}": value for name, value in (entry | {"words": input_words(config, layer)}).items()}
             fields["count"] = i + 1
         instructions.append((Opcode.MICRO, fields))
     return instructions

@@ -17,7 +17,7 @@ from cosoc.gateware.conv2d_engine.golden import Pooling
 from cosoc.gateware.conv2d_engine.isa import Opcode
 from cosoc.gateware.layout.page import Error
 from tests.gateware.conv2d_engine.core.image import Image
-from tests.gateware.conv2d_engine.programs import Layer
+from tests.gateware.conv2d_engine.layers import Layer
 from tests.gateware.core_bench import CoreBench
 
 CONFIG = Conv2DConfig(**json.loads(os.environ["CONFIG"]))

@@ -9,7 +9,7 @@ from cosoc.gateware.conv2d_engine.config import COMMAND, Conv2DConfig
 from cosoc.gateware.layout.page import Error
 from tests.gateware.conv2d_engine.core.engine import SMALLEST
 from tests.gateware.conv2d_engine.core.image import Image
-from tests.gateware.conv2d_engine.programs import Layer
+from tests.gateware.conv2d_engine.layers import Layer
 from tests.gateware.peripheral_bench import PeripheralBench, seed
 
 RING = 0x1000

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from cosoc.gateware.conv2d_engine.config import Conv2DConfig
 from cosoc.gateware.conv2d_engine.isa import INSTRUCTION_BYTES, assemble
-from tests.gateware.conv2d_engine.programs import CONSTANTS, INPUT, OUTPUT, RESIDUAL, Instruction, Layer, build, random_tensors
+from tests.gateware.conv2d_engine.layers import Layer, random_tensors
+from tests.gateware.conv2d_engine.programs import CONSTANTS, INPUT, OUTPUT, RESIDUAL, Instruction, build
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,6 @@ class Image:
         command = {"instruction_address": address, "instruction_count": len(code) // INSTRUCTION_BYTES}
         self.commands.append(command | {f"base{i}": base for i, base in enumerate(bases)})
         return self.commands[-1]
-
-    def forget(self) -> None:
-        """Layers that were placed until now need not have a result."""
-        self._results.clear()
 
     def check(self, data: bytearray) -> None:
         """Every specified byte of every result is right, and nothing else was written."""

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from cosoc.gateware.accelerators import CONV2D_ENGINE
 from cosoc.gateware.conv2d_engine.config import Conv2DConfig
 from cosoc.gateware.conv2d_engine.core import Conv2DCore
 from cosoc.gateware.peripheral.verilog import peripheral_verilog
-from cosoc.gateware.accelerators import CONV2D_ENGINE
 from tests.gateware.conv2d_engine.core.engine import SMALLEST
 from tests.gateware.harness import simulate
 
