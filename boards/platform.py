@@ -40,6 +40,7 @@ class Platform:
         clock_hz: clock of all accelerators.
         cpu_cores: cores for CPU kernels.
         memory_base, memory_bytes: memory that CPU and accelerators share.
+        memory_latency_ns: from an accelerator's read address to the first word, as the models of the SoC take it.
         register_base, register_bytes: window of the accelerators' registers.
         interrupts: interrupt numbers of the lines that accelerators can drive, as a device tree counts them (SPI).
         memory_ports: ports to memory, in the order in which accelerators take them.
@@ -55,6 +56,7 @@ class Platform:
     cpu_cores: int
     memory_base: int
     memory_bytes: int
+    memory_latency_ns: int
     register_base: int
     register_bytes: int
     interrupts: tuple[int, ...]

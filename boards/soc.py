@@ -1,17 +1,19 @@
-"""A SoC on a board: every accelerator with its address, interrupt and memory port. All that a build writes derives from it."""
+"""A SoC on a board: every accelerator with its address, interrupt and memory ports. All that a build writes derives from it."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 
 from cosoc.boards.platform import BLOCK_BYTES, Platform
 from cosoc.gateware.parameters import ParameterError
+from cosoc.gateware.ports import manager_names
 from cosoc.gateware.resources import Resources
 from cosoc.gateware.soc import Instance, SoCConfig
 
-SOC_SCHEMA = 1
+SOC_SCHEMA = 2
 """Version of soc.json."""
 
 RTL_LIBRARY = "lib/libcosoc_soc.so"
@@ -29,18 +31,23 @@ class Placed:
         base: address of its registers.
         line: index of its interrupt line in `Platform.interrupts`.
         interrupt: number of that line in a device tree (SPI).
-        memory_port: port through which it reaches memory.
+        memory_ports: port through which each of its managers reaches memory.
     """
 
     instance: Instance
     base: int
     line: int
     interrupt: int
-    memory_port: str
+    memory_ports: tuple[str, ...]
 
     @property
     def name(self) -> str:
         return self.instance.name
+
+    @property
+    def managers(self) -> list[tuple[str, str]]:
+        """Its interfaces to memory (`m_axi`), each with its memory port."""
+        return list(zip(manager_names(len(self.memory_ports)), self.memory_ports, strict=True))
 
     @property
     def module(self) -> str:
@@ -58,7 +65,7 @@ class SoC:
 
     @classmethod
     def place(cls, config: SoCConfig, platform: Platform) -> SoC:
-        """Gives addresses, interrupts and, in turn, memory ports.
+        """Gives addresses, interrupts and memory ports; managers take the ports in turn.
 
         Raises:
             FitError: more accelerators than interrupts or addresses, or more resources than the device has.
@@ -72,6 +79,7 @@ class SoC:
             if len(instances) > limit:
                 raise FitError(f"{counts} are {len(instances)} accelerators; board={platform.name} has {limit} {what}")
         check_resources(config, platform)
+        ports = itertools.cycle(platform.memory_ports)
         return cls(
             config,
             platform,
@@ -81,16 +89,16 @@ class SoC:
                     base=platform.register_base + index * BLOCK_BYTES,
                     line=index,
                     interrupt=platform.interrupts[index],
-                    memory_port=platform.memory_ports[index % len(platform.memory_ports)],
+                    memory_ports=tuple(itertools.islice(ports, instance.accelerator.managers(instance.config))),
                 )
                 for index, instance in enumerate(instances)
             ),
         )
 
-    def ports(self) -> Iterator[tuple[str, list[Placed]]]:
-        """Memory ports in use, each with its accelerators."""
+    def ports(self) -> Iterator[tuple[str, list[str]]]:
+        """Memory ports in use, each with the managers that share it (`c2d0/m_axi`)."""
         for port in self.platform.memory_ports:
-            users = [placed for placed in self.accelerators if placed.memory_port == port]
+            users = [f"{placed.name}/{manager}" for placed in self.accelerators for manager, own in placed.managers if own == port]
             if users:
                 yield port, users
 
@@ -102,7 +110,11 @@ class SoC:
             "board": platform.name,
             "clock_hz": platform.clock_hz,
             "cpu_cores": platform.cpu_cores,
-            "memory": {"base": platform.memory_base, "bytes": platform.memory_bytes},
+            "memory": {
+                "base": platform.memory_base,
+                "bytes": platform.memory_bytes,
+                "latency_ns": platform.memory_latency_ns,
+            },
             "accelerators": [
                 {
                     "name": placed.name,
@@ -110,7 +122,7 @@ class SoC:
                     "base": placed.base,
                     "range": BLOCK_BYTES,
                     "interrupt": placed.interrupt,
-                    "memory_port": placed.memory_port,
+                    "memory_ports": list(placed.memory_ports),
                     "layout_hash": placed.instance.accelerator.layout_hash(),
                     "config_hash": placed.instance.config.hash(),
                     "config": asdict(placed.instance.config),

@@ -8,6 +8,15 @@ from dataclasses import dataclass
 _PORT = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", re.MULTILINE)
 
 
+MANAGERS = 2
+"""Most AXI4 managers of an accelerator."""
+
+
+def manager_names(count: int) -> list[str]:
+    """Names of an accelerator's interfaces to memory: `m_axi`, and `m_axi1` of the second manager."""
+    return ["m_axi", *(f"m_axi{index}" for index in range(1, count))]
+
+
 @dataclass(frozen=True)
 class Port:
     """A port of a Verilog module."""

@@ -11,6 +11,7 @@ PLATFORM = Platform(
     cpu_cores=4,
     memory_base=0,
     memory_bytes=256 << 20,
+    memory_latency_ns=150,
     register_base=0xA000_0000,
     register_bytes=256 << 20,
     interrupts=(*range(89, 97), *range(104, 112)),

@@ -1,7 +1,8 @@
 """`design.tcl`: the Vivado block design of a SoC on the ZCU102.
 
 The processing system with the board's preset; every accelerator as a module reference; one SmartConnect from M_AXI_HPM0_FPD to
-the registers; one SmartConnect to each memory port in use; interrupts in the order of the accelerators; one clock, PL0.
+the registers; one SmartConnect to each memory port in use, from all managers that share it; interrupts in the order of the
+accelerators; one clock, PL0.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cosoc.boards.platform import BLOCK_BYTES
-from cosoc.boards.soc import Placed, SoC
+from cosoc.boards.soc import SoC
 from cosoc.boards.zcu102.wrapper import wrapper_name
 
 DESIGN = "cosoc"
@@ -152,13 +153,12 @@ def _memory(soc: SoC) -> Iterator[str]:
         yield f"smartconnect {cell} {len(users)} 1"
         yield f"wire ps/pl_clk0 ps/saxi{port.lower()}_fpd_aclk"
         yield f"bus {cell}/M00_AXI ps/S_AXI_{port}_FPD"
-        for index, placed in enumerate(users):
-            yield f"bus {placed.name}/m_axi {cell}/S{index:02}_AXI"
-            yield from _memory_addresses(placed, slave)
+        for index, manager in enumerate(users):
+            yield f"bus {manager} {cell}/S{index:02}_AXI"
+            yield from _memory_addresses(manager, slave)
 
 
-def _memory_addresses(placed: Placed, slave: str) -> Iterator[str]:
-    space = f"{placed.name}/m_axi"
+def _memory_addresses(space: str, slave: str) -> Iterator[str]:
     for segment, (base, size) in (("DDR_LOW", DDR_LOW), ("DDR_HIGH", DDR_HIGH)):
         yield f"address {space} {slave}_{segment} {base:#x} {size:#x}"
     # What else the port reaches is no memory for accelerators; an unassigned segment would be a critical warning.

@@ -17,7 +17,7 @@ _RUN = "cosoc-run"
 _README = """\
 # cosoc for the ZCU102: @COUNTS@
 
-| accelerator | registers | interrupt (SPI) | memory port |
+| accelerator | registers | interrupt (SPI) | memory ports |
 |---|---|---|---|
 @TABLE@
 
@@ -75,7 +75,7 @@ it with the registers of every accelerator and refuses a bitstream of another bu
 
 def readme(soc: SoC, programs: list[str]) -> str:
     """The steps on the board, for `programs` in bin/."""
-    rows = [f"| {p.name} | {p.base:#x} | {p.interrupt} | {p.memory_port} |" for p in soc.accelerators]
+    rows = [f"| {p.name} | {p.base:#x} | {p.interrupt} | {', '.join(p.memory_ports)} |" for p in soc.accelerators]
     megabytes = soc.platform.memory_bytes >> 20
     values = {
         "COUNTS": soc.config.describe_counts(),

@@ -13,6 +13,7 @@ PLATFORM = Platform(
     # Accelerators see DDR at the CPU's addresses; the base of the shared buffer is known when u-dma-buf has allocated it.
     memory_base=0,
     memory_bytes=256 << 20,
+    memory_latency_ns=150,  # an estimate
     register_base=0xA000_0000,  # M_AXI_HPM0_FPD
     register_bytes=256 << 20,
     interrupts=(*range(89, 97), *range(104, 112)),  # pl_ps_irq0[7:0], pl_ps_irq1[7:0]

@@ -7,16 +7,15 @@ an accelerator carries none, so each kind gets a wrapper `cosoc_<module>_block`.
 from __future__ import annotations
 
 from cosoc.boards.platform import BLOCK_BYTES
-from cosoc.gateware.ports import Port
+from cosoc.gateware.ports import MANAGERS, Port, manager_names
 
-INTERFACES = ("s_axi", "m_axi")
+INTERFACES = ("s_axi", *manager_names(MANAGERS))
+"""Those that an accelerator may have."""
+
 REGISTER_ADDRESS_BITS = BLOCK_BYTES.bit_length() - 1
 
 _SINGLE = {
-    "aclk": (
-        "xilinx.com:signal:clock:1.0 aclk CLK",
-        f"ASSOCIATED_BUSIF {':'.join(INTERFACES)}, ASSOCIATED_RESET aresetn",
-    ),
+    "aclk": ("xilinx.com:signal:clock:1.0 aclk CLK", "ASSOCIATED_BUSIF @INTERFACES@, ASSOCIATED_RESET aresetn"),
     "aresetn": ("xilinx.com:signal:reset:1.0 aresetn RST", "POLARITY ACTIVE_LOW"),
     "interrupt": ("xilinx.com:signal:interrupt:1.0 interrupt INTERRUPT", "SENSITIVITY LEVEL_HIGH"),
 }
@@ -36,6 +35,7 @@ def wrapper_verilog(module: str, ports: list[Port]) -> str:
     Raises:
         ValueError: a port that belongs to no interface.
     """
+    present = [name for name in INTERFACES if any(port.name.startswith(f"{name}_") for port in ports)]
     declarations, connections = [], []
     for port in ports:
         outer = port
@@ -43,7 +43,7 @@ def wrapper_verilog(module: str, ports: list[Port]) -> str:
         if port.name in ("s_axi_awaddr", "s_axi_araddr"):
             outer = Port(port.name, port.direction, REGISTER_ADDRESS_BITS)
             connection = f"{port.name}[{port.width - 1}:0]"
-        declarations.append(_attributes(port.name) + f"  {outer.declaration()}")
+        declarations.append(_attributes(port.name, present) + f"  {outer.declaration()}")
         connections.append(f"    .{port.name}({connection})")
     return (
         f"// Interfaces of cosoc_{module} for a Vivado block design. Generated.\n"
@@ -52,11 +52,12 @@ def wrapper_verilog(module: str, ports: list[Port]) -> str:
     )
 
 
-def _attributes(name: str) -> str:
+def _attributes(name: str, interfaces: list[str]) -> str:
     if name in _SINGLE:
         info, parameter = _SINGLE[name]
+        parameter = parameter.replace("@INTERFACES@", ":".join(interfaces))
         return f'  (* X_INTERFACE_INFO = "{info}" *)\n  (* X_INTERFACE_PARAMETER = "{parameter}" *)\n'
-    for interface in INTERFACES:
+    for interface in interfaces:
         if name.startswith(f"{interface}_"):
             signal = name.removeprefix(f"{interface}_").upper()
             return f'  (* X_INTERFACE_INFO = "xilinx.com:interface:aximm:1.0 {interface} {signal}" *)\n'

@@ -18,6 +18,7 @@ from cosoc.gateware.layout.page import CAPABILITIES, ID_PREFIX, PAGE, VERSION
 from cosoc.gateware.parameters import Config
 from cosoc.gateware.peripheral.registers import RegisterFile
 from cosoc.gateware.peripheral.ring import CommandRing
+from cosoc.gateware.ports import manager_names
 
 REGISTER_ADDRESS_BITS = 12
 """One page."""
@@ -38,11 +39,6 @@ class _Manager:
     axi: Any
     readers: list[Any]
     writers: list[Any]
-
-
-def manager_names(count: int) -> list[str]:
-    """Names of an accelerator's interfaces to memory: `m_axi`, and `m_axi1` of the second manager."""
-    return ["m_axi", *(f"m_axi{index}" for index in range(1, count))]
 
 
 class AcceleratorPeripheral(wiring.Component):

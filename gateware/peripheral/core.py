@@ -24,6 +24,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.layout.page import COMMAND_WORDS
+from cosoc.gateware.ports import MANAGERS
 
 BEAT_BITS = 128
 BEAT_BYTES = BEAT_BITS // 8
@@ -57,10 +58,6 @@ class WritePort(wiring.Signature):
                 "done": In(stream.Signature(1, always_ready=True)),
             }
         )
-
-
-MANAGERS = 2
-"""Managers that a core's ports can be spread over."""
 
 
 class CoreSignature(wiring.Signature):

@@ -78,8 +78,9 @@ bool DdrModel::offer_read_beat(const Port& port) {
 
 bool DdrModel::offer_write_beat(const Port& port) {
   if (port.writes.empty()) return false;
-  *managers_[port.writes.front().manager].ports.wready = 1;
-  return true;
+  const ManagerPorts& signals = managers_[port.writes.front().manager].ports;
+  *signals.wready = *signals.wvalid;
+  return *signals.wvalid;
 }
 
 void DdrModel::drive() {
@@ -91,18 +92,22 @@ void DdrModel::drive() {
     *manager.ports.bvalid = 0;
   }
   for (std::size_t port = 0; port < memory_ports; ++port) {
-    // Addresses were stable since the last edge, so who is served in this cycle can be decided before the managers
-    // settle.
+    // Addresses and data were stable since the last edge, so who is served in this cycle can be decided before the
+    // managers settle.
     if (const std::size_t manager = offer_address(port, true); manager != nobody) *managers_[manager].ports.arready = 1;
     if (const std::size_t manager = offer_address(port, false); manager != nobody)
       *managers_[manager].ports.awready = 1;
   }
-  // Where the memory cannot serve all channels, they take turns.
+  // Where the memory cannot serve all channels that have a beat, they take turns: whoever comes after the last one that
+  // was served is the next.
   std::uint64_t budget = budget_;
+  const std::size_t first = next_channel_;
   for (std::size_t turn = 0; turn < 2 * memory_ports && budget >= beat_cost; ++turn) {
-    const std::size_t channel = (cycle_ + turn) % (2 * memory_ports);
+    const std::size_t channel = (first + turn) % (2 * memory_ports);
     const Port& port = ports_[channel / 2];
-    if (channel % 2 == 0 ? offer_read_beat(port) : offer_write_beat(port)) budget -= beat_cost;
+    if (!(channel % 2 == 0 ? offer_read_beat(port) : offer_write_beat(port))) continue;
+    budget -= beat_cost;
+    next_channel_ = (channel + 1) % (2 * memory_ports);
   }
   for (std::size_t manager = 0; manager < managers_.size(); ++manager) {
     if (responses_[manager].empty() || responses_[manager].front().due > cycle_) continue;

@@ -131,6 +131,7 @@ class DdrModel {
   DdrParameters parameters_;
   std::array<Port, memory_ports> ports_;
   std::vector<std::deque<Burst>> responses_;  // per manager
+  std::size_t next_channel_ = 0;              // 2 * port, and 1 more for writes
   std::uint64_t cycle_ = 0;
   std::uint64_t budget_ = 0;  // 1/1000 byte
   std::uint64_t refill_ = 0;  // per cycle

@@ -24,7 +24,7 @@ constexpr std::uint32_t quiet_cycles = 256;
 std::vector<DdrModel::Manager> managers_of(const std::vector<AcceleratorPorts>& accelerators) {
   std::vector<DdrModel::Manager> managers;
   for (const AcceleratorPorts& accelerator : accelerators) {
-    managers.push_back({accelerator.memory, accelerator.memory_port});
+    managers.insert(managers.end(), accelerator.memory.begin(), accelerator.memory.end());
   }
   return managers;
 }
@@ -33,8 +33,11 @@ std::vector<DdrModel::Manager> managers_of(const std::vector<AcceleratorPorts>& 
 /// so its clock is stopped, which saves the time to evaluate it.
 class SocModel {
  public:
-  SocModel(std::span<std::uint8_t> memory, std::uint64_t base)
-      : top_(&context_), ports_(bind(top_)), awake_(ports_.size(), true), ddr_(memory, base, managers_of(ports_)) {
+  SocModel(std::span<std::uint8_t> memory, std::uint64_t base, std::uint32_t latency)
+      : top_(&context_),
+        ports_(bind(top_)),
+        awake_(ports_.size(), true),
+        ddr_(memory, base, managers_of(ports_), {.latency = latency}) {
     top_.aresetn = 0;
     for (std::uint32_t cycle = 0; cycle < reset_cycles; ++cycle) tick();
     top_.aresetn = 1;
@@ -168,16 +171,18 @@ class SocModel {
 using cosoc::sim::SocModel;
 
 struct cosoc_soc_model {
-  cosoc_soc_model(std::uint8_t* memory, std::uint64_t base, std::uint64_t bytes) : model({memory, bytes}, base) {}
+  cosoc_soc_model(std::uint8_t* memory, std::uint64_t base, std::uint64_t bytes, std::uint32_t latency)
+      : model({memory, bytes}, base, latency) {}
 
   SocModel model;
 };
 
 std::uint32_t cosoc_soc_model_version(void) { return COSOC_SOC_MODEL_VERSION; }
 
-cosoc_soc_model* cosoc_soc_model_create(std::uint8_t* memory, std::uint64_t memory_base, std::uint64_t memory_bytes) {
+cosoc_soc_model* cosoc_soc_model_create(std::uint8_t* memory, std::uint64_t memory_base, std::uint64_t memory_bytes,
+                                        std::uint32_t memory_latency) {
   try {
-    return std::make_unique<cosoc_soc_model>(memory, memory_base, memory_bytes).release();
+    return std::make_unique<cosoc_soc_model>(memory, memory_base, memory_bytes, memory_latency).release();
   } catch (const std::bad_alloc&) {
     return nullptr;
   }

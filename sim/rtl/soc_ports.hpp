@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "rtl/ddr_model.hpp"
 
@@ -31,10 +32,9 @@ struct SubordinatePorts {
 
 struct AcceleratorPorts {
   std::string_view name;
-  std::size_t memory_port;
   std::uint32_t address_bits;  // of the subordinate; a Verilated port must not be given more
   SubordinatePorts registers;
-  ManagerPorts memory;
+  std::vector<DdrModel::Manager> memory;
   const std::uint8_t* interrupt;
   std::uint8_t* clock;
 };

@@ -25,7 +25,7 @@ struct AcceleratorDescription {
   std::uint64_t base = 0;
   std::uint64_t range = 0;
   std::uint32_t interrupt = 0;
-  std::string memory_port;  // HP0
+  std::vector<std::string> memory_ports;  // HP0, of each manager
   std::uint32_t config_hash = 0;
   std::map<std::string, std::uint32_t> config;  // parameters by name
 };
@@ -37,6 +37,7 @@ struct SoCDescription {
   std::uint32_t cpu_cores = 0;
   std::uint64_t memory_base = 0;
   std::uint64_t memory_bytes = 0;
+  Time memory_latency{150};  // from a read address to the first word, in the models of the SoC
   std::vector<AcceleratorDescription> accelerators;
   std::filesystem::path rtl_library;  // empty when the RTL was not built; absolute otherwise
 
@@ -45,6 +46,8 @@ struct SoCDescription {
 
   /// Rounds up, so that time never precedes the clock edge.
   Time cycles_to_time(std::uint64_t cycles) const;
+  /// `memory_latency` in clock cycles, rounded up.
+  std::uint64_t memory_latency_cycles() const;
 };
 
 /// Memory and accelerators of one SoC. Accelerator `i` is that of `SoCDescription::accelerators[i]`.

@@ -61,7 +61,8 @@ class RtlModel {
         functions_(functions),
         region_(soc.memory_bytes),
         memory_(region_, soc.memory_base),
-        model_(functions.create(reinterpret_cast<std::uint8_t*>(region_.data()), soc.memory_base, soc.memory_bytes),
+        model_(functions.create(reinterpret_cast<std::uint8_t*>(region_.data()), soc.memory_base, soc.memory_bytes,
+                                static_cast<std::uint32_t>(soc.memory_latency_cycles())),
                functions.destroy) {}
 
   const SocInterface& functions() const { return functions_; }

@@ -12,7 +12,7 @@
 namespace cosoc {
 namespace {
 
-constexpr std::uint64_t schema_version = 1;
+constexpr std::uint64_t schema_version = 2;
 
 /// What the headers that this library was compiled with know of one kind of accelerator.
 struct Kind {
@@ -69,6 +69,20 @@ class ObjectReader {
     return {};
   }
 
+  std::vector<std::string> texts(const std::string& key) {
+    const nlohmann::json* value = find(key);
+    if (value == nullptr) return {};
+    std::vector<std::string> list;
+    if (value->is_array()) {
+      for (const nlohmann::json& item : *value) {
+        if (item.is_string() && !item.get_ref<const std::string&>().empty()) list.push_back(item.get<std::string>());
+      }
+      if (!list.empty() && list.size() == value->size()) return list;
+    }
+    fail("'" + key + "' must be a list of strings, none of them empty, not " + value->dump());
+    return {};
+  }
+
   void refuse_unknown() {
     if (!object_.is_object()) return;
     for (const auto& [key, value] : object_.items()) {
@@ -112,7 +126,7 @@ AcceleratorDescription read_accelerator(const nlohmann::json& object, std::size_
   accelerator.base = reader.integer("base", 0, UINT64_MAX);
   accelerator.range = reader.integer("range", 4096, UINT32_MAX);
   accelerator.interrupt = static_cast<std::uint32_t>(reader.integer("interrupt", 0, UINT32_MAX));
-  accelerator.memory_port = reader.text("memory_port");
+  accelerator.memory_ports = reader.texts("memory_ports");
   const auto layout_hash = static_cast<std::uint32_t>(reader.integer("layout_hash", 0, UINT32_MAX));
   accelerator.config_hash = static_cast<std::uint32_t>(reader.integer("config_hash", 0, UINT32_MAX));
   const nlohmann::json* config = reader.find("config");
@@ -160,6 +174,7 @@ SoCDescription read_soc(const nlohmann::json& document, const std::filesystem::p
   ObjectReader memory_reader(*memory, "'memory'", problem);
   soc.memory_base = memory_reader.integer("base", 0, UINT64_MAX);
   soc.memory_bytes = memory_reader.integer("bytes", DeviceMemory::alignment, std::uint64_t{1} << 40);
+  soc.memory_latency = Time(memory_reader.integer("latency_ns", 1, 100'000));
   memory_reader.refuse_unknown();
   if (soc.memory_base % DeviceMemory::alignment != 0) {
     memory_reader.fail("'base' must be a multiple of " + std::to_string(DeviceMemory::alignment));
@@ -197,6 +212,11 @@ Time SoCDescription::cycles_to_time(std::uint64_t cycles) const {
   // Whole seconds apart, so that nothing overflows in 500 years of simulated time.
   const std::uint64_t rest = cycles % clock_hz;
   return Time(cycles / clock_hz * second + (rest * second + clock_hz - 1) / clock_hz);
+}
+
+std::uint64_t SoCDescription::memory_latency_cycles() const {
+  const auto nanoseconds = static_cast<std::uint64_t>(memory_latency.count());
+  return (nanoseconds * clock_hz + 999'999'999) / 1'000'000'000;
 }
 
 }  // namespace cosoc

@@ -14,12 +14,14 @@ extern "C" {
 typedef struct cosoc_soc_model cosoc_soc_model;
 
 /* Version of this interface; a loader refuses another. */
-#define COSOC_SOC_MODEL_VERSION 1
+#define COSOC_SOC_MODEL_VERSION 2
 uint32_t cosoc_soc_model_version(void);
 
 /* Makes a SoC in reset state. `memory` is the DDR content, `memory_bytes` long, at bus address `memory_base`; it stays
-   the caller's. Accesses outside answer with a bus error. Null when memory is short. */
-cosoc_soc_model* cosoc_soc_model_create(uint8_t* memory, uint64_t memory_base, uint64_t memory_bytes);
+   the caller's. Accesses outside answer with a bus error. `memory_latency` clock cycles pass from a read address to its
+   first word, and from the last written word to the response. Null when memory is short. */
+cosoc_soc_model* cosoc_soc_model_create(uint8_t* memory, uint64_t memory_base, uint64_t memory_bytes,
+                                        uint32_t memory_latency);
 void cosoc_soc_model_destroy(cosoc_soc_model* model);
 
 /* Names of the accelerators in order, for a check against soc.json; null above the last. */

@@ -135,21 +135,22 @@ class Design:
                     found.append(f"{segment} overlaps {other}")
             spaces[space].append((segment, offset, size))
         for cell, shape in shapes.items():
-            if "m_axi" in shape.managers:
-                found += self._reach_problems(cell, {segment for segment, _, _ in spaces[f"{cell}/m_axi"]})
+            if "s_axi" in shape.subordinates:
+                for manager in shape.managers:
+                    found += self._reach_problems(f"{cell}/{manager}", {s for s, _, _ in spaces[f"{cell}/{manager}"]})
                 if f"{cell}/s_axi/reg0" not in {segment for segment, _, _ in spaces["ps/Data"]}:
                     found.append(f"{cell} has no register address")
         return found
 
-    def _reach_problems(self, cell: str, segments: set[str]) -> list[str]:
-        """An accelerator must have the addresses of the port to which it is connected, and no other."""
+    def _reach_problems(self, manager: str, segments: set[str]) -> list[str]:
+        """A manager must have the addresses of the port to which it is connected, and no other."""
         links = dict(self.buses)
-        connect = links.get(f"{cell}/m_axi", "").partition("/")[0]
+        connect = links.get(manager, "").partition("/")[0]
         match = re.fullmatch(r"ps/S_AXI_(HP\d)_FPD", links.get(f"{connect}/M00_AXI", ""))
         if match is None:
-            return [f"{cell} reaches no memory port"]
+            return [f"{manager} reaches no memory port"]
         expected = {f"ps/SAXIGP{facts.HP_INDEX[match[1]]}/{match[1]}_{name}" for name in facts.MEMORY_WINDOWS}
-        return [] if segments == expected else [f"{cell} has addresses {sorted(segments)}, its port has {sorted(expected)}"]
+        return [] if segments == expected else [f"{manager} has addresses {sorted(segments)}, its port has {sorted(expected)}"]
 
 
 def _window(segment: str) -> tuple[int, int] | None:

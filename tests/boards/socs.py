@@ -11,10 +11,11 @@ from cosoc.boards.soc import SoC
 from cosoc.boards.zcu102.block_design import block_design
 from cosoc.boards.zcu102.wrapper import wrapper_name, wrapper_verilog
 from cosoc.gateware.accelerators import ACCELERATORS
-from cosoc.gateware.ports import Port
-from cosoc.gateware.soc import SoCConfig
+from cosoc.gateware.ports import Port, manager_names
+from cosoc.gateware.soc import Group, SoCConfig
 from tests.boards.design import Design, run_tcl
 from tests.boards.facts import Shape
+from tests.gateware.peripheral.pair_accelerator import PAIR_ACCELERATOR, PAIR_CONFIG
 
 
 def soc_of(**counts: int) -> SoC:
@@ -24,8 +25,20 @@ def soc_of(**counts: int) -> SoC:
     return replace(placed, platform=platform)
 
 
-def example_ports() -> list[Port]:
+def with_pairs(pairs: int, **counts: int) -> SoC:
+    """A SoC that begins with accelerators of two managers."""
+    soc = soc_of(**counts)
+    groups = (Group(PAIR_ACCELERATOR, pairs, PAIR_CONFIG), *soc.config.groups)
+    return replace(SoC.place(SoCConfig(groups), replace(soc.platform, device=None)), platform=soc.platform)
+
+
+def example_ports(managers: int = 1) -> list[Port]:
     """Ports of an accelerator, as far as the wrapper is concerned: one of every kind."""
+    memory = [
+        port
+        for name in manager_names(managers)
+        for port in (Port(f"{name}_araddr", "output", 64), Port(f"{name}_rdata", "input", 128))
+    ]
     return [
         Port("aclk", "input", 1),
         Port("aresetn", "input", 1),
@@ -33,8 +46,7 @@ def example_ports() -> list[Port]:
         Port("s_axi_awaddr", "input", 12),
         Port("s_axi_wdata", "input", 32),
         Port("s_axi_araddr", "input", 12),
-        Port("m_axi_araddr", "output", 64),
-        Port("m_axi_rdata", "input", 128),
+        *memory,
     ]
 
 
@@ -69,7 +81,9 @@ def shape_of_wrapper(verilog: str) -> Shape:
 
 def modules() -> dict[str, Shape]:
     """Shapes of all wrappers."""
-    return {wrapper_name(a.module): shape_of_wrapper(wrapper_verilog(a.module, example_ports())) for a in ACCELERATORS}
+    shapes = {wrapper_name(a.module): shape_of_wrapper(wrapper_verilog(a.module, example_ports())) for a in ACCELERATORS}
+    pair = PAIR_ACCELERATOR.module
+    return shapes | {wrapper_name(pair): shape_of_wrapper(wrapper_verilog(pair, example_ports(managers=2)))}
 
 
 def design_of(soc: SoC, folder: Path, text: str | None = None, **variables: str) -> Design:

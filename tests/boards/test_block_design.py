@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from cosoc.boards.soc import SoC
 from cosoc.boards.zcu102.block_design import block_design
-from cosoc.gateware.accelerators import ACCELERATORS
 from tests.boards.design import TclError
-from tests.boards.socs import design_of, modules, soc_of
+from tests.boards.socs import design_of, modules, soc_of, with_pairs
 
-COUNTS = [
+COUNTS: list[dict[str, int]] = [
     {"c2d": 2, "fft": 1, "zip": 1},
     {"c2d": 1},
     {"fft": 1},
@@ -19,32 +20,48 @@ COUNTS = [
     {"c2d": 4, "fft": 3, "zip": 2},
     {"c2d": 8, "fft": 4, "zip": 4},
     {},
+    {"pairs": 1},
+    {"pairs": 4},
+    {"pairs": 7, "c2d": 4, "fft": 3, "zip": 2},
 ]
+
+
+def soc_from(counts: dict[str, int]) -> SoC:
+    """`pairs` are accelerators of two managers."""
+    return with_pairs(**{"pairs": 0} | counts)
 
 
 @pytest.mark.parametrize("counts", COUNTS, ids=str)
 @pytest.mark.parametrize("variables", [{}, {"COSOC_INLINE_CONCAT": "1"}], ids=["xlconcat", "ilconcat"])
 def test_obeys_every_rule(counts: dict[str, int], variables: dict[str, str], tmp_path: Path) -> None:
-    design = design_of(soc_of(**counts), tmp_path, **variables)
+    design = design_of(soc_from(counts), tmp_path, **variables)
     assert design.problems(modules()) == []
 
 
 @pytest.mark.parametrize("counts", COUNTS, ids=str)
 def test_agrees_with_soc_json(counts: dict[str, int], tmp_path: Path) -> None:
-    soc = soc_of(**counts)
+    soc = soc_from(counts)
     design = design_of(soc, tmp_path)
     assert design.interrupts() == {placed.name: placed.interrupt for placed in soc.accelerators}
     registers = {segment.partition("/")[0]: offset for space, segment, offset, _ in design.addresses if space == "ps/Data"}
     assert registers == {placed.name: placed.base for placed in soc.accelerators}
-    ports = {s.partition("/")[0]: segment.split("/")[2][:3] for s, segment, _, _ in design.addresses if s != "ps/Data"}
-    assert ports == {placed.name: placed.memory_port for placed in soc.accelerators}
-    present = {f"cosoc_{a.module}_block" for a in ACCELERATORS if counts.get(a.name)}
+    ports = {space: segment.split("/")[2][:3] for space, segment, _, _ in design.addresses if space != "ps/Data"}
+    described = {entry["name"]: entry["memory_ports"] for entry in json.loads(soc.json())["accelerators"]}
+    names = ("m_axi", "m_axi1")
+    assert ports == {f"{name}/{names[index]}": port for name, own in described.items() for index, port in enumerate(own)}
+    present = {f"cosoc_{group.accelerator.module}_block" for group in soc.config.present()}
     assert {source for source in design.cells.values() if source.startswith("cosoc_")} == present
 
 
 def test_ninth_interrupt_is_in_the_second_group() -> None:
     numbers = [placed.interrupt for placed in soc_of(c2d=10).accelerators]
     assert numbers == [89, 90, 91, 92, 93, 94, 95, 96, 104, 105]
+
+
+def test_managers_take_the_ports_in_turn() -> None:
+    ports = [placed.memory_ports for placed in with_pairs(2, c2d=2, fft=1).accelerators]
+    assert ports == [("HP0", "HP3"), ("HP1", "HP0"), ("HP3",), ("HP1",), ("HP0",)]
+    assert [placed.memory_ports for placed in soc_of(c2d=4).accelerators] == [("HP0",), ("HP3",), ("HP1",), ("HP0",)]
 
 
 def test_preset_is_applied_before_keys_are_set() -> None:
@@ -83,13 +100,19 @@ MUTANTS = {
     "disabled interrupts": ("CONFIG.PSU__USE__IRQ0 {1}", "CONFIG.PSU__USE__IRQ0 {0}", "ps/pl_ps_irq0 is no input"),
     "a misspelt key": ("CONFIG.PSU__USE__FABRIC__RST", "CONFIG.PSU__USE_FABRIC_RST", "unknown key"),
     "an old version": ("lsort -dictionary", "lsort -decreasing", "not the newest"),
+    "an open manager": ("bus pair0/m_axi1 memory_hp3/S00_AXI\n", "", "pair0/m_axi1 reaches no memory port"),
+    "a manager without addresses": (
+        "address pair0/m_axi1 ps/SAXIGP5/HP3_DDR_HIGH 0x800000000 0x80000000\n",
+        "",
+        "pair0/m_axi1 has addresses",
+    ),
     "an unknown module": ("-reference cosoc_fft_block", "-reference cosoc_fft", "not the newest known IP"),
 }
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_finds_mutants(name: str, tmp_path: Path) -> None:
-    soc = soc_of(c2d=2, fft=1, zip=1)
+    soc = with_pairs(int("pair0" in MUTANTS[name][0]), c2d=2, fft=1, zip=1)
     old, new, message = MUTANTS[name]
     text = block_design(soc)
     assert old in text

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cosoc.boards.zcu102.deploy import archive, readme
-from tests.boards.socs import soc_of
+from tests.boards.socs import with_pairs
 
 
 @pytest.fixture
@@ -44,10 +44,12 @@ def test_members(files: dict[str, Path]) -> None:
 
 
 def test_readme_lists_every_accelerator() -> None:
-    soc = soc_of(c2d=2, fft=1, zip=1)
+    soc = with_pairs(1, c2d=2, fft=1, zip=1)
     text = readme(soc, ["cosoc-radar", "cosoc-run"])
     for placed in soc.accelerators:
-        assert f"| {placed.name} | {placed.base:#x} | {placed.interrupt} | {placed.memory_port} |" in text
+        ports = ", ".join(placed.memory_ports)
+        assert f"| {placed.name} | {placed.base:#x} | {placed.interrupt} | {ports} |" in text
+    assert "| HP0, HP3 |" in text
     assert "bin/cosoc-run bundle --soc soc.json --mode board" in text
     assert "bin/cosoc-radar --soc soc.json --mode board" in text
     assert "No part of this archive was run on a physical board" in text

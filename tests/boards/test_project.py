@@ -57,8 +57,15 @@ def test_wrapper_has_every_interface() -> None:
     assert shape.subordinates == {"s_axi": "aclk"}
 
 
-def test_wrapper_names_every_port_and_compiles(tmp_path: Path) -> None:
-    ports = example_ports()
+def test_wrapper_of_two_managers() -> None:
+    shape = shape_of_wrapper(wrapper_verilog("conv2d", example_ports(managers=2)))
+    assert shape.managers == {"m_axi": "aclk", "m_axi1": "aclk"}
+    assert shape.subordinates == {"s_axi": "aclk"}
+
+
+@pytest.mark.parametrize("managers", [1, 2])
+def test_wrapper_names_every_port_and_compiles(managers: int, tmp_path: Path) -> None:
+    ports = example_ports(managers)
     inner = "\n".join(f"  {port.declaration()};" for port in ports)
     verilog = f"module cosoc_conv2d({', '.join(port.name for port in ports)});\n{inner}\nendmodule\n"
     assert ports_of(verilog, "cosoc_conv2d") == ports

@@ -140,7 +140,7 @@ inline SoCDescription soc_with(const std::string& kind, std::map<std::string, st
                               .base = 0xA000'0000,
                               .range = 65536,
                               .interrupt = 89,
-                              .memory_port = "HP0",
+                              .memory_ports = {"HP0"},
                               .config_hash = 7,
                               .config = std::move(config)});
   return soc;

@@ -11,18 +11,18 @@ namespace cosoc::test {
 namespace {
 
 nlohmann::json good() {
-  return {{"schema", 1},
+  return {{"schema", 2},
           {"board", "sim"},
           {"clock_hz", 300000000},
           {"cpu_cores", 4},
-          {"memory", {{"base", 0}, {"bytes", 1 << 20}}},
+          {"memory", {{"base", 0}, {"bytes", 1 << 20}, {"latency_ns", 200}}},
           {"accelerators",
            {{{"name", "fft0"},
              {"kind", "fft"},
              {"base", 0xA0000000},
              {"range", 65536},
              {"interrupt", 89},
-             {"memory_port", "HP0"},
+             {"memory_ports", {"HP0", "HP3"}},
              {"layout_hash", fft::layout_hash},
              {"config_hash", 5},
              {"config", {{"max_log2", 11}}}}}},
@@ -51,9 +51,12 @@ TEST_CASE("a good soc.json") {
   CHECK(soc.clock_hz == 300000000);
   CHECK(soc.cpu_cores == 4);
   CHECK(soc.memory_bytes == 1 << 20);
+  CHECK(soc.memory_latency == Time(200));
+  CHECK(soc.memory_latency_cycles() == 60);
   REQUIRE(soc.accelerators.size() == 1);
   CHECK(soc.accelerators[0].name == "fft0");
   CHECK(soc.accelerators[0].base == 0xA0000000);
+  CHECK(soc.accelerators[0].memory_ports == std::vector<std::string>{"HP0", "HP3"});
   CHECK(soc.accelerators[0].config_hash == 5);
   CHECK(soc.accelerators[0].config.at("max_log2") == 11);
   CHECK(soc.rtl_library == directory.path / "lib/libcosoc_soc.so");
@@ -75,8 +78,12 @@ TEST_CASE("every mistake in soc.json is named") {
     return text;
   };
   SECTION("newer schema") {
-    document["schema"] = 2;
-    CHECK_THAT(message(), Catch::Contains("'schema' must be an integer in 1..1, not 2"));
+    document["schema"] = 3;
+    CHECK_THAT(message(), Catch::Contains("'schema' must be an integer in 2..2, not 3"));
+  }
+  SECTION("older schema") {
+    document["schema"] = 1;
+    CHECK_THAT(message(), Catch::Contains("'schema' must be an integer in 2..2, not 1"));
   }
   SECTION("unknown key") {
     document["bord"] = "sim";
@@ -106,6 +113,22 @@ TEST_CASE("every mistake in soc.json is named") {
   SECTION("memory beyond the last address") {
     document["memory"]["base"] = UINT64_MAX - 63;
     CHECK_THAT(message(), Catch::Contains("ends above the largest address"));
+  }
+  SECTION("no latency") {
+    document["memory"]["latency_ns"] = 0;
+    CHECK_THAT(message(), Catch::Contains("'memory' 'latency_ns' must be an integer in 1..100000, not 0"));
+  }
+  SECTION("memory ports are no list") {
+    accelerator["memory_ports"] = "HP0";
+    CHECK_THAT(message(), Catch::Contains("'memory_ports' must be a list of strings") && Catch::Contains("\"HP0\""));
+  }
+  SECTION("no memory ports") {
+    accelerator["memory_ports"] = nlohmann::json::array();
+    CHECK_THAT(message(), Catch::Contains("'memory_ports' must be a list of strings, none of them empty, not []"));
+  }
+  SECTION("a memory port that is a number") {
+    accelerator["memory_ports"] = {"HP0", 3};
+    CHECK_THAT(message(), Catch::Contains("'memory_ports' must be a list of strings"));
   }
   SECTION("unknown kind") {
     accelerator["kind"] = "gpu";
@@ -148,6 +171,8 @@ TEST_CASE("cycles become time that is never too early") {
   CHECK(soc.cycles_to_time(0) == Time(0));
   CHECK(soc.cycles_to_time(1) == Time(4));
   CHECK(soc.cycles_to_time(3) == Time(10));
+  soc.memory_latency = Time(151);
+  CHECK(soc.memory_latency_cycles() == 46);
   CHECK(soc.cycles_to_time(300'000'000ULL * 3600 * 24 * 365) == std::chrono::hours(24 * 365));
 }
 
