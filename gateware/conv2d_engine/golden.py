@@ -76,7 +76,7 @@ def requantize(total: ArrayLike, multiplier: ArrayLike, output: OutputFormat, re
 
     Args:
         total: int64 sums with their bias, any shape; they wrap at 32 (int8) or 48 bits (int16).
-        multiplier: positive finite float32 factors; broadcast against `total`, channels last.
+        multiplier: positive finite float32 factors, subnormal ones count as zero; broadcast against `total`, channels last.
         output: the number format.
         residual: activations of the shape of `total`, or none.
 
@@ -86,9 +86,10 @@ def requantize(total: ArrayLike, multiplier: ArrayLike, output: OutputFormat, re
     bits = output.activation_bits
     fraction = RESIDUAL_FRACTION[bits]
     factor = np.asarray(multiplier, np.float32)
-    with np.errstate(over="ignore", under="ignore"):
+    factor = np.where(factor < _LEAST_NORMAL, np.float32(0), factor)
+    with np.errstate(over="ignore"):
         product = (wrap(total, ACCUMULATOR_BITS[bits]).astype(np.float32) * factor).astype(np.float64)
-    product = np.where(np.abs(product) < _LEAST_NORMAL, 0.0, np.clip(product, -PRODUCT_LIMIT[bits], PRODUCT_LIMIT[bits]))
+    product = np.clip(product, -PRODUCT_LIMIT[bits], PRODUCT_LIMIT[bits])
     # A float32 times a power of two is exact in float64, and so are its floor and the comparison with it.
     scaled = product * 2.0**fraction
     floor = np.floor(scaled)

@@ -61,7 +61,7 @@ class Requantizer(wiring.Component):
 
     Members:
         sums: of products, by pixel and channel.
-        channels: parameters of the channels, in the same cycle; the multipliers are positive and finite.
+        channels: their parameters, in the same cycle; multipliers are positive and finite, subnormal ones count as zero.
         rule: zero points, clamp and residual multiplier, in the same cycle.
         residual: `residual_delay` cycles later; ignored when the rule has none.
         out: results.
@@ -96,12 +96,13 @@ class Requantizer(wiring.Component):
         least, greatest = self._delay("clamp_min", rule.clamp_min), self._delay("clamp_max", rule.clamp_max)
         for lane, channel in enumerate(self.channels):
             mantissa = self._delay(f"multiplier_{lane}", channel.multiplier[:23])
+            subnormal = self._delay(f"subnormal_{lane}", channel.multiplier[23:31] == 0)
             exponent = self._delay(f"exponent_{lane}", (self._shift_of_one - channel.multiplier[23:31])[:_EXPONENT_BITS])
             for pixel in range(self._config.output_pixels):
                 self._lane = f"{pixel}_{lane}"
                 total = self._register("total", (self.sums[pixel][lane] + channel.bias)[: self._config.accumulator_bits])
                 value, leading = self._normalized(total)
-                product, shift = self._product(value, Cat(mantissa.at(6), 1), exponent.at(7), leading)
+                product, shift = self._product(value, Cat(mantissa.at(6), 1), exponent.at(7), subnormal.at(9), leading)
                 fixed, sticky = self._fixed_point(product, shift)
                 residual = self._residual(self.residual[pixel][lane], offset, factor)
                 value = self._register("value", _add(residual, fixed, Const(0, 1), growth=1))
@@ -150,7 +151,7 @@ class Requantizer(wiring.Component):
         mantissa = self._register("mantissa_6", _round(total[last:], total[:last].any() | rest))
         return mantissa, self._register("leading_7", self._register("leading_6", leading))
 
-    def _product(self, value: Signal, factor: Value, exponent: Value, leading: Signal) -> tuple[Signal, Signal]:
+    def _product(self, value: Signal, factor: Value, exponent: Value, subnormal: Value, leading: Signal) -> tuple[Signal, Signal]:
         """Cycles 7 to 10: the rounded product, saturated, and the shift right that brings it to its place."""
         low = self._register("product_low", value * factor[:_DSP_BITS])
         high = self._register("product_high", value * factor[_DSP_BITS:])
@@ -170,7 +171,7 @@ class Requantizer(wiring.Component):
         # Beyond the bound a product is the bound; what is too small for the shifter becomes something as good.
         saturated = shift < 0
         tiny = ~shift[-1] & shift[self._shift_bits : -1].any()
-        negative, zero = mantissa[-1], mantissa[23:] == 0
+        negative, zero = mantissa[-1], (mantissa[23:] == 0) | subnormal
         bounded = Signal.like(mantissa, name=f"bounded_{self._lane}")
         self._m.d.comb += bounded.eq(mantissa)
         with self._m.If(saturated | tiny):

@@ -40,15 +40,14 @@ inline constexpr int residual_fraction = sizeof(Activation) == 1 ? 16 : 24;
 ///
 /// `residual` is (value - its zero point) * its multiplier, `residual_fraction` bits of it behind the point, below
 /// 2^46; zero when there is none. It is added exactly to the rounded float32 product; the only rounding after that is
-/// to an integer, half to even. `multiplier` is positive and finite. Products below 2^-126 count as zero, those above
-/// 2^15 (int16: 2^31) as that.
+/// to an integer, half to even. `multiplier` is positive and finite; below 2^-126 it counts as zero. Products above
+/// 2^15 (int16: 2^31) count as that.
 template <class Activation>
 inline Activation requantize_with_residual(std::int64_t sum, float multiplier, std::int64_t residual,
                                            std::int32_t zero_point, std::array<Activation, 2> clamp) {
   constexpr int fraction = residual_fraction<Activation>;
   constexpr float limit = sizeof(Activation) == 1 ? 0x1p15F : 0x1p31F;
-  float product = static_cast<float>(sum) * multiplier;
-  if (std::abs(product) < 0x1p-126F) product = 0.0F;
+  float product = multiplier < 0x1p-126F ? 0.0F : static_cast<float>(sum) * multiplier;
   product = product > limit ? limit : product >= -limit ? product : -limit;
 
   // floor(product * 2^fraction), and whether there is more below: both exact, as a float32 is in double precision.

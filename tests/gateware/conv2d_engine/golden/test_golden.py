@@ -31,9 +31,8 @@ def exact(total: int, multiplier: float, output: OutputFormat, residual: int | N
     bits = output.activation_bits
     half = 1 << SUM_BITS[bits] - 1
     total = (total + half) % (2 * half) - half
-    value = round_half_even(round_half_even(Fraction(total), 24) * Fraction(multiplier), 24)
-    if abs(value) < Fraction(1, 2**126):
-        value = Fraction(0)
+    factor = Fraction(multiplier) if multiplier >= 2.0**-126 else Fraction(0)
+    value = round_half_even(round_half_even(Fraction(total), 24) * factor, 24)
     value = min(max(value, Fraction(-LIMIT[bits])), Fraction(LIMIT[bits]))
     if residual is not None:
         value += (residual - output.residual_zero_point) * Fraction(output.residual_multiplier, 2 ** RESIDUAL_FRACTION[bits])
@@ -96,10 +95,10 @@ def test_requantize_is_the_exact_rule(bits, kind):
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_product_below_the_fixed_point_still_breaks_ties(bits):
-    """The residual alone is a tie; a product far below 2^-F decides it, one below 2^-126 does not."""
+    """The residual alone is a tie; a product far below 2^-F decides it, one with a subnormal multiplier does not."""
     output = OutputFormat(activation_bits=bits, residual_multiplier=1 << RESIDUAL_FRACTION[bits] - 1)
     residual = np.ones(6, TYPES[bits])
-    total = np.array([1, -1, 0, 1, -1, 1])
+    total = np.array([1, -1, 0, 9, -1, 1])
     multiplier = np.array([2.0**-100, 2.0**-100, 1.0, 2.0**-127, 2.0**-127, 2.0**-126], np.float32)
     assert requantize(total, multiplier, output, residual).tolist() == [1, 0, 0, 0, 0, 1]
 
