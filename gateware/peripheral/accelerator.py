@@ -82,6 +82,11 @@ class AcceleratorPeripheral(wiring.Component):
         m.domains.sync = domain = ClockDomain()
         m.d.comb += [domain.clk.eq(self.aclk), domain.rst.eq(~self.aresetn)]
         core = self._accelerator.core(self._config)
+        announced = self._accelerator.managers(self._config)
+        if core.signature.managers != announced:
+            raise ValueError(
+                f"the core of {self._accelerator.title} has {core.signature.managers} managers, not {announced} as announced"
+            )
         clear = Signal()
         cleared = ResetInserter(clear)
         m.submodules.registers = registers = RegisterFile(PAGE, address_bits=REGISTER_ADDRESS_BITS)
@@ -108,13 +113,8 @@ class AcceleratorPeripheral(wiring.Component):
     def _connect_managers(self, m: Module, cleared: Any, core: Any, readers: list[Any], writers: list[Any]) -> list[_Manager]:
         """An arbiter for each manager, with those DMAs that belong to it; the last reader and writer are the ring's."""
         signature = core.signature
-        names = manager_names(self._accelerator.managers(self._config))
-        if len(names) != signature.managers:
-            raise ValueError(
-                f"the core of {self._accelerator.title} has {signature.managers} managers, not {len(names)} as announced"
-            )
         managers = []
-        for index, name in enumerate(names):
+        for index, name in enumerate(manager_names(signature.managers)):
             own_readers = [dma for dma, at in zip(readers, (*signature.reader_managers, 0), strict=True) if at == index]
             own_writers = [dma for dma, at in zip(writers, (*signature.writer_managers, 0), strict=True) if at == index]
             arbiter = Arbiter(readers=len(own_readers), writers=len(own_writers))
