@@ -176,10 +176,10 @@ def check(run: Run, expected: Trace) -> None:
 def make_model(config: Conv2DConfig, rng: np.random.Generator, *, features: Any = None, weights: Any = None) -> Model:
     """A model with random buffers, or filled with a value or with picks from several."""
     low, high = -(1 << config.activation_bits - 1), 1 << config.activation_bits - 1
-    shape = (config.feature_words, config.word_channels)
-    words = rng.integers(low, high, shape) if features is None else rng.choice(np.atleast_1d(features), shape)
-    shape = (config.weight_steps, config.output_lanes, config.input_lanes)
-    steps = rng.integers(-127, 128, shape) if weights is None else rng.choice(np.atleast_1d(weights), shape)
+    size = (config.feature_words, config.word_channels)
+    step_size = (config.weight_steps, config.output_lanes, config.input_lanes)
+    words = rng.integers(low, high, size) if features is None else rng.choice(np.atleast_1d(features), size)
+    steps = rng.integers(-127, 128, step_size) if weights is None else rng.choice(np.atleast_1d(weights), step_size)
     return Model(config, words, steps)
 
 

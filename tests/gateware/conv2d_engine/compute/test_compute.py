@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -118,12 +117,12 @@ def test_random_programs(name: str, stalls: str) -> None:
     rng = random.Random(seed)
     model = make_model(CONFIGS[name], np.random.default_rng(rng.randrange(1 << 30)))
     program = clean([instruction for i in range(6) for instruction in random_layer(rng, model, i)])
-    stall = {
+    stall: dict[str, Any] = {
         "none": {},
         "some": {"instruction_stall": 0.5, "result_stall": 0.5, "job_stall": 0.5},
         "results": {"result_stall": 0.95, "job_stall": 0.9},
     }[stalls]
-    execute(model, program, seed=rng.randrange(1 << 30), **stall)
+    execute(model, program, **stall)
 
 
 @pytest.mark.parametrize("name", ["4x4x2", "8x8x4", "16x8x1"])
@@ -247,7 +246,7 @@ def test_sums_are_kept(groups: int) -> None:
     """A long sum in three parts; between them other results wait."""
     config = CONFIGS["8x8x4"]
     model = make_model(config, np.random.default_rng(6))
-    modes: Sequence[dict[str, int]] = [{"keep": 1}, {"keep": 1, "accumulate": 1}, {"accumulate": 1}, {}]
+    modes: list[dict[str, int]] = [{"keep": 1}, {"keep": 1, "accumulate": 1}, {"accumulate": 1}, {}]
     program = [
         instruction
         for i, mode in enumerate(modes * 3)
