@@ -105,7 +105,7 @@ class Requantizer(wiring.Component):
                 product, shift = self._product(value, Cat(mantissa.at(6), 1), exponent.at(7), subnormal.at(9), leading)
                 fixed, sticky = self._fixed_point(product, shift)
                 residual = self._residual(self.residual[pixel][lane], offset, factor)
-                value = self._register("value", _add(residual, fixed, Const(0, 1), growth=1))
+                value = self._register("value", _add(residual, fixed, Const(0, 1), max(len(residual), len(fixed)) + 1))
                 result = self._rounded(value, self._register("sticky_13", sticky), zero_point.at(14))
                 above = self._register("above", result > greatest.at(15))
                 below = self._register("below", result < least.at(15))
@@ -219,7 +219,7 @@ class Requantizer(wiring.Component):
         digits = Cat(0, residual)
         for i in range(residual_digits(self._config)):
             digit, carry = _booth(factor.at(start + i), digits[:3])
-            upper = _add(total[2 * i :].as_signed(), digit, carry)
+            upper = _add(total[2 * i :].as_signed(), digit, carry, len(total) - 2 * i)
             total = self._register(f"residual_{i}", Cat(total[: 2 * i], upper).as_signed())
             digits = self._register(f"digits_{i}", digits[2:])
         return total
@@ -280,14 +280,14 @@ def _round(value: Value, rest: Value) -> Value:
     return (value[1:].as_signed() + Cat(up, 0).as_signed())[:26].as_signed()
 
 
-def _add(base: Value, value: Value, carry: Value, growth: int = 0) -> Value:
-    """`base + value + carry` in the width of `base` and `growth` bits more.
+def _add(base: Value, value: Value, carry: Value, width: int) -> Value:
+    """`base + value + carry`, signed, in `width` bits.
 
     Written as a subtraction, because then synthesis knows that the adder's carries start from `base`, and the logic of `value`
     fits the adder's own look-up tables.
     """
     difference = Cat(0, base).as_signed() - Cat(~carry, ~value).as_signed()
-    return difference[1 : 1 + len(base) + growth].as_signed()
+    return difference[1 : 1 + width].as_signed()
 
 
 def _booth(factor: Value, bits: Value) -> tuple[Value, Value]:
