@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.conv2d_engine.tiles import Counter
@@ -24,7 +25,9 @@ POSITION = signed(17)
 COUNT_BITS = 12
 WINDOW_BITS = 4
 
-_Planes = {"words": 8, "row_pitch": ADDRESS_BITS, "plane_pitch": ADDRESS_BITS}
+_PITCH_BITS = 12
+
+_Planes = {"words": 8, "row_pitch": _PITCH_BITS, "plane_pitch": ADDRESS_BITS}
 
 WindowColumns = data.StructLayout(
     {"columns": COUNT_BITS, "limit": COUNT_BITS, "window": WINDOW_BITS, "stride": 3, "origin": signed(5), **_Planes}
@@ -34,7 +37,7 @@ WindowColumns = data.StructLayout(
 PixelWindow = data.StructLayout({"rows": WINDOW_BITS, **_Planes})
 """What a pixel's window has besides its columns: rows inside, words of the pixel, and the tile's pitches."""
 
-WordWindow = data.StructLayout({"address": ADDRESS_BITS, "rows": WINDOW_BITS, "columns": WINDOW_BITS, "row_pitch": ADDRESS_BITS})
+WordWindow = data.StructLayout({"address": ADDRESS_BITS, "rows": WINDOW_BITS, "columns": WINDOW_BITS, "row_pitch": _PITCH_BITS})
 """The positions of a window inside the tile, in one plane; without any, `rows` and `columns` are both zero."""
 
 Operand = data.StructLayout({"address": ADDRESS_BITS, "empty": 1, "first": 1, "last": 1})
@@ -68,26 +71,22 @@ def axis_window(rest: Any) -> data.StructLayout:
 
 
 class Queue(wiring.Component):
-    """Two registers between stages: `input.ready` and all of `output` come from registers, one payload passes per cycle."""
+    """Four payloads in distributed RAM between two stages: neither side's handshake reaches the other in the same cycle."""
 
     def __init__(self, shape: Any) -> None:
         super().__init__({"input": In(stream.Signature(shape)), "output": Out(stream.Signature(shape))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        second = Signal.like(self.input.payload, reset_less=True)
-        full = Signal()
-        m.d.comb += self.input.ready.eq(~full)
-        with m.If(~full):
-            m.d.sync += second.eq(self.input.payload)
-        with m.If(self.output.ready | ~self.output.valid):
-            m.d.sync += [
-                self.output.valid.eq(full | self.input.valid),
-                self.output.payload.eq(Mux(full, second, self.input.payload)),
-                full.eq(0),
-            ]
-        with m.Elif(self.input.valid):
-            m.d.sync += full.eq(1)
+        m.submodules.fifo = fifo = SyncFIFO(width=len(Value.cast(self.input.payload)), depth=4)
+        m.d.comb += [
+            fifo.w_data.eq(self.input.payload),
+            fifo.w_en.eq(self.input.valid),
+            self.input.ready.eq(fifo.w_rdy),
+            Value.cast(self.output.payload).eq(fifo.r_data),
+            self.output.valid.eq(fifo.r_rdy),
+            fifo.r_en.eq(self.output.ready),
+        ]
         return m
 
 
@@ -204,7 +203,7 @@ class WindowLoop(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         word, operand = self.word.payload, self.operand.payload
-        next_row, row_pitch = Signal(ADDRESS_BITS, reset_less=True), Signal(ADDRESS_BITS, reset_less=True)
+        next_row, row_pitch = Signal(ADDRESS_BITS, reset_less=True), Signal.like(word.row_pitch, reset_less=True)
         width, columns, rows = (Counter(name, WINDOW_BITS) for name in ("width", "columns", "rows"))
         m.d.comb += [
             operand.last.eq(columns.last & rows.last),

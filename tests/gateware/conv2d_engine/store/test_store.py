@@ -8,14 +8,8 @@ from itertools import pairwise
 import pytest
 
 from cosoc.gateware.conv2d_engine.config import Conv2DConfig
-from cosoc.gateware.conv2d_engine.store import (
-    STORE_FINISH,
-    STORE_IDLE,
-    STORE_LATENCY,
-    STORE_START,
-    STORES_RUNNING,
-    TRANSFERS_RUNNING,
-)
+from cosoc.gateware.conv2d_engine.store import STORE_FINISH, STORE_IDLE, STORE_LATENCY, STORE_START, STORES_RUNNING
+from cosoc.gateware.conv2d_engine.store_jobs import TRANSFERS_RUNNING
 from tests.gateware.conv2d_engine.store.bench import StoreBench
 from tests.gateware.conv2d_engine.store.reference import inside, plain, pooled, random_tile
 from tests.gateware.harness import STALLS
@@ -98,6 +92,15 @@ def test_cycles_of_windows(window: int, stride: int, origin: int) -> None:
     columns = sum(len(inside(fields, "column", x)) for x in range(fields["columns"]))
     taken = bench.ports[0].read.taken
     assert taken[-1] - taken[0] + 1 == rows * columns * fields["words"]
+
+
+@pytest.mark.parametrize("origin", [{"origin_row": -16}, {"origin_column": -16}])
+def test_cycles_of_empty_windows(origin: dict[str, int]) -> None:
+    """A cycle for each word, whichever axis is outside."""
+    bench = StoreBench(small())
+    bench.execute([plain(4, 5, 2, window_rows=3, window_columns=3, **origin)])
+    taken = bench.ports[0].data.taken
+    assert taken == list(range(taken[0], taken[0] + 4 * 5 * 2))
 
 
 @pytest.mark.parametrize("ports", [1, 2])
