@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <cstring>
+#include <random>
 #include <vector>
 
 #include "device/functional/conv2d_machine.hpp"
@@ -117,6 +118,55 @@ inline void put_channel(std::int8_t* base, const Extents& extents, std::size_t c
   std::int8_t* place = base + channel * extents.channel_bytes;
   std::memcpy(place, &bias, extents.channel_bytes / 2);
   std::memcpy(place + extents.channel_bytes / 2, &multiplier, sizeof(multiplier));
+}
+
+/// Bytes that differ from word to word and inside a word.
+inline void fill(Engine& engine, std::size_t base, std::size_t bytes, unsigned seed = 1) {
+  std::mt19937 random(seed);
+  for (std::size_t i = 0; i < bytes; ++i) engine.at(base)[i] = static_cast<std::int8_t>(random());
+}
+
+inline std::vector<std::int8_t> bytes_of(Engine& engine, std::size_t base, std::size_t word, std::size_t words = 1) {
+  const std::int8_t* first = engine.at(base) + word_bytes * word;
+  return {first, first + word_bytes * words};
+}
+
+/// Stores `words` words from `address` up as a row of pixels.
+inline isa::Store dump(std::uint16_t address, std::uint16_t words) {
+  return {.base = 1,
+          .rows = 1,
+          .columns = words,
+          .words = 1,
+          .row_pitch = words,
+          .pixel_pitch = 1,
+          .address = address,
+          .window_rows = 1,
+          .window_columns = 1,
+          .stride_rows = 1,
+          .stride_columns = 1,
+          .in_rows = 1,
+          .in_columns = words};
+}
+
+inline isa::Load row(std::uint16_t address, std::uint16_t words) {
+  return {.rows = 1, .columns = words, .words = 1, .row_pitch = words, .pixel_pitch = 1, .address = address};
+}
+
+// Settings and a COMPUTE of one pixel of one word.
+inline isa::Geometry one_pixel() {
+  return {.rows = 1,
+          .columns = 1,
+          .plane_pitch = 1,
+          .stride_rows = 1,
+          .stride_columns = 1,
+          .out_columns = 1,
+          .group_rows = 2,
+          .group_step = 2};
+}
+inline isa::Output plain() { return {.plane_pitch = 1, .group_step = 2, .clamp_min = -128, .clamp_max = 127}; }
+inline isa::Micro one_word() { return {.count = 1, .words0 = 1}; }
+inline isa::Compute compute(std::uint16_t in, std::uint16_t out) {
+  return {.in_address = in, .out_address = out, .pixels = 1, .blocks = 1, .micro_count = 1};
 }
 
 }  // namespace cosoc::conv2d_engine::test

@@ -83,7 +83,7 @@ class Machine {
   std::vector<ChannelParameters> channels_;
   std::vector<MicroOperation> micro_;
   std::vector<std::int64_t> accumulators_;  // [pixel lane][output lane]
-  isa::Geometry geometry_;
+  isa::Geometry geometry_{.out_columns = 1};
   isa::Output output_;
 
   Command command_;                  // in execution
