@@ -14,7 +14,7 @@ import numpy as np
 
 from cosoc.gateware.conv2d_engine.config import Conv2DConfig
 from cosoc.gateware.conv2d_engine.golden import Pooling
-from cosoc.gateware.conv2d_engine.isa import MICRO_ENTRIES, Opcode, Unit, assemble
+from cosoc.gateware.conv2d_engine.isa import MICRO_ENTRIES, Opcode, Unit
 from tests.gateware.conv2d_engine.layers import Layer, Tensors
 from tests.gateware.conv2d_engine.packing import Tap, channel_bytes, input_words, taps, weight_bytes
 
@@ -61,18 +61,10 @@ class Region:
 
 @dataclass(frozen=True)
 class Program:
-    """Instructions of a layer, and the constants that they load from base `CONSTANTS`.
-
-    Attributes:
-        phases_log2: chosen for the array's reads.
-    """
+    """Instructions of a layer, and the constants that they load from base `CONSTANTS`."""
 
     instructions: list[Instruction]
     constants: bytes
-    phases_log2: int
-
-    def code(self) -> bytes:
-        return assemble(self.instructions)
 
 
 def build(config: Conv2DConfig, layer: Layer, tensors: Tensors) -> Program:
@@ -105,10 +97,8 @@ def build(config: Conv2DConfig, layer: Layer, tensors: Tensors) -> Program:
         *_compute(config, layer, source, target, residual, len(micro), blocks, steps),
         _store(layer, target),
     ]
-    phases = next(fields["phases_log2"] for opcode, fields in program if opcode is Opcode.GEOMETRY)
-    return Program(
-        [(opcode, fields | _waits(layer, opcode)) for opcode, fields in program], weights + channel_bytes(config, tensors), phases
-    )
+    waiting = [(opcode, fields | _waits(layer, opcode)) for opcode, fields in program]
+    return Program(waiting, weights + channel_bytes(config, tensors))
 
 
 def _waits(layer: Layer, opcode: Opcode) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from cosoc.gateware.conv2d_engine.config import Conv2DConfig
 from cosoc.gateware.conv2d_engine.isa import INSTRUCTION_BYTES, assemble
 from tests.gateware.conv2d_engine.layers import Layer, random_tensors
+from tests.gateware.conv2d_engine.overlap import overlapped
 from tests.gateware.conv2d_engine.programs import CONSTANTS, INPUT, OUTPUT, RESIDUAL, Instruction, build
 
 
@@ -42,6 +44,14 @@ class Image:
 
     def add(self, layer: Layer) -> dict[str, int]:
         """Places a layer with random operands; returns its command."""
+        return self.add_program(*self._operands(layer))
+
+    def add_overlapped(self, layers: Sequence[Layer]) -> dict[str, int]:
+        """Places layers with one command for all, in which they overlap."""
+        return self.add_program(overlapped(self._config, [self._operands(layer) for layer in layers]), [])
+
+    def _operands(self, layer: Layer) -> tuple[list[Instruction], list[int]]:
+        """Places all of a layer but its instructions; returns these and the base addresses."""
         tensors = random_tensors(self._config, layer, self.rng)
         program = build(self._config, layer, tensors)
         bases = [0] * 4
@@ -53,7 +63,7 @@ class Image:
         words = -(-values.shape[2] // self._config.word_channels)
         bases[OUTPUT] = self._reserve(16 * words * values.shape[0] * values.shape[1])
         self._results.append(Result(layer, bases[OUTPUT], words, values))
-        return self.add_program(program.instructions, bases)
+        return program.instructions, bases
 
     def add_program(self, instructions: list[Instruction], bases: list[int]) -> dict[str, int]:
         """Places instructions; returns their command."""
