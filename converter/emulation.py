@@ -6,7 +6,9 @@ whole data sets go through in large pieces.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,8 @@ from numpy.typing import NDArray
 
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.ir import Constants, Graph, Node, Tensor
-from cosoc.gateware.conv2d.golden import requantize
+from cosoc.gateware.conv2d_engine.golden import OutputFormat, requantize
+from cosoc.gateware.conv2d_engine.isa import RESIDUAL_FRACTION
 
 Array = NDArray[Any]
 Int8 = NDArray[np.int8]
@@ -66,11 +69,21 @@ def padded(x: Int8, padding: Sequence[int], value: int) -> Int8:
     return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
 
 
-def conv2d(graph: Graph, node: Node, x: Int8, weight: Int8, bias: NDArray[np.int32], multiplier: NDArray[np.float32]) -> Int8:
-    """Integer convolution; float64 holds every sum exactly (below 2^53), and its matrix products are fast."""
+def conv2d(
+    graph: Graph,
+    node: Node,
+    x: Int8,
+    weight: Int8,
+    bias: NDArray[np.int32],
+    multiplier: NDArray[np.float32],
+    residual: Int8 | None = None,
+) -> Int8:
+    """Integer convolution, with the residual and the max pooling that were fused into it.
+
+    float64 holds every sum exactly (below 2^53), and its matrix products are fast.
+    """
     attributes = node.attributes
     _, in_zero_point = parameters(graph.tensors[node.inputs[0]])
-    _, zero_point = parameters(graph.tensors[node.outputs[0]])
     image = padded(x, attributes["padding"], in_zero_point).astype(np.float64).transpose(0, 3, 1, 2)
     kernels = weight.astype(np.float64).transpose(0, 3, 1, 2)
     sums = torch.nn.functional.conv2d(
@@ -82,7 +95,21 @@ def conv2d(graph: Graph, node: Node, x: Int8, weight: Int8, bias: NDArray[np.int
     )
     # Rounding removes what a transforming algorithm might leave behind; conversion has shown that the sum fits int32.
     acc = np.rint(sums.numpy()).astype(np.int64).transpose(0, 2, 3, 1) + bias
-    return requantize(acc.astype(np.int32), multiplier, zero_point, *attributes["clamp"])
+    rule = output_format(graph, node)
+    if residual is not None:
+        zero_point = parameters(graph.tensors[node.inputs[4]])[1]
+        rule = replace(rule, residual_zero_point=zero_point, residual_multiplier=attributes["residual_multiplier"])
+    result: Int8 = requantize(acc, multiplier, rule, residual)
+    if "pool_kernel" not in attributes:
+        return result
+    pool = {name: attributes[f"pool_{name}"] for name in ("kernel", "stride", "padding")}
+    return largest(result, pool)
+
+
+def output_format(graph: Graph, node: Node) -> OutputFormat:
+    """Number format of a node's output."""
+    low, high = node.attributes["clamp"]
+    return OutputFormat(zero_point=parameters(graph.tensors[node.outputs[0]])[1], clamp_min=low, clamp_max=high)
 
 
 def windows(x: Array, attributes: Mapping[str, Any]) -> Array:
@@ -94,28 +121,31 @@ def windows(x: Array, attributes: Mapping[str, Any]) -> Array:
 
 
 def max_pool2d(graph: Graph, node: Node, x: Int8) -> Int8:
-    """Padding never wins: it has the least value."""
-    result: Int8 = windows(padded(x, node.attributes["padding"], -128), node.attributes).max(axis=(-2, -1))
+    """Largest value of every window."""
+    return largest(x, node.attributes)
+
+
+def largest(x: Int8, attributes: Mapping[str, Any]) -> Int8:
+    """Maximum over windows. Padding never wins: it has the least value."""
+    result: Int8 = windows(padded(x, attributes["padding"], -128), attributes).max(axis=(-2, -1))
     return result
 
 
 def average_pool2d(graph: Graph, node: Node, x: Int8) -> Int8:
     """Sum of the window inside the image, scaled."""
     _, in_zero_point = parameters(graph.tensors[node.inputs[0]])
-    _, zero_point = parameters(graph.tensors[node.outputs[0]])
     centred = padded(x, node.attributes["padding"], in_zero_point).astype(np.int32) - in_zero_point
     sums = windows(centred, node.attributes).sum(axis=(-2, -1), dtype=np.int32)
-    return requantize(sums, np.asarray(node.attributes["multiplier"], np.float32), zero_point, *node.attributes["clamp"])
+    return requantize(sums, node.attributes["multiplier"], output_format(graph, node))
 
 
 def add(graph: Graph, node: Node, a: Int8, b: Int8) -> Int8:
-    """Both operands scaled to the output, then rounded once."""
-    _, zero_point = parameters(graph.tensors[node.outputs[0]])
-    first, second = (
-        real_values(x, np.float32(multiplier), parameters(graph.tensors[name])[1])
-        for x, multiplier, name in zip((a, b), node.attributes["multipliers"], node.inputs, strict=True)
-    )
-    return clamped(first + second, zero_point, *node.attributes["clamp"])
+    """The first operand as the product of a convolution, the second one as its residual; rounded once."""
+    (_, first_zero), (_, second_zero) = (parameters(graph.tensors[name]) for name in node.inputs)
+    first, second = node.attributes["multipliers"]
+    factor = math.floor(float(np.float32(second)) * 2 ** RESIDUAL_FRACTION[8] + 0.5)
+    rule = replace(output_format(graph, node), residual_zero_point=second_zero, residual_multiplier=factor)
+    return requantize(a.astype(np.int64) - first_zero, first, rule, b)
 
 
 OPERATIONS: dict[str, Callable[..., Array]] = {

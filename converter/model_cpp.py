@@ -110,12 +110,25 @@ def attribute(value: Any) -> str:
     return braces(value) if isinstance(value, list) else float_literal(value) if isinstance(value, float) else str(value)
 
 
+def fused_members(node: Node, variables: Variables) -> list[str]:
+    """The members of what was fused into a convolution."""
+    members = []
+    if "residual_multiplier" in node.attributes:
+        tensor, multiplier = variables[node.inputs[4]], node.attributes["residual_multiplier"]
+        members.append(f".residual = cosoc::Conv2DResidual{{{tensor}, {multiplier}}}")
+    if "pool_kernel" in node.attributes:
+        window = (f".{name} = {attribute(node.attributes[f'pool_{name}'])}" for name in ATTRIBUTES["max_pool2d"])
+        members.append(f".pool = cosoc::MaxPool2DOptions{{{', '.join(window)}}}")
+    return members
+
+
 def call(graph: Graph, node: Node, variables: Variables) -> str:
     """The statement that adds one node."""
-    arguments = ["graph", quoted(node.name), *(variables[name] for name in node.inputs)]
+    operands = node.inputs[:4]
+    arguments = ["graph", quoted(node.name), *(variables[name] for name in operands)]
     if node.op in ATTRIBUTES:
-        members = (f".{name} = {attribute(node.attributes[name])}" for name in ATTRIBUTES[node.op])
-        arguments.append("{" + ", ".join(members) + "}")
+        members = [f".{name} = {attribute(node.attributes[name])}" for name in ATTRIBUTES[node.op]]
+        arguments.append("{" + ", ".join(members + fused_members(node, variables)) + "}")
     elif node.op in ENUMERATIONS:
         name, enumeration = ENUMERATIONS[node.op]
         arguments.append(f"{enumeration}::{node.attributes[name]}")
@@ -126,7 +139,7 @@ def call(graph: Graph, node: Node, variables: Variables) -> str:
     source = f".source = {quoted(node.source)}, " if node.source else ""
     arguments.append(f"{{.devices = {{{devices}}}, {source}.output = {quoted(output.name)}}}")
     head = f"  const auto {variables[output.name]} = cosoc::{node.op}("
-    return head + (",\n" + " " * 6).join([", ".join(arguments[: 2 + len(node.inputs)]), *arguments[2 + len(node.inputs) :]]) + ");"
+    return head + (",\n" + " " * 6).join([", ".join(arguments[: 2 + len(operands)]), *arguments[2 + len(operands) :]]) + ");"
 
 
 def model_cpp(graph: Graph) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cosoc.converter.ir import DTYPES, Graph, Node, Tensor
@@ -64,7 +64,7 @@ def window_output(size: Sequence[int], kernel: Sequence[int], stride: Sequence[i
 
 def check_conv2d(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
     """Shapes and dtypes of a convolution."""
-    source, weight, bias, multiplier = tensors
+    source, weight, bias, multiplier = tensors[:4]
     require(is_feature_map(source) and is_feature_map(output), "input and output must be int8 feature maps")
     require(weight.dtype == "int8" and len(weight.shape) == 4 and weight.constant, "the weight must be constant int8 of rank 4")
     channels, *kernel, group_channels = weight.shape
@@ -78,7 +78,16 @@ def check_conv2d(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
         require(fits, f"{tensor.name} must be constant {dtype} ({channels},)")
     extent = [d * (k - 1) + 1 for d, k in zip(node.attributes["dilation"], kernel, strict=True)]
     size = window_output(source.shape[1:3], extent, node.attributes["stride"], node.attributes["padding"])
-    expect_shape(output, (source.shape[0], *size, channels))
+    result = replace(output, shape=(source.shape[0], *size, channels))
+    require((len(tensors) == 5) == ("residual_multiplier" in node.attributes), "residual_multiplier goes with a fifth input")
+    for residual in tensors[4:]:
+        require(is_feature_map(residual), "the residual must be an int8 feature map")
+        expect_shape(residual, result.shape)
+    if "pool_kernel" not in node.attributes:
+        expect_shape(output, result.shape)
+        return
+    window = {key: node.attributes[f"pool_{key}"] for key in WINDOW}
+    check_pool(replace(node, op="max_pool2d", attributes=window), [result], output)
 
 
 def check_pool(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
@@ -146,11 +155,16 @@ def expect_shape(tensor: Tensor, shape: tuple[int, ...]) -> None:
 
 @dataclass(frozen=True)
 class Operation:
-    """Definition of an operation: number of inputs, test of every attribute, and a check of the types."""
+    """Definition of an operation: number of inputs, test of every attribute, and a check of the types.
+
+    `options` are groups of attributes that a node has all or none of; an optional group may come with one more input.
+    """
 
     inputs: int
     attributes: dict[str, Callable[[Any], bool]]
     check: Callable[[Node, Sequence[Tensor], Tensor], None]
+    options: tuple[dict[str, Callable[[Any], bool]], ...] = ()
+    optional_inputs: int = 0
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -166,6 +180,11 @@ OPERATIONS: dict[str, Operation] = {
             "clamp": is_clamp,
         },
         check_conv2d,
+        options=(
+            {"residual_multiplier": lambda value: type(value) is int and 1 <= value < 1 << 28},
+            {f"pool_{name}": test for name, test in WINDOW.items()},
+        ),
+        optional_inputs=1,
     ),
     "max_pool2d": Operation(1, WINDOW, check_pool),
     "average_pool2d": Operation(1, {**WINDOW, "multiplier": is_factor, "clamp": is_clamp}, check_pool),
@@ -218,16 +237,21 @@ def check_node(graph: Graph, node: Node, made: set[str]) -> None:
     operation = OPERATIONS.get(node.op)
     if operation is None:
         raise SpecError(f"unknown operation; known are {', '.join(OPERATIONS)}")
-    require(len(node.inputs) == operation.inputs, f"{len(node.inputs)} inputs, expected {operation.inputs}")
+    most = operation.inputs + operation.optional_inputs
+    expected_inputs = f"{operation.inputs}..{most}" if operation.optional_inputs else f"{most}"
+    require(operation.inputs <= len(node.inputs) <= most, f"{len(node.inputs)} inputs, expected {expected_inputs}")
     require(len(node.outputs) == 1, f"{len(node.outputs)} outputs, expected 1")
     for name in (*node.inputs, *node.outputs):
         require(name in graph.tensors, f"the graph has no tensor {name}")
     for name in node.inputs:
         require(name in made, f"{name} is used before it is made")
     require(node.outputs[0] not in made, f"{node.outputs[0]} is made twice, or is an input or a constant")
-    found, expected = set(node.attributes), set(operation.attributes)
+    tests = dict(operation.attributes)
+    for option in operation.options:
+        tests |= option if option.keys() & node.attributes.keys() else {}
+    found, expected = set(node.attributes), set(tests)
     require(found == expected, f"attributes {sorted(found)}, expected {sorted(expected)}")
-    for name, test in operation.attributes.items():
+    for name, test in tests.items():
         require(test(node.attributes[name]), f"attribute {name} = {node.attributes[name]!r} is not possible")
     require(len(node.devices) > 0, "no device may run it")
     for device in node.devices:

@@ -32,12 +32,23 @@ std::string_view name_of(ZIPOperator operation) {
 
 Tensor conv2d(Graph& graph, const std::string& name, Tensor input, Tensor weight, Tensor bias, Tensor multiplier,
               const Conv2DOptions& attributes, const TensorType& output, const NodeOptions& options) {
-  const json values = {{"stride", attributes.stride},
-                       {"padding", attributes.padding},
-                       {"dilation", attributes.dilation},
-                       {"groups", attributes.groups},
-                       {"clamp", attributes.clamp}};
-  return graph.add(name, make_kernel("conv2d", values), {input, weight, bias, multiplier}, output, options);
+  json values = {{"stride", attributes.stride},
+                 {"padding", attributes.padding},
+                 {"dilation", attributes.dilation},
+                 {"groups", attributes.groups},
+                 {"clamp", attributes.clamp}};
+  if (attributes.residual) values["residual_multiplier"] = attributes.residual->multiplier;
+  if (attributes.pool) {
+    values["pool_kernel"] = attributes.pool->kernel;
+    values["pool_stride"] = attributes.pool->stride;
+    values["pool_padding"] = attributes.pool->padding;
+  }
+  const auto kernel = make_kernel("conv2d", values);
+  if (attributes.residual) {
+    const Tensor residual = attributes.residual->tensor;
+    return graph.add(name, kernel, {input, weight, bias, multiplier, residual}, output, options);
+  }
+  return graph.add(name, kernel, {input, weight, bias, multiplier}, output, options);
 }
 
 Tensor max_pool2d(Graph& graph, const std::string& name, Tensor input, const MaxPool2DOptions& attributes,

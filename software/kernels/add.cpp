@@ -1,4 +1,5 @@
-/// Sum of two feature maps with scales of their own.
+/// Sum of two feature maps with scales of their own: the first one as a convolution's product, the second one as its
+/// residual.
 #include <nlohmann/json.hpp>
 
 #include "kernels/arithmetic.hpp"
@@ -11,7 +12,8 @@ namespace {
 
 class Add final : public Kernel {
  public:
-  Add(std::array<float, 2> multipliers, std::array<std::int8_t, 2> clamp) : multipliers_(multipliers), clamp_(clamp) {}
+  Add(std::array<float, 2> multipliers, std::array<std::int8_t, 2> clamp)
+      : multipliers_(multipliers), residual_multiplier_(residual_multiplier_of(multipliers[1])), clamp_(clamp) {}
 
   std::string_view name() const override { return "add"; }
   nlohmann::json attributes() const override { return {{"multipliers", multipliers_}, {"clamp", clamp_}}; }
@@ -36,9 +38,8 @@ class Add final : public Kernel {
     auto* out = outputs[0].as<std::int8_t>();
     // Padding channels are added too: nobody reads them.
     for (std::size_t i = 0; i < type.bytes(); ++i) {
-      const float term_a = static_cast<float>(a[i] - zero_a) * multipliers_[0];
-      const float term_b = static_cast<float>(b[i] - zero_b) * multipliers_[1];
-      out[i] = to_int8(term_a + term_b, type.zero_point, clamp_);
+      const std::int64_t residual = (b[i] - zero_b) * residual_multiplier_;
+      out[i] = requantize_with_residual(a[i] - zero_a, multipliers_[0], residual, type.zero_point, clamp_);
     }
     return {};
   }
@@ -49,6 +50,7 @@ class Add final : public Kernel {
 
  private:
   std::array<float, 2> multipliers_;
+  std::int64_t residual_multiplier_;
   std::array<std::int8_t, 2> clamp_;
 };
 
@@ -58,6 +60,8 @@ KernelResult make_add(const nlohmann::json& attributes) {
   AttributeReader reader("add", attributes);
   const auto multipliers = reader.numbers<2>("multipliers");
   const auto clamp = reader.clamp();
+  reader.require(multipliers[1] >= 0 && residual_multiplier_of(multipliers[1]) <= max_residual_multiplier,
+                 "the second multiplier must be in 0..4096");
   if (auto status = reader.finish(); !status) return tl::unexpected(status.error());
   return std::make_shared<const Add>(multipliers, clamp);
 }

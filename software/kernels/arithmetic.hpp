@@ -36,6 +36,14 @@ inline std::int8_t requantize(std::int32_t sum, float multiplier, std::int32_t z
 template <class Activation>
 inline constexpr int residual_fraction = sizeof(Activation) == 1 ? 16 : 24;
 
+/// Largest multiplier of a residual: the field of the accelerator's instruction has 28 bits.
+inline constexpr std::int64_t max_residual_multiplier = (1 << 28) - 1;
+
+/// The multiplier of an int8 residual, from its scale by that of the output; rounded to nearest.
+inline std::int64_t residual_multiplier_of(float factor) {
+  return std::llround(std::clamp(static_cast<double>(factor), -0x1p20, 0x1p20) * 0x1p16);
+}
+
 /// A sum of products as an int8 or int16 output value, with a residual added before the rounding.
 ///
 /// `residual` is (value - its zero point) * its multiplier, `residual_fraction` bits of it behind the point, below

@@ -43,6 +43,11 @@ class AttributeReader {
   /// The lowest and highest value of an int8 output.
   std::array<std::int8_t, 2> clamp();
 
+  /// A condition on what was read.
+  void require(bool condition, const std::string& message) {
+    if (!condition) fail(message);
+  }
+
   /// Fails when something was wrong, or when there are attributes that nobody read.
   Status finish();
 

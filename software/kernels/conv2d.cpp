@@ -15,9 +15,6 @@ namespace {
 /// Bytes of patches that are multiplied at once: they stay in the second-level cache beside the weights.
 constexpr std::size_t patch_bytes = 65536;
 
-/// The field of the accelerator's instruction has 28 bits.
-constexpr std::int64_t max_residual_multiplier = (1 << 28) - 1;
-
 /// The weights of one group as rows of int16, each padded to `length`.
 std::vector<std::int16_t> widen_weights(const TensorView& weight, std::size_t first_channel, std::size_t channels,
                                         std::size_t length) {

@@ -77,7 +77,7 @@ def test_average_pool_padding_contributes_nothing() -> None:
     assert found[0, :, :, 0].tolist() == [[3, 6], [6, 11]]
 
 
-def test_add_rounds_each_product() -> None:
+def test_add_rounds_once() -> None:
     attributes = {"multipliers": [0.5, 0.25], "clamp": [-10, 20]}
     node = Node("s", "add", ("a", "b"), ("y",), attributes)
     graph = graph_of(node, Tensor("a", "int8", (), 1.0, 1), Tensor("b", "int8", (), 1.0, -2), Tensor("y", "int8", (), 1.0, 4))

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,18 +20,26 @@ using Padding2D = std::array<std::int64_t, 4>;
 /// Lowest and highest value of an int8 output.
 using Clamp = std::array<std::int32_t, 2>;
 
+struct MaxPool2DOptions {
+  Size2D kernel = {2, 2};
+  Size2D stride = {2, 2};
+  Padding2D padding = {0, 0, 0, 0};
+};
+
+/// A feature map of the shape of a convolution's result, added before the result is rounded.
+struct Conv2DResidual {
+  Tensor tensor;
+  std::int64_t multiplier = 0;  // its scale by that of the output, in units of 2^-16
+};
+
 struct Conv2DOptions {
   Size2D stride = {1, 1};
   Padding2D padding = {0, 0, 0, 0};
   Size2D dilation = {1, 1};
   std::int64_t groups = 1;
   Clamp clamp = {-128, 127};
-};
-
-struct MaxPool2DOptions {
-  Size2D kernel = {2, 2};
-  Size2D stride = {2, 2};
-  Padding2D padding = {0, 0, 0, 0};
+  std::optional<Conv2DResidual> residual = {};
+  std::optional<MaxPool2DOptions> pool = {};  // of the result
 };
 
 struct AveragePool2DOptions {

@@ -1,0 +1,89 @@
+"""Residual additions and max poolings become part of the convolution before them: the accelerator does them on the way out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from cosoc.converter.ir import Constants, Graph, Node
+from cosoc.gateware.conv2d_engine.isa import RESIDUAL_FRACTION
+
+INT8_RANGE = [-128, 127]
+MAX_RESIDUAL = 16.0
+"""Bound of the residual's scale by that of the output: beyond it, the fixed-point factor has no room."""
+
+
+def readers(graph: Graph, tensor: str) -> list[Node]:
+    """The nodes that read a tensor; a graph output counts as one more reader by being excluded in `only_reader`."""
+    return [node for node in graph.nodes if tensor in node.inputs]
+
+
+def only_reader(graph: Graph, tensor: str) -> Node | None:
+    """The one node that reads a tensor that nobody else sees."""
+    found = readers(graph, tensor)
+    return found[0] if len(found) == 1 and tensor not in graph.outputs and found[0].inputs.count(tensor) == 1 else None
+
+
+def without(graph: Graph, removed: Node, fused: Node, tensor: str) -> Graph:
+    """The graph with `fused` in the place of its last part, and without the node and the tensor that went into it."""
+    nodes = tuple(fused if node.outputs == fused.outputs else node for node in graph.nodes if node is not removed)
+    return replace(graph, nodes=nodes, tensors={name: value for name, value in graph.tensors.items() if name != tensor})
+
+
+def fuse_residual(graph: Graph, constants: Constants, addition: Node) -> Graph | None:
+    """The graph with this addition inside one of the convolutions that make its operands; None when neither can take it.
+
+    The sum is then rounded once, not twice. A convolution whose own output is clamped by an activation keeps it, so it cannot.
+    """
+    for position in (1, 0):
+        tensor = addition.inputs[position]
+        convolution = graph.producer(tensor)
+        factors = addition.attributes["multipliers"]
+        residual_factor = factors[1 - position]
+        if (
+            convolution is None
+            or convolution.op != "conv2d"
+            or len(convolution.inputs) != 4
+            or "pool_kernel" in convolution.attributes
+            or convolution.attributes["clamp"] != INT8_RANGE
+            or only_reader(graph, tensor) is not addition
+            or residual_factor >= MAX_RESIDUAL
+        ):
+            continue
+        name = convolution.inputs[3]
+        multiplier = constants[name].astype(np.float64) * factors[position]
+        constants[name] = multiplier.astype(np.float32)
+        attributes = convolution.attributes | {
+            "clamp": addition.attributes["clamp"],
+            "residual_multiplier": max(1, round(residual_factor * 2 ** RESIDUAL_FRACTION[8])),
+        }
+        inputs = (*convolution.inputs, addition.inputs[1 - position])
+        fused = replace(convolution, inputs=inputs, outputs=addition.outputs, attributes=attributes)
+        return without(graph, convolution, fused, tensor)
+    return None
+
+
+def fuse_pooling(graph: Graph, pooling: Node) -> Graph | None:
+    """The graph with this max pooling inside the convolution that makes its input; None when there is none."""
+    (tensor,) = pooling.inputs
+    convolution = graph.producer(tensor)
+    if convolution is None or convolution.op != "conv2d" or "pool_kernel" in convolution.attributes:
+        return None
+    if only_reader(graph, tensor) is not pooling:
+        return None
+    window = {f"pool_{key}": pooling.attributes[key] for key in ("kernel", "stride", "padding")}
+    fused = replace(convolution, outputs=pooling.outputs, attributes=convolution.attributes | window)
+    return without(graph, convolution, fused, tensor)
+
+
+def fuse(graph: Graph, constants: Constants) -> Graph:
+    """Fuses what can be fused, additions first; `constants` are rescaled with their convolution."""
+    for node in graph.nodes:
+        fused = None
+        if node.op == "add":
+            fused = fuse_residual(graph, constants, node)
+        elif node.op == "max_pool2d":
+            fused = fuse_pooling(graph, node)
+        graph = fused or graph
+    return graph
