@@ -22,6 +22,9 @@ from tests.gateware.core_bench import CoreBench
 
 CONFIG = Conv2DConfig(**json.loads(os.environ["CONFIG"]))
 
+LATENCIES = 120
+"""Cycles of a layer besides those of transfers and of the array."""
+
 SAME = (1, 1, 1, 1)
 """Padding of a 3x3 kernel that keeps the size."""
 
@@ -30,23 +33,28 @@ def seed() -> int:
     return int(cocotb.RANDOM_SEED)
 
 
-async def check(dut, image: Image, errors: list[Error] | None = None, *, stall: str = "never") -> CoreBench:
-    """Runs all commands of an image at once; their errors and everything in memory are as they should be."""
+async def begin(dut, image: Image, stall: str) -> tuple[bytearray, CoreBench]:
+    """The core with a copy of the image as its memory."""
     memory = bytearray(image.data)
     readers, writers = 2 * CONFIG.memory_ports + 1, CONFIG.memory_ports
     bench = CoreBench(dut, COMMAND, readers=readers, writers=writers, memory=memory, stall=stall, seed=seed(), late_errors=True)
     await bench.start()
+    return memory, bench
+
+
+async def check(dut, image: Image, errors: list[Error] | None = None, *, stall: str = "never") -> None:
+    """Runs all commands of an image at once; their errors and everything in memory are as they should be."""
+    memory, bench = await begin(dut, image, stall)
     assert await bench.run(image.commands) == (errors or [Error.NONE] * len(image.commands))
     image.check(memory)
-    return bench
 
 
-async def layers(dut, *items: Layer, stall: str = "never") -> CoreBench:
+async def layers(dut, *items: Layer) -> None:
     """Runs layers, a command each."""
     image = Image(CONFIG, seed())
     for layer in items:
         image.add(layer)
-    return await check(dut, image, stall=stall)
+    await check(dut, image)
 
 
 @cocotb.test()
@@ -134,6 +142,41 @@ async def random_layers(dut):
     for _ in range(20):
         image.add(random_layer(image.rng))
     await check(dut, image)
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=["never", "random"])
+async def overlapping_layers(dut, stall):
+    """Ten layers in one program: one loads, one computes, one is stored. That is quicker than one after the other."""
+    image = Image(CONFIG, seed() + 3)
+    layers = [random_layer(image.rng) for _ in range(10)]
+    image.add_overlapped(layers)
+    for layer in layers:
+        image.add(replace(layer, strict=True))
+    memory, bench = await begin(dut, image, stall)
+    cycles = []
+    for commands in (image.commands[:1], image.commands[1:]):
+        assert await bench.run(commands) == [Error.NONE] * len(commands)
+        cycles.append(bench.cycles)
+    image.check(memory)
+    assert cycles[0] < cycles[1], cycles
+
+
+@cocotb.test()
+async def cycles(dut):
+    """The array is busy in every cycle from its first step to its last; what comes before and behind is transfers and latencies."""
+    layer = Layer(size=(8, 8, 16), out_channels=16, kernel=(3, 3), padding=SAME)
+    image = Image(CONFIG, seed() + 4)
+    image.add(layer)
+    memory, bench = await begin(dut, image, "never")
+    assert await bench.run(image.commands) == [Error.NONE]
+    image.check(memory)
+    blocks, groups, steps = 16 // CONFIG.output_lanes, 64 // CONFIG.pixel_lanes, 9 * 16 // CONFIG.input_lanes
+    busy = blocks * groups * steps
+    features = 64 * 16 // CONFIG.word_channels // CONFIG.memory_ports
+    weights = blocks * steps * CONFIG.step_beats // CONFIG.memory_ports + CONFIG.channel_bytes
+    transfers = max(features, weights) + features
+    assert busy + transfers < bench.cycles <= busy + transfers + LATENCIES, (bench.cycles, busy, transfers)
 
 
 @cocotb.test()
