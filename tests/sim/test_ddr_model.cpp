@@ -143,6 +143,21 @@ TEST_CASE("managers that share a port share its bandwidth") {
   CHECK(bench.traffic[0]->beats_read == Approx(bench.traffic[1]->beats_read).epsilon(0.02));
 }
 
+TEST_CASE("ports and directions that want more than there is get equal parts") {
+  Bench bench;
+  bench.connect({0, 3});
+  for (auto& manager : bench.traffic) {
+    manager->reads = manager->writes = true;
+    manager->begin();
+  }
+  bench.run(20'000);
+  CHECK(bench.gigabytes_per_second(20'000) == Approx(12.6).epsilon(0.03));
+  const std::uint32_t part = bench.traffic[0]->beats_read;
+  CHECK(bench.traffic[0]->beats_written == Approx(part).epsilon(0.02));
+  CHECK(bench.traffic[1]->beats_read == Approx(part).epsilon(0.02));
+  CHECK(bench.traffic[1]->beats_written == Approx(part).epsilon(0.02));
+}
+
 TEST_CASE("the first beat comes after the latency") {
   Bench bench;
   bench.connect({0});
