@@ -15,9 +15,9 @@ struct Conv2DAttributes {
   std::int64_t groups = 1;
   std::array<std::int8_t, 2> clamp = {-128, 127};
   /// Scale of the residual by that of the output, `residual_fraction` bits behind the point; absent without a residual.
-  std::optional<std::int64_t> residual_multiplier;
+  std::optional<std::int64_t> residual_multiplier = {};
   /// Max pooling of the result.
-  std::optional<Window> pool;
+  std::optional<Window> pool = {};
 };
 
 /// Operation `conv2d`: inputs are the feature map, weight, bias and multiplier, and with `residual_multiplier` a
