@@ -1,4 +1,4 @@
-/// Functional model of the Conv2D engine.
+/// Functional model of the Conv2D engine: a machine behind a command's words, with durations.
 #pragma once
 
 #include <functional>
@@ -7,15 +7,15 @@
 
 namespace cosoc::conv2d_engine {
 
-/// Cycles in which the array of an idle engine works on a program, when nothing waits.
-std::uint64_t array_cycles(const Config& config, std::span<const std::uint32_t> program);
+/// Cycles that an idle engine takes for a program, by its schedule.
+std::uint64_t scheduled_cycles(const Config& config, std::span<const std::uint32_t> program);
 
 class Model final : public FunctionalModel {
  public:
   /// Duration in cycles of a program, given as the encoded instructions that were executed.
   using Duration = std::function<std::uint64_t(const Config& config, std::span<const std::uint32_t> program)>;
 
-  explicit Model(const Config& config, Duration duration = array_cycles)
+  explicit Model(const Config& config, Duration duration = scheduled_cycles)
       : machine_(config), duration_(std::move(duration)) {}
   Execution execute(const CommandWords& words, CommandMemory& memory) override;
 

@@ -29,6 +29,7 @@ _SOURCES = (
             "conv2d_program_checker",
         )
     ),
+    "software/device/conv2d_schedule.cpp",
     "software/device/memory.cpp",
     "software/kernels/patches.cpp",
 )
