@@ -1,6 +1,7 @@
 #include "drivers/conv2d_engine/generator.hpp"
 
 #include <cmath>
+#include <tuple>
 
 namespace cosoc::conv2d_engine {
 namespace {
@@ -240,7 +241,7 @@ void Generator::load_input(const Tile& tile, Region& region) {
     load.address_row_pitch = static_cast<std::uint16_t>(shape_.in_row_pitch);
     load.address_plane_pitch = low16(shape_.in_plane);
     if (pass_.fold) {
-      const Fold& fold = *pass_.fold;
+      const ColumnFold& fold = *pass_.fold;
       const std::int64_t first = fold.origin + fold.stride * tile.out_columns.begin;
       const std::int64_t end =
           fold.origin + fold.stride * (tile.out_columns.end - 1 + pass_.columns.taps.back()) + fold.pixels;
@@ -333,8 +334,8 @@ void Generator::set_output(const Tile& tile) {
         config_.activation_bits == 8 ? isa::residual_fraction_int8 : isa::residual_fraction_int16;
     output.residual = 1;
     output.residual_zero_point = static_cast<std::int16_t>(layer_.residual->zero_point);
-    output.residual_multiplier = static_cast<std::uint32_t>(
-        std::nearbyint(std::ldexp(static_cast<double>(layer_.residual->multiplier), static_cast<int>(fraction))));
+    const double multiplier = std::ldexp(static_cast<double>(layer_.residual->multiplier), static_cast<int>(fraction));
+    output.residual_multiplier = static_cast<std::uint32_t>(std::llround(multiplier));
   }
   assembler_.emit(output, {});
 }

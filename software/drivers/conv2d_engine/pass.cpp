@@ -65,7 +65,7 @@ Axis transposed_axis(std::int64_t in, std::int64_t out, std::int64_t kernel, std
 void fold(const Config& config, const Layer& layer, Pass& pass) {
   Axis& axis = pass.columns;
   if (layer.groups != 1 || layer.in_channels > most_fold_channels || axis.in_step != 1) return;
-  Fold fold = {layer.in_channels, word_channels(config) / layer.in_channels, axis.stride, axis.origin, {}};
+  ColumnFold fold = {layer.in_channels, word_channels(config) / layer.in_channels, axis.stride, axis.origin, {}};
   std::vector<std::int64_t> taps;
   std::size_t covered = 0;
   while (covered < axis.taps.size()) {

@@ -39,7 +39,7 @@ struct Axis {
 
 /// Pixels of few channels side by side in a word, see LOAD. The column axis then counts words: word k begins with
 /// pixel origin + stride * k, taps are in words, and origin and `kernel` of that axis do not count.
-struct Fold {
+struct ColumnFold {
   std::int64_t channels = 1;
   std::int64_t pixels = 1;  // of a word
   std::int64_t stride = 1;
@@ -62,7 +62,7 @@ struct Pass {
   TensorShape out_shape;
   Axis rows;
   Axis columns;
-  std::optional<Fold> fold;
+  std::optional<ColumnFold> fold;
   std::optional<MaxPooling> pooling;
   bool computes = true;  // else the input is pooled as it is
   std::int64_t out_blocks = 1;

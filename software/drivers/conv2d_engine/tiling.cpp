@@ -15,7 +15,7 @@ Range part_of(std::int64_t extent, std::int64_t parts, std::int64_t part) {
 }
 
 Range folded_pixels(const Pass& pass, Range out) {
-  const Fold& fold = *pass.fold;
+  const ColumnFold& fold = *pass.fold;
   const std::int64_t first = fold.origin + fold.stride * out.begin;
   const std::int64_t end = fold.origin + fold.stride * (out.end - 1 + pass.columns.taps.back()) + fold.pixels;
   const Range range = {std::max<std::int64_t>(first, 0), std::min(end, pass.columns.in)};
