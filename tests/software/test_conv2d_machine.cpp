@@ -40,7 +40,7 @@ void check_requantize(std::uint32_t seed) {
   constexpr std::array<Activation, 2> clamp = {std::numeric_limits<Activation>::min(),
                                                std::numeric_limits<Activation>::max()};
   for (int i = 0; i < 20000; ++i) {
-    const auto sum = static_cast<std::int64_t>(random()) >> (64 - bits + static_cast<int>(random() % 44));
+    const auto sum = static_cast<std::int64_t>(random()) >> (64 - bits + static_cast<int>(random() % 28));
     const float multiplier =
         std::ldexp(1.0F + static_cast<float>(random() % 4096) / 4096.0F, static_cast<int>(random() % 60) - 50);
     std::int64_t residual = 0;
