@@ -58,7 +58,8 @@ void Assembler::wait_for_all(Entry& entry, const Interval& write) {
     auto& writer = numbers[index_of(part->second.writer)];
     writer = std::max(writer, part->second.write);
     if (ordered) numbers[index_of(entry.unit)] = 0;
-    for (std::size_t unit = 0; unit < unit_count; ++unit) entry.after[unit] = std::max(entry.after[unit], numbers[unit]);
+    for (std::size_t unit = 0; unit < unit_count; ++unit)
+      entry.after[unit] = std::max(entry.after[unit], numbers[unit]);
   }
   history.erase(std::next(first), part);
   const auto number = entry.counted ? static_cast<std::uint32_t>(finished_[index_of(entry.unit)].size() + 1) : 0;

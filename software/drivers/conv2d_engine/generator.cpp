@@ -6,7 +6,7 @@
 namespace cosoc::conv2d_engine {
 namespace {
 
-constexpr std::int64_t most_words = 255;      // LOAD.words, STORE.words and words of a micro-operation
+constexpr std::int64_t most_words = 255;  // LOAD.words, STORE.words and words of a micro-operation
 constexpr std::int64_t word_bytes = 16;
 constexpr double shortest_transfer = 4.138;  // cycles of a port
 
@@ -45,7 +45,8 @@ struct Transfer {
   template <class Instruction>
   void place_in(Instruction& instruction, std::int64_t word, std::int64_t words) const {
     instruction.base = static_cast<std::uint8_t>(place.base);
-    instruction.offset = static_cast<std::uint32_t>(place.offset / word_bytes + static_cast<std::uint64_t>(first + word));
+    instruction.offset =
+        static_cast<std::uint32_t>(place.offset / word_bytes + static_cast<std::uint64_t>(first + word));
     instruction.rows = static_cast<std::uint16_t>(rows);
     instruction.columns = static_cast<std::uint16_t>(columns);
     instruction.words = static_cast<std::uint8_t>(words);
@@ -195,8 +196,8 @@ bool Generator::write_micro_programs() {
     isa::Micro micro;
     micro.address = static_cast<std::uint16_t>(engine_.next_micro + at);
     micro.count = static_cast<std::uint8_t>(std::min<std::int64_t>(isa::micro_entries, count - at));
-    std::tie(micro.offset0, micro.offset1, micro.offset2, micro.offset3) =
-        std::tuple(signed16(four[0].offset), signed16(four[1].offset), signed16(four[2].offset), signed16(four[3].offset));
+    std::tie(micro.offset0, micro.offset1, micro.offset2, micro.offset3) = std::tuple(
+        signed16(four[0].offset), signed16(four[1].offset), signed16(four[2].offset), signed16(four[3].offset));
     std::tie(micro.row0, micro.row1, micro.row2, micro.row3) =
         std::tuple(four[0].row, four[1].row, four[2].row, four[3].row);
     std::tie(micro.column0, micro.column1, micro.column2, micro.column3) =
@@ -357,8 +358,8 @@ void Generator::compute_blocks_of(const Tile& tile, const Loaded& loaded, const 
           pass_.columns.origin + pass_.columns.stride * tile.out_columns.begin - tile.in_columns.begin);
     }
   }
-  compute.in_address = low16(loaded.in.begin + word * shape_.in_plane + compute.in_row * shape_.in_row_pitch +
-                             compute.in_column);
+  compute.in_address =
+      low16(loaded.in.begin + word * shape_.in_plane + compute.in_row * shape_.in_row_pitch + compute.in_column);
   const std::int64_t out_offset = (out_word - results.first_word) * shape_.out_plane;
   const std::int64_t residual = loaded.residual.begin + out_word * shape_.out_plane;
   compute.out_address = low16(results.region.begin + out_offset);
@@ -383,8 +384,8 @@ void Generator::compute_blocks_of(const Tile& tile, const Loaded& loaded, const 
     add_wrapped(effect.reads, Memory::channels, compute.channel_address, blocks, config_.channel_blocks);
     add_wrapped(effect.reads, Memory::micro, compute.micro_address, compute.micro_count, isa::micro_operations);
     if (loaded.in.words > 0) {
-      effect.reads.push_back(features(loaded.in.begin + word * shape_.in_plane,
-                                      (last_word - word + pass_.block_words) * shape_.in_plane));
+      effect.reads.push_back(
+          features(loaded.in.begin + word * shape_.in_plane, (last_word - word + pass_.block_words) * shape_.in_plane));
     }
     if (layer_.residual) effect.reads.push_back(features(residual, out_words * shape_.out_plane));
     effect.writes.push_back(features(results.region.begin + out_offset, out_words * shape_.out_plane));

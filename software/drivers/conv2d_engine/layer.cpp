@@ -14,8 +14,8 @@ std::int64_t windows(std::int64_t extent, std::int64_t around, std::int64_t wind
 
 std::string in_range(std::string_view what, std::int64_t value, std::int64_t least, std::int64_t most) {
   if (value >= least && value <= most) return {};
-  return "a layer with " + std::string(what) + " = " + std::to_string(value) + " is not possible; allowed: " +
-         std::to_string(least) + ".." + std::to_string(most);
+  return "a layer with " + std::string(what) + " = " + std::to_string(value) +
+         " is not possible; allowed: " + std::to_string(least) + ".." + std::to_string(most);
 }
 
 Status check_sizes(const Layer& layer) {

@@ -92,7 +92,8 @@ void pack_segment(const Config& config, const WeightReader& weights, const Weigh
       const std::int64_t port = byte / port_bytes;
       const std::int64_t place = segment.offset + (port * segment.steps + step) * port_bytes + byte % port_bytes;
       put(packed, place,
-          weights.at(block * config.output_lanes + byte / input_lanes, word, word_step * input_lanes + byte % input_lanes));
+          weights.at(block * config.output_lanes + byte / input_lanes, word,
+                     word_step * input_lanes + byte % input_lanes));
     }
   }
 }

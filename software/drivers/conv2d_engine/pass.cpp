@@ -39,8 +39,8 @@ void skip_unused_inputs(Axis& axis) {
 }
 
 /// The outputs o with o % stride == phase of a transposed convolution: a convolution with some of the taps.
-Axis transposed_axis(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride,
-                     std::int64_t dilation, std::int64_t padding, std::int64_t phase) {
+Axis transposed_axis(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride, std::int64_t dilation,
+                     std::int64_t padding, std::int64_t phase) {
   Axis axis;
   axis.in = in;
   axis.out = out > phase ? divide_up(out - phase, stride) : 0;
@@ -100,8 +100,7 @@ void assign_words(const Config& config, const Layer& layer, Pass& pass) {
     const std::int64_t first = block * lanes / out_group * in_group;
     const std::int64_t end = (last_channel / out_group + 1) * in_group;
     pass.first_words.push_back(first / word_channels(config));
-    pass.block_words =
-        std::max(pass.block_words, divide_up(end, word_channels(config)) - pass.first_words.back());
+    pass.block_words = std::max(pass.block_words, divide_up(end, word_channels(config)) - pass.first_words.back());
   }
   for (auto& word : pass.first_words) word = std::min(word, pass.in_shape.words - pass.block_words);
 }
@@ -156,8 +155,8 @@ std::vector<Pass> passes_of(const Config& config, const Layer& layer) {
     const Size kernel = pooling ? Size{} : layer.kernel;
     const Size stride = pooling ? Size{} : layer.stride;
     const Padding padding = pooling ? Padding{} : layer.padding;
-    common.rows = convolution_axis(layer.in.rows, convolved.rows, kernel.rows, stride.rows, layer.dilation.rows,
-                                   padding.top);
+    common.rows =
+        convolution_axis(layer.in.rows, convolved.rows, kernel.rows, stride.rows, layer.dilation.rows, padding.top);
     common.columns = convolution_axis(layer.in.columns, convolved.columns, kernel.columns, stride.columns,
                                       layer.dilation.columns, padding.left);
     skip_unused_inputs(common.rows);

@@ -39,8 +39,8 @@ bool conflict_free(const Config& config, const Pass& pass, std::int64_t row_step
 }
 
 /// The least row pitch among those with the fewest read phases.
-std::int64_t choose_row_pitch(const Config& config, const Pass& pass, std::int64_t in_columns,
-                              std::int64_t out_columns, std::int64_t pixels) {
+std::int64_t choose_row_pitch(const Config& config, const Pass& pass, std::int64_t in_columns, std::int64_t out_columns,
+                              std::int64_t pixels) {
   std::int64_t best = in_columns;
   std::uint32_t best_phases = read_phases(config, pass, best, out_columns, pixels);
   for (std::int64_t pitch = in_columns + 1; pitch < in_columns + banks(config) && best_phases > 0; ++pitch) {
@@ -99,8 +99,7 @@ std::vector<Tile> tiles_of(const Pass& pass, const Tiling& tiling) {
               pooled_inputs(window.columns, stride.columns, padding.left, pass.columns.out, tile.stored_columns);
         }
         tile.in_rows = pass.rows.inputs(tile.out_rows);
-        tile.in_columns =
-            pass.fold ? folded_pixels(pass, tile.out_columns) : pass.columns.inputs(tile.out_columns);
+        tile.in_columns = pass.fold ? folded_pixels(pass, tile.out_columns) : pass.columns.inputs(tile.out_columns);
         if (tile.in_rows.size() == 0 || tile.in_columns.size() == 0) tile.in_rows = tile.in_columns = {0, 0};
         tiles.push_back(tile);
       }
@@ -125,8 +124,7 @@ TileShape shape_of(const Config& config, const Pass& pass, std::span<const Tile>
     out_rows = std::max(out_rows, tile.out_rows.size());
     shape.out_row_pitch = std::max(shape.out_row_pitch, tile.out_columns.size());
   }
-  shape.in_row_pitch =
-      choose_row_pitch(config, pass, in_columns, shape.out_row_pitch, out_rows * shape.out_row_pitch);
+  shape.in_row_pitch = choose_row_pitch(config, pass, in_columns, shape.out_row_pitch, out_rows * shape.out_row_pitch);
   shape.in_plane = in_rows * shape.in_row_pitch;
   shape.in_words = shape.in_plane * pass.in_shape.words;
   shape.out_plane = out_rows * shape.out_row_pitch;
@@ -153,9 +151,10 @@ std::int64_t stored_words(const Pass& pass) { return std::min(burst_words, pass.
 
 std::int64_t compute_blocks(const Config& config, const Pass& pass) {
   const std::int64_t steps = pass.reduction() * word_steps(config);
-  const std::int64_t most = std::min<std::int64_t>({burst_words * word_parts(config), config.channel_blocks / 4,
-                                                    config.weight_steps / 4 / steps, pass.out_blocks});
-  const std::int64_t blocks = most < 1 ? 1 : static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(most)));
+  const std::int64_t most = std::min<std::int64_t>(
+      {burst_words * word_parts(config), config.channel_blocks / 4, config.weight_steps / 4 / steps, pass.out_blocks});
+  const std::int64_t blocks =
+      most < 1 ? 1 : static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(most)));
   // The blocks of a COMPUTE read words at equal distances.
   for (std::int64_t block = 2; block < pass.out_blocks; ++block) {
     const auto& first = pass.first_words;

@@ -11,9 +11,9 @@ namespace cosoc::conv2d_engine {
 struct Tiling {
   std::int64_t row_tiles = 1;
   std::int64_t column_tiles = 1;
-  std::int64_t blocks = 1;    // of output channels in a COMPUTE
-  std::int64_t words = 1;     // of a reduction in a COMPUTE; fewer than all only with one group of pixels
-  bool prefetch = true;       // the next tile is loaded while one is computed
+  std::int64_t blocks = 1;  // of output channels in a COMPUTE
+  std::int64_t words = 1;   // of a reduction in a COMPUTE; fewer than all only with one group of pixels
+  bool prefetch = true;     // the next tile is loaded while one is computed
 };
 
 /// A part of an image.
