@@ -10,6 +10,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.conv2d_engine.config import Conv2DConfig
+from cosoc.gateware.conv2d_engine.isa import WINDOW_TAPS
+from cosoc.gateware.conv2d_engine.taps import Taps
 from cosoc.gateware.peripheral.core import BEAT_BITS
 
 WEIGHT_BITS = 8
@@ -48,15 +50,18 @@ class Array(wiring.Component):
     The lower sum of a chain is its low 18 bits; when it is negative it has borrowed one from the upper sum, which gets it back as
     the carry of the next adder. Nothing stops the array: it takes a step whenever one comes.
 
-    Stages: 1 operands, held until all phases of a step have brought theirs, 2 pairs of pixels, and weights, 3 products, then one
-    for each level of adders, accumulators.
+    Stages: 1 operands, held until all phases of a step have brought theirs, 2 choice of taps, pairs of pixels, and weights, 3
+    products, then one for each level of adders, accumulators.
 
     Members:
         words: a word for each pixel lane.
         used, inside: which lanes take their operand, and from `words` rather than `zero_point`.
-        part: which `input_lanes` channels of the words count.
+        part: which `input_lanes` channels of the words count; with `window` which `output_lanes`.
         zero_point: the operand outside the input.
         complete, clear, last: with this cycle's operands the step is complete; its products start new sums; end them.
+        window: operands 0..2 of every output are taps of a row, of the output's own channel; docs/conv2d.md tells which. The phases
+            of a step must be one.
+        row_start: the lane's pixel is the first of its row; with `used`.
         weights: of the step, a cycle later; element o * input_lanes + i.
         sums: the accumulators.
         done: they hold the sums of a step with `last`, in this cycle only.
@@ -75,6 +80,8 @@ class Array(wiring.Component):
                 "complete": In(1),
                 "clear": In(1),
                 "last": In(1),
+                "window": In(1),
+                "row_start": In(lanes),
                 "weights": In(data.ArrayLayout(signed(WEIGHT_BITS), weights)),
                 "sums": Out(data.ArrayLayout(data.ArrayLayout(signed(config.accumulator_bits), config.output_lanes), lanes)),
                 "done": Out(1),
@@ -89,36 +96,69 @@ class Array(wiring.Component):
         clear = delayed(m, self.clear, latency - 1, name="clear")
         m.d.comb += self.done.eq(delayed(m, self.complete & self.last, latency, name="done", resets=True))
 
-        operands = [[self._operand(m, lane, channel) for channel in range(inputs)] for lane in range(config.pixel_lanes)]
+        operands = [self._operands(m, lane, inputs, "operand") for lane in range(config.pixel_lanes)]
+        tapped = self._tapped(m, operands)
         weights = [Signal(signed(WEIGHT_BITS), name=f"weight_{k}", reset_less=True) for k in range(inputs * outputs)]
         m.d.sync += [weight.eq(self.weights[k]) for k, weight in enumerate(weights)]
 
         shared = 2 if packs(config) else 1
         for first in range(0, config.pixel_lanes, shared):
-            factors = [self._factor(m, first, [operands[first + k][channel] for k in range(shared)]) for channel in range(inputs)]
+            lanes = range(first, first + shared)
+            common = [
+                self._factor(m, [operands[lane][channel] for lane in lanes], f"{first}_{channel}")
+                for channel in range(WINDOW_TAPS, inputs)
+            ]
             for output in range(outputs):
-                totals = self._totals(m, f"{first}_{output}", factors, weights[output * inputs :][:inputs])
+                taps = [
+                    self._factor(m, [tapped[lane][output][tap] for lane in lanes], f"{first}_{output}_{tap}")
+                    for tap in range(WINDOW_TAPS)
+                ]
+                totals = self._totals(m, f"{first}_{output}", [*taps, *common], weights[output * inputs :][:inputs])
                 for lane, total in enumerate(totals, first):
                     m.d.comb += self.sums[lane][output].eq(self._accumulate(m, f"{lane}_{output}", total, complete, clear))
         return m
 
-    def _operand(self, m: Module, lane: int, channel: int) -> Signal:
-        config, bits = self._config, self._config.activation_bits
-        operand = Signal(signed(bits), name=f"operand_{lane}_{channel}", reset_less=True)
-        parts = [self.words[lane][bits * (part * config.input_lanes + channel) :][:bits] for part in range(config.word_steps)]
-        chosen = parts[0] if len(parts) == 1 else data.View(data.ArrayLayout(bits, len(parts)), Cat(parts))[self.part]
-        with m.If(self.used[lane]):
-            m.d.sync += operand.eq(Mux(self.inside[lane], chosen, self.zero_point))
-        return operand
+    def _operands(self, m: Module, lane: int, channels: int, name: str) -> list[Signal]:
+        """The lane's operands from one of the parts of `channels` channels of its word."""
+        bits, parts = self._config.activation_bits, self._config.word_channels // channels
+        operands = [Signal(signed(bits), name=f"{name}_{lane}_{channel}", reset_less=True) for channel in range(channels)]
+        for channel, operand in enumerate(operands):
+            choice = [self.words[lane][bits * (part * channels + channel) :][:bits] for part in range(parts)]
+            chosen = choice[0] if parts == 1 else data.View(data.ArrayLayout(bits, parts), Cat(choice))[self.part]
+            with m.If(self.used[lane]):
+                m.d.sync += operand.eq(Mux(self.inside[lane], chosen, self.zero_point))
+        return operands
 
-    def _factor(self, m: Module, first: int, operands: Sequence[Signal]) -> Signal:
+    def _tapped(self, m: Module, operands: Sequence[Sequence[Signal]]) -> list[list[list[Value]]]:
+        """For each lane and output the operands that windows replace: `operands` or three taps of the output's channel."""
+        config, outputs = self._config, self._config.output_lanes
+        m.submodules.taps = taps = Taps(config)
+        # The parts of a word are the same for both when there are as many outputs as inputs.
+        current = operands
+        if outputs != config.input_lanes:
+            current = [self._operands(m, lane, outputs, "current") for lane in range(config.pixel_lanes)]
+        zero_point = Signal.like(self.zero_point, name="tap_zero_point", reset_less=True)
+        m.d.sync += zero_point.eq(self.zero_point)
+        m.d.comb += [getattr(taps, name).eq(getattr(self, name)) for name in ("window", "row_start", "complete", "last")]
+        m.d.comb += taps.current.eq(Cat(*(Cat(*word) for word in current)))
+
+        def operand(lane: int, output: int, tap: int) -> Value:
+            word = Mux(taps.chosen[lane][tap], taps.words[lane + tap][output], operands[lane][tap])
+            return Mux(taps.outside[lane][tap], zero_point, word)
+
+        return [
+            [[operand(lane, output, tap) for tap in range(WINDOW_TAPS)] for output in range(outputs)]
+            for lane in range(config.pixel_lanes)
+        ]
+
+    def _factor(self, m: Module, operands: Sequence[Value], name: str) -> Signal:
         """What is multiplied by the weights: one operand or two."""
         if len(operands) == 1:
-            factor = Signal.like(operands[0], name=f"factor_{operands[0].name}", reset_less=True)
+            factor = Signal(operands[0].shape(), name=f"factor_{name}", reset_less=True)
             m.d.sync += factor.eq(operands[0])
             return factor
         low, high = operands
-        factor = Signal(signed(FIELD_BITS + len(high) + 1), name=f"factor_{high.name}", reset_less=True)
+        factor = Signal(signed(FIELD_BITS + len(high) + 1), name=f"factor_{name}", reset_less=True)
         m.d.sync += factor.eq((high << FIELD_BITS) + low)
         return factor
 

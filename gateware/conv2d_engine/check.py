@@ -20,6 +20,7 @@ def faults(config: Conv2DConfig, word: Value) -> dict[Opcode, Value]:
     """
     views: dict[Opcode, Any] = {opcode: data.View(layout.struct(), word) for opcode, layout in INSTRUCTIONS.items()}
     load, micro, compute = views[Opcode.LOAD], views[Opcode.MICRO], views[Opcode.COMPUTE]
+    geometry = views[Opcode.GEOMETRY]
     folds = load.fold_channels.any()
     more: dict[Opcode, list[Value]] = {
         Opcode.LOAD: [
@@ -28,7 +29,12 @@ def faults(config: Conv2DConfig, word: Value) -> dict[Opcode, Value]:
             folds & (load.words != 1),
         ],
         Opcode.MICRO: [micro.count > MICRO_ENTRIES],
-        Opcode.GEOMETRY: [views[Opcode.GEOMETRY].phases_log2 > config.pixel_lanes.bit_length() - 1],
+        Opcode.GEOMETRY: [
+            geometry.phases_log2 > config.pixel_lanes.bit_length() - 1,
+            geometry.window & (geometry.stride_rows != 1),
+            geometry.window & (geometry.stride_columns != 1),
+            geometry.window & geometry.phases_log2.any(),
+        ],
         Opcode.COMPUTE: [compute.out_part >= config.word_parts],
     }
     return {

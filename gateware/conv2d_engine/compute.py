@@ -123,6 +123,8 @@ class ComputeUnit(wiring.Component):
             array.words.eq(self.pixels.data),
             array.used.eq(delayed(m, lanes.used, FEATURE_LATENCY, name="used")),
             array.inside.eq(delayed(m, lanes.inside, FEATURE_LATENCY, name="inside")),
+            array.row_start.eq(delayed(m, lanes.row_start, FEATURE_LATENCY, name="row_start")),
+            array.window.eq(delayed(m, sequencer.settings.window, to_data, name="window")),
             array.part.eq(delayed(m, step.part, to_data, name="part")),
             array.zero_point.eq(delayed(m, sequencer.settings.zero_point, to_data, name="zero_point")),
             array.complete.eq(delayed(m, step.complete, to_data, name="complete", resets=True)),

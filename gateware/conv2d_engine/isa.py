@@ -26,6 +26,12 @@ MICRO_OPERATIONS = 1024
 NO_WAIT = 255
 """Value of a wait field: the instruction does not wait for that unit."""
 
+WINDOW_TAPS = 3
+"""Operands that a pixel has in each step of a window."""
+
+WINDOW_OPERATIONS = 16
+"""Most micro-operations of a COMPUTE with windows."""
+
 RESIDUAL_FRACTION = {8: 16, 16: 24}
 """Fraction bits of `residual_multiplier`, by `activation_bits`."""
 
@@ -140,6 +146,7 @@ _FIELDS: dict[Opcode, tuple[Field, ...]] = {
         Field("group_step", 16, "input address from one pixel to the one pixel_lanes further, in the same row", signed=True),
         Field("row_step", 16, "what is added to an input address when its pixel goes from one row to the next", signed=True),
         Field("phases_log2", 3, "log2 of the cycles in which the pixel lanes are read: 0 when no two share a bank"),
+        Field("window", 1, "1: three taps of a row in each step, for depthwise convolutions"),
     ),
     Opcode.OUTPUT: (
         Field("plane_pitch", 16, "from one word of an output pixel to the next"),

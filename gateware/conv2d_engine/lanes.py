@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth import Const, Module, Mux, Signal, signed
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -41,6 +44,7 @@ class Lanes(wiring.Component):
         pixels: reads of operands, `READ_STAGES` cycles after `step`.
         used: the phase reads the lane's operand, at the time of the read.
         inside: the lane's operand is read; else it is the zero point.
+        row_start: the lane's pixel is the first of its row; for windows, with `inside`.
         place: of the results of the group that ends, a cycle after its last step; `place_valid` for one cycle.
     """
 
@@ -60,6 +64,7 @@ class Lanes(wiring.Component):
                 "pixels": Out(PixelRead(config)),
                 "used": Out(lanes),
                 "inside": Out(lanes),
+                "row_start": Out(lanes),
                 "place": Out(group_place(config)),
                 "place_valid": Out(1),
             }
@@ -71,9 +76,9 @@ class Lanes(wiring.Component):
         rows, columns = Signal(settings.rows.shape()), Signal(settings.columns.shape())
         m.d.sync += [rows.eq(settings.rows), columns.eq(settings.columns)]
         with_pixel = Signal(lanes)
-        m.d.comb += with_pixel.eq(Mux(step.last_group, settings.last_lanes, Const(-1, lanes)))
-        for lane in range(lanes):
-            position = self._walk(m, lane)
+        m.d.comb += with_pixel.eq(Mux(step.last_group, settings.last_reads, Const(-1, lanes)))
+        positions = [self._walk(m, lane) for lane in range(lanes)]
+        for lane, position in enumerate(positions):
             address = Signal(ADDRESS_BITS, name=f"address_{lane}")
             row, column = Signal(signed(len(position.row) + 1), name=f"row_{lane}"), Signal(signed(15), name=f"column_{lane}")
             reads, has_pixel = Signal(name=f"reads_{lane}"), Signal(name=f"has_pixel_{lane}")
@@ -92,18 +97,37 @@ class Lanes(wiring.Component):
                 self.pixels.enable[lane].eq(reads & inside),
                 self.used[lane].eq(reads),
                 self.inside[lane].eq(inside),
+                self.row_start[lane].eq(column == 0),
             ]
-            m.d.sync += self.place.address[lane].eq(position.out_address + self.plane_offset)
+        self._place_results(m, positions)
+        return m
+
+    def _place_results(self, m: Module, positions: Sequence[Any]) -> None:
+        """The place of the results. With windows these are one lane further than their pixels were, the first in the next group."""
+        settings, step, lanes = self.settings, self.step, self._config.pixel_lanes
+        before, first_group = Signal(ADDRESS_BITS), Signal()
+        with m.If(self.restart):
+            m.d.sync += first_group.eq(1)
+        with m.Elif(self.move):
+            m.d.sync += first_group.eq(0)
+        with m.If(self.move):
+            m.d.sync += before.eq(positions[-1].out_address)
+        for lane, position in enumerate(positions):
+            shifted = positions[lane - 1].out_address if lane else before
+            address = Mux(settings.window, shifted, position.out_address)
+            m.d.sync += self.place.address[lane].eq(address + self.plane_offset)
+        valid = Mux(step.last_group, settings.last_lanes, Const(-1, lanes)) & ~Cat(
+            settings.window & first_group, Const(0, lanes - 1)
+        )
         m.d.sync += [
-            self.place.valid.eq(Mux(settings.keep, 0, with_pixel)),
+            self.place.valid.eq(Mux(settings.keep, 0, valid)),
             self.place.part.eq(self.part),
             self.place.channel.eq(self.channel),
             self.place.last.eq(self.ends),
             self.place_valid.eq(step.last),
         ]
-        return m
 
-    def _walk(self, m: Module, lane: int) -> data.View:
+    def _walk(self, m: Module, lane: int) -> Any:
         """The position of the lane's pixel."""
         settings = self.settings
         position = Signal(LanePosition, name=f"position_{lane}")

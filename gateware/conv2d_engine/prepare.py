@@ -57,7 +57,9 @@ def walk_job(config: Conv2DConfig) -> data.StructLayout:
             "start": data.ArrayLayout(LanePosition, lanes),
             "move": LanePosition,  # from a group to the next
             "move_turn": LanePosition,  # the same when `turn` is not negative
-            "last_lanes": lanes,  # lanes that have a pixel in the last group
+            "last_lanes": lanes,  # lanes that have a result in the last group
+            "last_reads": lanes,  # lanes that read in the last group
+            "window": 1,
             "rows": 12,
             "columns": 12,
             "zero_point": signed(config.activation_bits),
@@ -173,7 +175,7 @@ class Prepare(wiring.Component):
                     moved.turn.eq(geometry.group_columns),
                     turn_step.eq(geometry.row_step + geometry.stride_columns),
                     out_turn_step.eq(output.row_step + 1),
-                    last_pixel.eq(compute.pixels - 1),
+                    last_pixel.eq(compute.pixels - ~geometry.window),
                     row_columns.eq(_shifted(geometry, 0) + _shifted(geometry, 1)),
                     remaining.eq(self._config.pixel_lanes),
                 ]
@@ -203,7 +205,7 @@ class Prepare(wiring.Component):
             walk.channel.eq(compute.channel_address),
             job.residual_offset.eq(compute.residual_address - compute.out_address),
         ]
-        m.d.sync += [walk[name].eq(geometry[name]) for name in ("rows", "columns", "zero_point", "plane_pitch")]
+        m.d.sync += [walk[name].eq(geometry[name]) for name in ("rows", "columns", "zero_point", "plane_pitch", "window")]
         m.d.sync += [walk[name].eq(compute[name]) for name in ("weight_address", "accumulate", "keep")]
         names = ("zero_point", "clamp_min", "clamp_max", "residual", "residual_zero_point", "residual_multiplier")
         m.d.sync += [job[name].eq(output[name]) for name in names]
@@ -235,7 +237,10 @@ class Prepare(wiring.Component):
             ]
 
     def _finish(self, m: Module, geometry: Any, output: Any, moved: Any, last_pixel: Signal, row_columns: Signal) -> None:
-        """How lanes move, and how many there are, now that `moved` tells by how much pixel_lanes pixels are apart."""
+        """How lanes move, and how many there are, now that `moved` tells by how much pixel_lanes pixels are apart.
+
+        With windows, lanes have the results of the pixels before theirs: of one pixel more than there are, whose word is not read.
+        """
         walk, lanes = self.walk.payload, self._config.pixel_lanes
         last_lane = last_pixel[: (lanes - 1).bit_length()]
         m.d.sync += [
@@ -246,6 +251,7 @@ class Prepare(wiring.Component):
             walk.move_turn.out_address.eq(moved.out_address + output.row_step),
             walk.move_turn.turn.eq(moved.turn - geometry.out_columns),
             walk.last_lanes.eq(Cat(lane <= last_lane for lane in range(lanes))),
+            walk.last_reads.eq(Cat(lane + walk.window <= last_lane for lane in range(lanes))),
             self.micro.payload.last_group.eq(last_pixel >> (lanes - 1).bit_length()),
         ]
 

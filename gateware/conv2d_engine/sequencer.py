@@ -18,7 +18,7 @@ Step = data.StructLayout(
         "complete": 1,  # it is the step's last
         "clear": 1,  # the step's products start new sums
         "last": 1,  # its sums are results
-        "part": 2,  # place of the step's channels in its word
+        "part": 2,  # place of the step's channels in its word; with windows, as many as there are output lanes
         "offset": ADDRESS_BITS,
         "row": signed(8),
         "column": signed(8),
@@ -108,14 +108,14 @@ class Sequencer(wiring.Component):
         phase, phase_ends, first = Signal(PHASE_BITS), Signal(), Signal()
         parts = self._config.word_steps
         part = Signal(range(parts))
-        part_ends = part == parts - 1
+        part_ends = (part == parts - 1) | settings.window
         words_left, word_ends = Signal(8), Signal()
         offset = Signal(ADDRESS_BITS)
         m.d.comb += [
             step.phase.eq(phase),
             step.complete.eq(step.valid & phase_ends),
             step.clear.eq(first & ~settings.accumulate),
-            step.part.eq(part),
+            step.part.eq(Mux(settings.window, self.part, part)),
             step.offset.eq(offset),
         ]
         with m.If(step.valid):

@@ -84,6 +84,8 @@ class Model:
         job = {name: out[name] & (bits if name.endswith(("point", "min", "max")) else -1) for name in names}
         trace.jobs.append(job | {"residual_offset": (compute["residual_address"] - compute["out_address"]) & 0xFFFF})
         micro = [self._micro[compute["micro_address"] + i] for i in range(compute["micro_count"])]
+        if geometry["window"]:
+            return self._compute_window(compute, geometry, out, micro, trace)
         groups = -(-compute["pixels"] // config.pixel_lanes)
         step = 0
         for block in range(compute["blocks"]):
@@ -118,6 +120,37 @@ class Model:
                     self._sums += inputs @ weights.T
                     step += 1
         return step - first_step, operands_read
+
+    def _compute_window(self, compute: dict[str, int], geometry: Fields, out: Fields, micro: Sequence[Micro], trace: Trace) -> None:
+        """Three taps of a row in each step; lane l of group g has pixel g * pixel_lanes + l - 1."""
+        config, lanes, pixels = self.config, self.config.pixel_lanes, compute["pixels"]
+        groups = pixels // lanes + 1
+        for block in range(compute["blocks"]):
+            first = ((compute["out_part"] + block) % config.word_parts) * config.output_lanes
+            channels = slice(first, first + config.output_lanes)
+            sums = np.zeros((pixels, config.output_lanes), np.int64)
+            for index, entry in enumerate(micro):
+                words = np.full((pixels, config.word_channels), geometry["zero_point"], np.int64)
+                for p, address in self.reads(compute, geometry, entry, 0, range(pixels), block):
+                    words[p] = self.features[address]
+                    trace.operands += 1
+                step = compute["weight_address"] + block * len(micro) + index
+                weights = self.weights[step % len(self.weights)].astype(np.int64)
+                for p in range(pixels):
+                    for tap in range(3):
+                        inside = 0 <= p % geometry["columns"] + tap - 1 < geometry["columns"]
+                        sums[p] += (words[p + tap - 1][channels] if inside else geometry["zero_point"]) * weights[:, tap]
+            for group in range(groups):
+                self._sums[:] = 0
+                valid = {lane: p for lane in range(lanes) if 0 <= (p := group * lanes + lane - 1) < pixels}
+                for lane, p in valid.items():
+                    self._sums[lane] = sums[p]
+                last = block == compute["blocks"] - 1 and group == groups - 1
+                result = self._result(compute, geometry, out, range(group * lanes - 1, group * lanes + lanes - 1), block, last)
+                result.addresses = {lane: result.addresses[lane] for lane in valid}
+                result.sums = {lane: result.sums[lane] for lane in valid}
+                trace.results.append(result)
+        trace.cycles.append(compute["blocks"] * groups * len(micro))
 
     def reads(
         self, compute: Fields, geometry: Fields, entry: Micro, word: int, pixels: range, block: int

@@ -130,6 +130,7 @@ def instruction_fault(word: int) -> Error:
         bad |= f["count"] > 4
     if opcode is Opcode.GEOMETRY:
         bad |= 2 ** f["phases_log2"] > CONFIG.pixel_lanes
+        bad |= f["window"] == 1 and (f["stride_rows"], f["stride_columns"], f["phases_log2"]) != (1, 1, 0)
     if opcode is Opcode.COMPUTE:
         bad |= f["out_part"] * CONFIG.output_lanes >= 16
     return Error.BAD_PARAMETER if bad else Error.NONE
