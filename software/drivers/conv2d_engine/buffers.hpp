@@ -27,6 +27,9 @@ class FeatureAllocator {
   void use(const Region& region, double until);
   void release(const Region& region);
 
+  /// Words of the largest gap.
+  std::int64_t largest_gap() const;
+
   /// What is alive, without the times.
   FeatureAllocator without_times() const;
 

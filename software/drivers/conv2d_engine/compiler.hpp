@@ -43,8 +43,9 @@ class Compiler {
  public:
   explicit Compiler(const Config& config) : config_(config) {}
 
-  /// A program for the layers, one after the other, with the constants of all of them at one place. Fails with the
-  /// layer's error, or tells which parameter of the accelerator is too small for it.
+  /// A program for the layers, one after the other, with the constants of all of them at one place. A result that a
+  /// later layer reads stays in the feature buffer when there is room, beside being stored. Fails with the layer's
+  /// error, or tells which parameter of the accelerator is too small for it.
   Result<Program> compile(std::span<const LayerCall> calls, Place constants) const;
 
   /// A program for one layer, with the base registers of `Base`.
@@ -54,9 +55,6 @@ class Compiler {
   Status pack_constants(const PackedConstants& call, const Constants& constants, std::span<std::byte> packed) const;
 
  private:
-  Result<PackedConstants::Part> add_pass(const LayerCall& call, const Pass& pass, Place constants,
-                                         Engine& engine) const;
-
   Config config_;
 };
 

@@ -27,6 +27,13 @@ Interval features(std::int64_t begin, std::int64_t words) {
           static_cast<std::uint64_t>(begin + words)};
 }
 
+/// `words` words at the beginning of each of some planes.
+void add_planes(std::vector<Interval>& intervals, std::int64_t begin, std::int64_t planes, std::int64_t pitch,
+                std::int64_t words) {
+  if (words == pitch) return intervals.push_back(features(begin, planes * pitch));
+  for (std::int64_t plane = 0; plane < planes; ++plane) intervals.push_back(features(begin + plane * pitch, words));
+}
+
 /// A tile of a tensor in memory, in words of 16 bytes.
 struct Transfer {
   Place place;
@@ -85,12 +92,13 @@ class Generator {
         layer_(plan.layer),
         pass_(plan.pass),
         tiling_(plan.tiling),
+        residency_(plan.residency),
         constants_(plan.constants),
         places_(plan.places),
         engine_(engine),
         assembler_(engine.assembler),
         tiles_(tiles_of(pass_, tiling_)),
-        shape_(shape_of(config_, pass_, tiles_)),
+        shape_(shape_of(config_, pass_, tiles_, residency_)),
         segment_key_(engine.next_key),
         channel_key_(segment_key_ + static_cast<std::int64_t>(constants_.segments.size())),
         channel_blocks_(std::max<std::int64_t>(config_.channel_blocks / 2 / tiling_.blocks, 1) * tiling_.blocks) {
@@ -108,6 +116,7 @@ class Generator {
   /// Results of some output words of a tile.
   struct Results {
     Region region;
+    std::int64_t begin = 0;  // address of the tile's first pixel and word
     std::int64_t first_word = 0;
     std::int64_t words = 0;
   };
@@ -128,16 +137,22 @@ class Generator {
   void set_output(const Tile& tile);
   void compute_blocks_of(const Tile& tile, const Loaded& loaded, const Results& results, std::int64_t block,
                          std::int64_t blocks);
-  void store(const Tile& tile, const Region& region, std::int64_t first_word, std::int64_t words,
+  void store(const Tile& tile, const Region& region, std::int64_t begin, std::int64_t first_word, std::int64_t words,
              std::int64_t row_pitch, std::int64_t plane);
   std::int64_t weights_of(std::int64_t segment);
   std::int64_t channels_of(std::int64_t block);
+  /// Place of a tile's first pixel in a plane of a resident tensor.
+  std::int64_t in_place(const Tile& tile) const {
+    return tile.in_rows.begin * shape_.in_row_pitch + tile.in_columns.begin;
+  }
+  std::int64_t out_place(const Tile& tile) const { return tile.out_rows.begin * shape_.out_row_pitch; }
   double now(isa::Unit unit) const { return assembler_.free_at(unit); }
 
   const Config& config_;
   const Layer& layer_;
   const Pass& pass_;
   const Tiling& tiling_;
+  const Residency& residency_;
   const ConstantLayout& constants_;
   const Places& places_;
   Engine& engine_;
@@ -159,8 +174,8 @@ bool Generator::run() {
     const bool last = index + 1 == tiles_.size();
     if (tiling_.prefetch && !last) next = load(tiles_[index + 1]);
     if (!process(tiles_[index], loaded)) return false;
-    if (loaded.in.words > 0) engine_.features.release(loaded.in);
-    if (loaded.residual.words > 0) engine_.features.release(loaded.residual);
+    if (loaded.in.words > 0 && !residency_.in) engine_.features.release(loaded.in);
+    if (loaded.residual.words > 0 && !residency_.residual) engine_.features.release(loaded.residual);
     if (!tiling_.prefetch && !last) next = load(tiles_[index + 1]);
   }
   return true;
@@ -216,18 +231,22 @@ bool Generator::write_micro_programs() {
 std::optional<Generator::Loaded> Generator::load(const Tile& tile) {
   Loaded loaded;
   const double needed_at = now(isa::Unit::load);
-  if (tile.in_rows.size() > 0) {
+  if (residency_.in) {
+    loaded.in = *residency_.in;
+  } else if (tile.in_rows.size() > 0) {
     const auto region = engine_.features.allocate(shape_.in_words, needed_at);
     if (!region) return {};
     loaded.in = *region;
   }
-  if (layer_.residual) {
+  if (residency_.residual) {
+    loaded.residual = *residency_.residual;
+  } else if (layer_.residual) {
     const auto region = engine_.features.allocate(shape_.out_plane * pass_.out_shape.words, needed_at);
     if (!region) return {};
     loaded.residual = *region;
   }
-  if (loaded.in.words > 0) load_input(tile, loaded.in);
-  if (loaded.residual.words > 0) load_residual(tile, loaded.residual);
+  if (loaded.in.words > 0 && !residency_.in) load_input(tile, loaded.in);
+  if (loaded.residual.words > 0 && !residency_.residual) load_residual(tile, loaded.residual);
   return loaded;
 }
 
@@ -279,7 +298,8 @@ void Generator::load_residual(const Tile& tile, Region& region) {
 
 bool Generator::process(const Tile& tile, Loaded& loaded) {
   if (pass_.computes) return compute(tile, loaded);
-  store(tile, loaded.in, 0, pass_.in_shape.words, shape_.in_row_pitch, shape_.in_plane);
+  const std::int64_t begin = loaded.in.begin + (residency_.in ? in_place(tile) : 0);
+  store(tile, loaded.in, begin, 0, pass_.in_shape.words, shape_.in_row_pitch, shape_.in_plane);
   return true;
 }
 
@@ -288,16 +308,19 @@ bool Generator::compute(const Tile& tile, const Loaded& loaded) {
   set_output(tile);
   const std::int64_t parts = word_parts(config_);
   for (std::int64_t word = 0; word < pass_.out_shape.words; word += stored_words(pass_)) {
-    Results results = {{}, word, std::min(stored_words(pass_), pass_.out_shape.words - word)};
-    const auto region = engine_.features.allocate(results.words * shape_.out_plane, now(isa::Unit::compute));
+    Results results = {{}, 0, word, std::min(stored_words(pass_), pass_.out_shape.words - word)};
+    const auto region = residency_.out
+                            ? residency_.out
+                            : engine_.features.allocate(results.words * shape_.out_plane, now(isa::Unit::compute));
     if (!region) return false;
     results.region = *region;
+    results.begin = region->begin + (residency_.out ? word * shape_.out_plane + out_place(tile) : 0);
     const std::int64_t end = std::min((word + results.words) * parts, pass_.out_blocks);
     for (std::int64_t block = word * parts; block < end; block += tiling_.blocks) {
       compute_blocks_of(tile, loaded, results, block, std::min(tiling_.blocks, end - block));
     }
-    store(tile, results.region, word, results.words, shape_.out_row_pitch, shape_.out_plane);
-    engine_.features.release(results.region);
+    store(tile, results.region, results.begin, word, results.words, shape_.out_row_pitch, shape_.out_plane);
+    if (!residency_.out) engine_.features.release(results.region);
   }
   return true;
 }
@@ -358,11 +381,13 @@ void Generator::compute_blocks_of(const Tile& tile, const Loaded& loaded, const 
           pass_.columns.origin + pass_.columns.stride * tile.out_columns.begin - tile.in_columns.begin);
     }
   }
+  const std::int64_t in_begin = loaded.in.begin + (residency_.in ? in_place(tile) : 0);
   compute.in_address =
-      low16(loaded.in.begin + word * shape_.in_plane + compute.in_row * shape_.in_row_pitch + compute.in_column);
+      low16(in_begin + word * shape_.in_plane + compute.in_row * shape_.in_row_pitch + compute.in_column);
   const std::int64_t out_offset = (out_word - results.first_word) * shape_.out_plane;
-  const std::int64_t residual = loaded.residual.begin + out_word * shape_.out_plane;
-  compute.out_address = low16(results.region.begin + out_offset);
+  const std::int64_t residual =
+      loaded.residual.begin + out_word * shape_.out_plane + (residency_.residual ? out_place(tile) : 0);
+  compute.out_address = low16(results.begin + out_offset);
   compute.out_part = static_cast<std::uint8_t>(block % parts);
   compute.residual_address = low16(residual);
   compute.channel_address = static_cast<std::uint16_t>(channels_of(block));
@@ -387,8 +412,9 @@ void Generator::compute_blocks_of(const Tile& tile, const Loaded& loaded, const 
       effect.reads.push_back(
           features(loaded.in.begin + word * shape_.in_plane, (last_word - word + pass_.block_words) * shape_.in_plane));
     }
-    if (layer_.residual) effect.reads.push_back(features(residual, out_words * shape_.out_plane));
-    effect.writes.push_back(features(results.region.begin + out_offset, out_words * shape_.out_plane));
+    const std::int64_t plane = tile.out_rows.size() * shape_.out_row_pitch;
+    if (layer_.residual) add_planes(effect.reads, residual, out_words, shape_.out_plane, plane);
+    add_planes(effect.writes, results.begin + out_offset, out_words, shape_.out_plane, plane);
     const std::int64_t of_group = std::max(steps << phases, group_slices(config_));
     effect.cycles = static_cast<double>(blocks * divide_up(tile.pixels(), config_.pixel_lanes) * of_group);
     const double finished = assembler_.emit(compute, effect);
@@ -398,8 +424,8 @@ void Generator::compute_blocks_of(const Tile& tile, const Loaded& loaded, const 
   }
 }
 
-void Generator::store(const Tile& tile, const Region& region, std::int64_t first_word, std::int64_t words,
-                      std::int64_t row_pitch, std::int64_t plane) {
+void Generator::store(const Tile& tile, const Region& region, std::int64_t begin, std::int64_t first_word,
+                      std::int64_t words, std::int64_t row_pitch, std::int64_t plane) {
   if (tile.stored_rows.size() == 0 || tile.stored_columns.size() == 0) return;
   const Transfer transfer = transfer_of(places_.out, pass_.out_shape, tile.image, pass_.rows, pass_.columns,
                                         tile.stored_rows, tile.stored_columns, true);
@@ -408,7 +434,7 @@ void Generator::store(const Tile& tile, const Region& region, std::int64_t first
     const std::int64_t count = std::min(most_words, words - word);
     isa::Store store;
     transfer.place_in(store, first_word + word, count);
-    store.address = low16(region.begin + word * plane);
+    store.address = low16(begin + word * plane);
     store.address_row_pitch = static_cast<std::uint16_t>(row_pitch);
     store.address_plane_pitch = low16(plane);
     store.window_rows = static_cast<std::uint8_t>(pooling.window.rows);
@@ -422,9 +448,9 @@ void Generator::store(const Tile& tile, const Region& region, std::int64_t first
     store.origin_column = static_cast<std::int8_t>(tile.stored_columns.begin * pooling.stride.columns -
                                                    pooling.padding.left - tile.out_columns.begin);
     const double window = static_cast<double>(pooling.window.rows * pooling.window.columns);
-    const Effect effect = {{features(region.begin + word * plane, count * plane)},
-                           {transfer.bytes(first_word + word, count)},
-                           transfer.cycles(config_, count) * window};
+    Effect effect = {{}, {transfer.bytes(first_word + word, count)}, transfer.cycles(config_, count) * window};
+    add_planes(effect.reads, begin + word * plane, count, plane,
+               std::min(plane, (pass_.computes ? tile.out_rows.size() : tile.in_rows.size()) * row_pitch));
     engine_.features.use(region, assembler_.emit(store, effect));
   }
 }

@@ -44,6 +44,7 @@ struct PlannedPass {
   const Layer& layer;
   const Pass& pass;
   Tiling tiling;
+  Residency residency;
   const ConstantLayout& constants;
   Places places;
 };

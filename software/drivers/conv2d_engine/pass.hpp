@@ -53,6 +53,7 @@ struct TensorShape {
   std::int64_t columns = 1;
   std::int64_t words = 1;
   std::int64_t pixels() const { return rows * columns; }
+  bool operator==(const TensorShape&) const = default;
 };
 
 /// Units of channels: input words that a block of output channels multiplies.

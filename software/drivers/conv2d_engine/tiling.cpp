@@ -53,7 +53,8 @@ std::int64_t choose_row_pitch(const Config& config, const Pass& pass, std::int64
   return best;
 }
 
-bool fits(const Config& config, const Pass& pass, bool residual, std::int64_t free_words, const Tiling& tiling) {
+bool fits(const Config& config, const Pass& pass, bool residual, const Residency& residency, std::int64_t free_words,
+          const Tiling& tiling) {
   const std::vector<Tile> tiles = tiles_of(pass, tiling);
   std::int64_t pixels = 0;
   for (const Tile& tile : tiles) {
@@ -64,11 +65,17 @@ bool fits(const Config& config, const Pass& pass, bool residual, std::int64_t fr
     pixels = std::max(pixels, tile.pixels());
   }
   if (tiling.words < pass.reduction() && pixels > config.pixel_lanes) return false;
-  const TileShape shape = shape_of(config, pass, tiles);
+  const TileShape shape = shape_of(config, pass, tiles, residency);
+  // Rows of a tile lie in a resident tensor as they do in memory.
+  const bool whole_rows = tiling.column_tiles == 1;
+  if (!whole_rows && (residency.in || residency.residual || residency.out)) return false;
+  // Results and residuals share their pitches.
+  if (residual && residency.out.has_value() != residency.residual.has_value() && tiling.row_tiles > 1) return false;
   if (shape.in_row_pitch > most_extent) return false;
   const std::int64_t copies = tiling.prefetch ? 2 : 1;
-  const std::int64_t loaded = shape.in_words + (residual ? shape.out_plane * pass.out_shape.words : 0);
-  const std::int64_t results = pass.computes ? shape.out_plane * stored_words(pass) : 0;
+  const std::int64_t loaded =
+      shape.in_words + (residual && !residency.residual ? shape.out_plane * pass.out_shape.words : 0);
+  const std::int64_t results = pass.computes && !residency.out ? shape.out_plane * stored_words(pass) : 0;
   return copies * (loaded + results) <= free_words;
 }
 
@@ -113,7 +120,7 @@ std::int64_t buffered_columns(const Pass& pass, const Tile& tile) {
   return tile.out_columns.size() + pass.columns.taps.back();
 }
 
-TileShape shape_of(const Config& config, const Pass& pass, std::span<const Tile> tiles) {
+TileShape shape_of(const Config& config, const Pass& pass, std::span<const Tile> tiles, const Residency& residency) {
   std::int64_t in_rows = 0;
   std::int64_t in_columns = 1;
   std::int64_t out_rows = 0;
@@ -128,6 +135,15 @@ TileShape shape_of(const Config& config, const Pass& pass, std::span<const Tile>
   shape.in_plane = in_rows * shape.in_row_pitch;
   shape.in_words = shape.in_plane * pass.in_shape.words;
   shape.out_plane = out_rows * shape.out_row_pitch;
+  if (residency.in) {
+    shape.in_row_pitch = pass.in_shape.columns;
+    shape.in_plane = pass.in_shape.pixels();
+    shape.in_words = 0;
+  }
+  if (residency.out || residency.residual) {
+    shape.out_row_pitch = pass.out_shape.columns;
+    shape.out_plane = pass.out_shape.pixels();
+  }
   return shape;
 }
 
@@ -164,7 +180,8 @@ std::int64_t compute_blocks(const Config& config, const Pass& pass) {
   return blocks;
 }
 
-std::vector<Tiling> tilings(const Config& config, const Pass& pass, bool residual, std::int64_t free_words) {
+std::vector<Tiling> tilings(const Config& config, const Pass& pass, bool residual, const Residency& residency,
+                            std::int64_t free_words) {
   const Size stored = pass.stored();
   const std::int64_t blocks = pass.computes ? compute_blocks(config, pass) : 1;
   std::vector<Tiling> found;
@@ -179,7 +196,7 @@ std::vector<Tiling> tilings(const Config& config, const Pass& pass, bool residua
             !pass.pooling && divide_up(stored.rows, rows) * divide_up(stored.columns, columns) <= config.pixel_lanes;
         tiling.words = compute_words(config, pass, one_group);
         if (tiling.words < pass.reduction()) tiling.blocks = 1;
-        if (!fits(config, pass, residual, free_words, tiling)) continue;
+        if (!fits(config, pass, residual, residency, free_words, tiling)) continue;
         found.push_back(tiling);
         ++candidates;
       }

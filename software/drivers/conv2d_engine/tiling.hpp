@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "drivers/conv2d_engine/buffers.hpp"
 #include "drivers/conv2d_engine/packing.hpp"
 
 namespace cosoc::conv2d_engine {
@@ -14,6 +15,14 @@ struct Tiling {
   std::int64_t blocks = 1;  // of output channels in a COMPUTE
   std::int64_t words = 1;   // of a reduction in a COMPUTE; fewer than all only with one group of pixels
   bool prefetch = true;     // the next tile is loaded while one is computed
+};
+
+/// Whole tensors that lie in the feature buffer before a pass, or stay there after it: rows without gaps, a plane for
+/// each word.
+struct Residency {
+  std::optional<Region> in;
+  std::optional<Region> residual;
+  std::optional<Region> out;
 };
 
 /// A part of an image.
@@ -29,11 +38,11 @@ struct Tile {
   std::int64_t pixels() const { return out_rows.size() * out_columns.size(); }
 };
 
-/// Words and pitches in the feature buffer, the same for all tiles of a pass.
+/// Words and pitches in the feature buffer, the same for all tiles of a pass. Pitches are those of resident tensors.
 struct TileShape {
   std::int64_t in_row_pitch = 1;
   std::int64_t in_plane = 1;
-  std::int64_t in_words = 1;  // of the whole input tile
+  std::int64_t in_words = 1;  // of the whole input tile; none when the input is resident
   std::int64_t out_row_pitch = 1;
   std::int64_t out_plane = 1;
 };
@@ -44,7 +53,7 @@ std::vector<Tile> tiles_of(const Pass& pass, const Tiling& tiling);
 /// Columns that an input tile has in the feature buffer: pixels, or words of folded pixels.
 std::int64_t buffered_columns(const Pass& pass, const Tile& tile);
 
-TileShape shape_of(const Config& config, const Pass& pass, std::span<const Tile> tiles);
+TileShape shape_of(const Config& config, const Pass& pass, std::span<const Tile> tiles, const Residency& residency);
 
 /// log2 of the cycles in which the pixel lanes read without two of them on one bank.
 std::uint32_t read_phases(const Config& config, const Pass& pass, std::int64_t row_pitch, std::int64_t out_columns,
@@ -57,7 +66,8 @@ std::int64_t stored_words(const Pass& pass);
 std::int64_t compute_blocks(const Config& config, const Pass& pass);
 
 /// The tilings worth trying for a feature buffer of which `free_words` are free; none when nothing fits.
-std::vector<Tiling> tilings(const Config& config, const Pass& pass, bool residual, std::int64_t free_words);
+std::vector<Tiling> tilings(const Config& config, const Pass& pass, bool residual, const Residency& residency,
+                            std::int64_t free_words);
 
 inline std::int64_t word_parts(const Config& config) { return word_channels(config) / config.output_lanes; }
 inline std::int64_t banks(const Config& config) { return std::max<std::int64_t>(4, 2 * config.pixel_lanes); }

@@ -236,6 +236,14 @@ class Bench {
   ProgramChecker checker_;
 };
 
+inline void compare(const Map& wanted, const Map& found) {
+  std::size_t wrong = 0;
+  while (wrong < wanted.values.size() && wanted.values[wrong] == found.values[wrong]) ++wrong;
+  CAPTURE(wrong, wanted.values.size(), wanted.size.rows, wanted.size.columns, wanted.channels);
+  const bool equal = wrong == wanted.values.size();
+  REQUIRE(equal);
+}
+
 /// Compiles a layer, runs it on random data and compares every value.
 inline Program check_layer(Bench& bench, const Config& config, const Layer& layer, unsigned seed, bool weights = true) {
   std::mt19937 random(seed);
@@ -254,10 +262,7 @@ inline Program check_layer(Bench& bench, const Config& config, const Layer& laye
   const Map wanted = expected(config, layer, data, in, layer.residual ? &residual : nullptr);
   Map found = wanted;
   found.read(config, bench.at(1));
-  std::size_t wrong = 0;
-  while (wrong < wanted.values.size() && wanted.values[wrong] == found.values[wrong]) ++wrong;
-  INFO("value " << wrong << " of " << wanted.values.size());
-  REQUIRE(wanted.values == found.values);
+  compare(wanted, found);
   return *program;
 }
 

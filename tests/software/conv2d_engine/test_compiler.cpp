@@ -133,29 +133,59 @@ TEST_CASE("the Conv2D compiler: layers larger than the buffers") {
   check_layer(bench, small, fully_connected(2, 5000, 30), 4);
 }
 
-TEST_CASE("the Conv2D compiler: layers in one program") {
-  const Config config = config_of(8, 8, 4, 8, 2);
+/// Number of LOADs from a base register.
+std::size_t loads_from(const Program& program, std::uint32_t base) {
+  std::size_t count = 0;
+  for (std::size_t at = 0; at < program.instructions.size(); at += isa::instruction_words) {
+    const auto words = std::span(program.instructions).subspan(at).first<isa::instruction_words>();
+    if ((words[0] & 0xF) == static_cast<std::uint32_t>(isa::Opcode::load)) {
+      count += isa::Load::decode(words).base == base ? 1 : 0;
+    }
+  }
+  return count;
+}
+
+/// Runs a block of a residual network: two convolutions, the second with the block's input added, then pooling.
+void check_block(const Config& config, Size in_size, std::int64_t channels, bool resident) {
+  CAPTURE(config.input_lanes, config.pixel_lanes, config.activation_bits, config.feature_words);
   Bench bench(config);
   std::mt19937 random(3);
   const Compiler compiler(config);
-  const Layer layer = convolution({9, 9}, 24, 24, {3, 3}, 1);
-  const std::vector<LayerCall> calls = {{layer, {0, 0}, {1, 0}, {}}, {layer, {1, 0}, {4, 64}, {}}};
+  Layer plain = convolution(in_size, channels, channels, {3, 3}, 1);
+  Layer added = plain;
+  added.residual = Residual{0.5F, 3};
+  Layer pooling = convolution(in_size, channels, channels, {1, 1});
+  pooling.kind = Kind::max_pooling;
+  pooling.pooling = MaxPooling{{2, 2}, {2, 2}, {}};
+  const std::vector<LayerCall> calls = {{plain, {0, 0}, {1, 0}, {}},
+                                        {plain, {1, 0}, {3, 0}, {}},
+                                        {added, {3, 0}, {4, 64}, {1, 0}},
+                                        {pooling, {4, 64}, {5, 0}, {}}};
   const auto program = compiler.compile(calls, {2, 0});
   REQUIRE(program);
-  const Map in = random_map(config, 1, layer.in, 24, random);
-  bench.put(0, in.stored(config));
-  std::vector<Data> data;
-  for (const PackedConstants& constants : program->constants) {
-    data.push_back(random_data(config, layer, true, random));
-    REQUIRE(compiler.pack_constants(constants, data.back().constants(), bench.bytes(2)));
+  CHECK((loads_from(*program, 1) + loads_from(*program, 3) + loads_from(*program, 4) == 0) == resident);
+  Map map = random_map(config, 1, in_size, channels, random);
+  bench.put(0, map.stored(config));
+  std::vector<Map> results;
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    const Data data = random_data(config, calls[i].layer, true, random);
+    REQUIRE(compiler.pack_constants(program->constants[i], data.constants(), bench.bytes(2)));
+    map = expected(config, calls[i].layer, data, map, i == 2 ? &results[0] : nullptr);
+    results.push_back(map);
   }
   bench.run(*program);
   bench.run(*program);  // the waits cover what stands before the program
-  const Map between = expected(config, layer, data[0], in, nullptr);
-  const Map wanted = expected(config, layer, data[1], between, nullptr);
-  Map found = wanted;
-  found.read(config, bench.at(4) + 64);
-  REQUIRE(wanted.values == found.values);
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    Map found = results[i];
+    found.read(config, bench.at(calls[i].out.base) + calls[i].out.offset);
+    compare(results[i], found);
+  }
+}
+
+TEST_CASE("the Conv2D compiler: layers in one program, with results that stay in the buffer") {
+  for (const Config& config : configs()) check_block(config, {9, 9}, 24, true);
+  check_block(config_of(8, 8, 4, 8, 2, 1024, 256), {20, 16}, 24, false);
+  check_block(config_of(16, 16, 8, 8, 2, 512, 128), {20, 16}, 24, false);
 }
 
 Layer random_layer(std::mt19937& random, const Config& config) {
