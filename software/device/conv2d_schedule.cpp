@@ -278,7 +278,11 @@ void Simulation::start_compute(std::size_t index) {
   for (std::size_t i = 0; i < compute.micro_count; ++i) steps += micro_[(compute.micro_address + i) % micro_.size()];
   const std::uint64_t channels = config_.activation_bits == 8 ? 16 : 8;
   steps = steps * (channels / config_.input_lanes) << geometry_.phases_log2;
-  const std::uint64_t groups = divide_up(compute.pixels, config_.pixel_lanes);
+  std::uint64_t groups = divide_up(compute.pixels, config_.pixel_lanes);
+  if (geometry_.window != 0) {
+    steps = compute.micro_count;
+    groups = compute.pixels / config_.pixel_lanes + 1;
+  }
   const std::uint64_t slices = std::min<std::uint64_t>(config_.pixel_lanes, 4);
   const auto cycles = static_cast<double>(compute.blocks * groups * std::max(steps, slices));
   const double begin = std::max(now_ + prepare_latency + config_.pixel_lanes, array_free_ + compute_gap);

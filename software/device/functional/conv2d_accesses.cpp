@@ -72,11 +72,13 @@ void ProgramChecker::visit(const isa::Store& store) {
 void ProgramChecker::visit(const isa::Compute& compute) {
   const std::vector<MicroOperation> program = settings_of(compute);
   if (problem_) return;
+  if (geometry_->window != 0) check_window(compute, program);
   const PixelWalk walk(config_, *geometry_, output_.value_or(isa::Output{}), compute);
   check_banks(compute, walk, program);
   read_operands(compute, walk, program);
   std::uint64_t steps = 0;
-  for (const MicroOperation& operation : program) steps += operation.words * extents_.word_steps;
+  const std::size_t word_steps = geometry_->window != 0 ? 1 : extents_.word_steps;
+  for (const MicroOperation& operation : program) steps += operation.words * word_steps;
   steps *= compute.blocks;
   if (steps > config_.weight_steps) {
     return problem("uses " + std::to_string(steps) + " steps of weights; the weight buffer has " +
@@ -121,6 +123,20 @@ std::vector<MicroOperation> ProgramChecker::settings_of(const isa::Compute& comp
   expect("OUTPUT.group_step", output_->group_step, lanes);
   if (output_->clamp_min > output_->clamp_max) problem("has a setting OUTPUT.clamp_min above clamp_max");
   return program;
+}
+
+void ProgramChecker::check_window(const isa::Compute& compute, const std::vector<MicroOperation>& program) {
+  const auto expect = [&](bool holds, std::string_view what) {
+    if (!holds) problem("has a setting GEOMETRY.window, which needs " + std::string(what));
+  };
+  expect(geometry_->out_columns == geometry_->columns, "out_columns = columns");
+  expect(compute.in_column == 0, "in_column = 0");
+  expect(compute.pixels % geometry_->out_columns == 0, "whole rows: pixels that are a multiple of out_columns");
+  expect(compute.accumulate == 0 && compute.keep == 0, "neither accumulate nor keep");
+  expect(program.size() <= window_operations, "at most " + std::to_string(window_operations) + " micro-operations");
+  for (const MicroOperation& operation : program) {
+    expect(operation.words == 1 && operation.column == 0, "micro-operations of one word in column 0");
+  }
 }
 
 /// No two lanes of a phase may read from one bank. All words of a micro-operation and all blocks are alike: what they

@@ -36,8 +36,12 @@ void Machine::execute(const isa::Compute& compute) {
   const PixelWalk walk(config_, geometry_, output_, compute);
   const std::vector<OperandWord> words = operand_words(compute);
   for (std::uint32_t block = 0; block < compute.blocks; ++block) {
-    multiply(compute, walk, words, block);
-    accumulate(compute.accumulate != 0);
+    if (geometry_.window != 0) {
+      multiply_windows(compute, walk, words, block);
+    } else {
+      multiply(compute, walk, words, block);
+      accumulate(compute.accumulate != 0);
+    }
     if (compute.keep != 0) continue;
     if (extents_.activation_bytes == 1) {
       write_results<std::int8_t>(compute, walk, block);
@@ -83,6 +87,39 @@ void Machine::multiply(const isa::Compute& compute, const PixelWalk& walk, std::
       for (std::size_t i = 0; i < count * lanes; ++i) sums[i] += products_[i];
     }
   }
+}
+
+void Machine::multiply_windows(const isa::Compute& compute, const PixelWalk& walk, std::span<const OperandWord> words,
+                               std::uint32_t block) {
+  const std::size_t lanes = config_.output_lanes;
+  const std::size_t channels = extents_.word_channels;
+  const std::size_t first_channel = (compute.out_part + block) % extents_.word_parts * lanes;
+  const std::int64_t zero_point =
+      extents_.activation_bytes == 1 ? static_cast<std::int8_t>(geometry_.zero_point) : geometry_.zero_point;
+  sums_.assign(compute.pixels * lanes, 0);
+  operand_rows_.resize(compute.pixels * channels);
+  for (std::size_t step = 0; step < words.size(); ++step) {
+    const std::size_t place = (compute.weight_address + block * words.size() + step) % config_.weight_steps;
+    const std::int8_t* weights = weights_.data() + place * extents_.step_bytes;
+    for (std::uint32_t pixel = 0; pixel < compute.pixels; ++pixel) {
+      gather_operands(walk, words.subspan(step, 1), block * compute.block_step, pixel, true,
+                      operand_rows_.data() + pixel * channels);
+    }
+    for (std::uint32_t pixel = 0; pixel < compute.pixels; ++pixel) {
+      const Pixel position = walk.at(pixel);
+      for (std::size_t input = 0; input < config_.input_lanes; ++input) {
+        const std::int32_t column = position.column - 1 + static_cast<std::int32_t>(input);
+        const std::size_t neighbour = pixel + input - 1;  // of pixel 0 the one before is no pixel
+        const bool inside = static_cast<std::uint32_t>(column) < geometry_.columns && neighbour < compute.pixels;
+        const std::int16_t* word = operand_rows_.data() + (inside ? neighbour * channels + first_channel : 0);
+        for (std::size_t lane = 0; lane < lanes; ++lane) {
+          const std::int64_t operand = input >= window_taps ? unspecified : inside ? word[lane] : zero_point;
+          sums_[pixel * lanes + lane] += operand * weights[lane * config_.input_lanes + input];
+        }
+      }
+    }
+  }
+  std::fill(accumulators_.begin(), accumulators_.end(), unspecified);
 }
 
 void Machine::gather_weights(std::size_t first_step, std::size_t words) {

@@ -64,6 +64,9 @@ class Machine {
   /// sums_[pixel][channel] of a block, for the pixels of whole groups.
   void multiply(const isa::Compute& compute, const PixelWalk& walk, std::span<const OperandWord> words,
                 std::uint32_t block);
+  /// The same in steps of three taps; leaves the accumulators unspecified.
+  void multiply_windows(const isa::Compute& compute, const PixelWalk& walk, std::span<const OperandWord> words,
+                        std::uint32_t block);
   void gather_weights(std::size_t first_step, std::size_t words);
   void gather_operands(const PixelWalk& walk, std::span<const OperandWord> words, std::uint32_t block_offset,
                        std::uint32_t pixel, bool has_pixel, std::int16_t* out) const;

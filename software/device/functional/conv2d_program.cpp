@@ -34,7 +34,9 @@ bool is_good(const Config&, const isa::Micro& micro) {
 }
 bool is_good(const Config& config, const isa::Geometry& geometry) {
   return all_set(geometry.stride_rows, geometry.stride_columns, geometry.out_columns) &&
-         geometry.phases_log2 <= std::countr_zero(config.pixel_lanes);
+         geometry.phases_log2 <= std::countr_zero(config.pixel_lanes) &&
+         (geometry.window == 0 ||
+          (geometry.stride_rows == 1 && geometry.stride_columns == 1 && geometry.phases_log2 == 0));
 }
 bool is_good(const Config&, const isa::Output&) { return true; }
 bool is_good(const Config& config, const isa::Compute& compute) {

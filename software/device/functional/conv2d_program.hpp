@@ -17,6 +17,10 @@ namespace cosoc::conv2d_engine {
 /// Bytes of a word of the feature buffer, and of a beat of the bus.
 inline constexpr std::size_t word_bytes = 16;
 
+/// Operands of a pixel in a step of a COMPUTE with `window`, and most micro-operations that it has.
+inline constexpr std::size_t window_taps = 3;
+inline constexpr std::size_t window_operations = 16;
+
 using InstructionWords = std::span<const std::uint32_t, isa::instruction_words>;
 using Instruction = std::variant<isa::Load, isa::Weights, isa::Channels, isa::Micro, isa::Geometry, isa::Output,
                                  isa::Compute, isa::Store>;

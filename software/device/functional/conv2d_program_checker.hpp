@@ -73,6 +73,8 @@ class ProgramChecker {
 
   /// Checks what COMPUTE uses besides buffers; returns its micro-program.
   std::vector<MicroOperation> settings_of(const isa::Compute& compute);
+  /// Checks what holds of a COMPUTE with `window` alone.
+  void check_window(const isa::Compute& compute, const std::vector<MicroOperation>& program);
   void check_banks(const isa::Compute& compute, const PixelWalk& walk, const std::vector<MicroOperation>& program);
   void read_operands(const isa::Compute& compute, const PixelWalk& walk, const std::vector<MicroOperation>& program);
   void write_results(const isa::Compute& compute, const PixelWalk& walk);

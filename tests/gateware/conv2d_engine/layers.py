@@ -22,6 +22,7 @@ class Layer:
         size: rows, columns, channels of the input.
         out_channels: of the output; with `depthwise` that of the input.
         padding: top, left, bottom, right.
+        window: of a depthwise layer of three kernel columns and stride 1 that keeps its columns: three taps in a step.
         fold: channels of neighbouring pixels share words.
         residual: a residual is added.
         strict: every instruction waits for all before it, instead of those that it needs.
@@ -34,6 +35,7 @@ class Layer:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     dilation: tuple[int, int] = (1, 1)
     depthwise: bool = False
+    window: bool = False
     fold: bool = False
     residual: bool = False
     pooling: Pooling | None = None

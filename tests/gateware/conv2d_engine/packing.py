@@ -13,7 +13,10 @@ from tests.gateware.conv2d_engine.layers import Layer, Tensors
 
 @dataclass(frozen=True)
 class Tap:
-    """An operand word of every pixel: kernel row, column of the buffer, and which kernel column each of its pixels is, if any."""
+    """An operand word of every pixel: kernel row, column of the buffer, and the kernel columns that it meets.
+
+    These are those of its pixels, if any, or with windows those of itself and its neighbours.
+    """
 
     row: int
     column: int
@@ -22,7 +25,9 @@ class Tap:
 
 def taps(config: Conv2DConfig, layer: Layer) -> list[Tap]:
     """The micro-operations of a layer. Of a folded row each word holds several kernel columns."""
-    if not layer.fold:
+    if layer.window:
+        columns = [(0, (0, 1, 2))]
+    elif not layer.fold:
         columns = [(dx * layer.dilation[1], (dx,)) for dx in range(layer.kernel[1])]
     else:
         pixels, step = config.word_channels // layer.size[2], layer.stride[1]
@@ -40,6 +45,8 @@ def weight_bytes(config: Conv2DConfig, layer: Layer, weight: NDArray[np.int8]) -
     """Weights as WEIGHTS loads them: block, tap, word, step of the word; by port the bytes that it carries of every step."""
     lanes, inputs = config.output_lanes, config.input_lanes
     blocks, words = -(-layer.channels_out // lanes), input_words(config, layer)
+    if layer.window:
+        return _by_port(config, _window_steps(config, layer, weight))
     steps = np.zeros((blocks, len(taps(config, layer)), words, lanes, config.word_channels), np.int8)
     for index, tap in enumerate(taps(config, layer)):
         dy = tap.row // layer.dilation[0]
@@ -56,8 +63,21 @@ def weight_bytes(config: Conv2DConfig, layer: Layer, weight: NDArray[np.int8]) -
                 operand[first : first + layer.size[2]] = weight[o, dy, dx]
                 steps[block, index, :, lane] = operand.reshape(words, -1)
     # Each word takes word_steps steps, the lowest channels first.
-    split = steps.reshape(blocks, -1, lanes, config.word_steps, inputs).swapaxes(2, 3).reshape(-1, lanes * inputs)
-    ports = np.split(split, config.memory_ports, axis=1)
+    return _by_port(config, steps.reshape(blocks, -1, lanes, config.word_steps, inputs).swapaxes(2, 3))
+
+
+def _window_steps(config: Conv2DConfig, layer: Layer, weight: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Block, kernel row, output lane, tap."""
+    lanes, rows = config.output_lanes, layer.kernel[0]
+    steps = np.zeros((-(-layer.channels_out // lanes), rows, lanes, config.input_lanes), np.int8)
+    for o in range(layer.channels_out):
+        steps[o // lanes, :, o % lanes, :3] = weight[o, :, :, 0]
+    return steps
+
+
+def _by_port(config: Conv2DConfig, steps: NDArray[np.int8]) -> bytes:
+    """The bytes of steps, those of the first port first."""
+    ports = np.split(steps.reshape(-1, config.output_lanes * config.input_lanes), config.memory_ports, axis=1)
     return b"".join(port.tobytes() for port in ports)
 
 

@@ -185,6 +185,7 @@ def _geometry(config: Conv2DConfig, layer: Layer, tensors: Tensors, source: Regi
         "group_step": lanes * stride,
         "row_step": row_step,
         "phases_log2": _phases_log2(config, layer, stride, row_step),
+        "window": int(layer.window),
     }
 
 
@@ -223,7 +224,7 @@ def _compute(
     config: Conv2DConfig, layer: Layer, source: Region, target: Region, residual: Region, micro: int, blocks: int, steps: int
 ) -> list[Instruction]:
     """One instruction; of a depthwise layer one for each block, unless a block is a word."""
-    top, left = layer.padding[0], 0 if layer.fold else layer.padding[1]
+    top, left = layer.padding[0], 0 if layer.fold or layer.window else layer.padding[1]
     common: Mapping[str, int] = {
         "in_row": -top,
         "in_column": -left,

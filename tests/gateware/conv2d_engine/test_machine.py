@@ -34,6 +34,8 @@ LAYERS = [
     Layer(size=(4, 6, 4), out_channels=4, kernel=(2, 4), padding=(1, 2, 0, 1), fold=True),
     Layer(size=(7, 5, 19), kernel=(3, 3), stride=(2, 2), padding=SAME, depthwise=True),
     Layer(size=(4, 4, 20), kernel=(3, 3), padding=SAME, depthwise=True, residual=True),
+    Layer(size=(5, 7, 35), kernel=(3, 3), padding=SAME, depthwise=True, window=True, residual=True),
+    Layer(size=(4, 1, 17), kernel=(5, 3), padding=(4, 1, 3, 1), dilation=(2, 1), depthwise=True, window=True),
     Layer(size=(4, 6, 16), out_channels=24, residual=True),
     Layer(size=(7, 7, 3), out_channels=8, kernel=(3, 3), padding=SAME, pooling=Pooling(window=(3, 3), stride=(2, 2), padding=SAME)),
     Layer(size=(3, 3, 8), out_channels=8, residual=True, pooling=Pooling(window=(3, 3), stride=(1, 1))),

@@ -113,6 +113,21 @@ async def depthwise(dut):
 
 
 @cocotb.test()
+async def depthwise_windows(dut):
+    """Three taps in a step, among layers that take one."""
+    window = {"depthwise": True, "window": True}
+    await layers(
+        dut,
+        Layer(size=(5, 6, 32), kernel=(3, 3), padding=SAME, **window),
+        Layer(size=(4, 6, 16), out_channels=8),
+        Layer(size=(6, 7, 20), kernel=(3, 3), padding=SAME, residual=True, **window),
+        Layer(size=(7, 1, 9), kernel=(5, 3), padding=(2, 1, 2, 1), **window),
+        Layer(size=(2, 2, 17), kernel=(1, 3), padding=(0, 1, 0, 1), **window),
+        Layer(size=(4, 9, 16), kernel=(3, 3), padding=SAME, depthwise=True),
+    )
+
+
+@cocotb.test()
 async def residuals(dut):
     await layers(
         dut,
