@@ -55,15 +55,12 @@ void FeatureAllocator::use(const Region& region, double until) {
 
 void FeatureAllocator::release(const Region& region) { parts_.at(region.begin).alive = false; }
 
-std::int64_t FeatureAllocator::largest_gap() const {
-  std::int64_t largest = 0;
-  std::int64_t begin = 0;  // behind the last part that is alive
-  for (auto part = parts_.begin(); part != parts_.end(); ++part) {
-    if (!part->second.alive) continue;
-    largest = std::max(largest, part->first - begin);
-    begin = part->first < words_ ? std::next(part)->first : words_;
+std::int64_t FeatureAllocator::free_words() const {
+  std::int64_t free = 0;
+  for (auto part = parts_.begin(); part->first < words_; ++part) {
+    if (!part->second.alive) free += std::next(part)->first - part->first;
   }
-  return largest;
+  return free;
 }
 
 FeatureAllocator FeatureAllocator::without_times() const {

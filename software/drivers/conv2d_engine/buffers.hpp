@@ -27,8 +27,8 @@ class FeatureAllocator {
   void use(const Region& region, double until);
   void release(const Region& region);
 
-  /// Words of the largest gap.
-  std::int64_t largest_gap() const;
+  /// Words that are not alive.
+  std::int64_t free_words() const;
 
   /// What is alive, without the times.
   FeatureAllocator without_times() const;

@@ -108,7 +108,7 @@ std::optional<Choice> Compilation::choose(const LayerCall& call, const Pass& pas
                                           const Places& places, const FeatureAllocator& features) const {
   std::optional<Choice> best;
   for (const Tiling& tiling :
-       tilings(config_, pass, call.layer.residual.has_value(), residency, config_.feature_words)) {
+       tilings(config_, pass, call.layer.residual.has_value(), residency, features.free_words())) {
     Choice choice = {tiling, make_layout(config_, pass, tiling.blocks, tiling.words), 0};
     Engine trial(config_);
     trial.features = features.without_times();
@@ -161,7 +161,15 @@ Result<PackedConstants::Part> Compilation::add_pass(std::size_t number, const Pa
       residents_.push_back({call.out, pass.out_shape, *kept.out, last});
     }
   }
-  if (!choice || !generate({config_, call.layer, pass, choice->tiling, residency, choice->layout, places}, engine_)) {
+  const auto append = [&](const FeatureAllocator& features) {
+    Engine engine = engine_;
+    engine.features = features;
+    if (!generate({config_, call.layer, pass, choice->tiling, residency, choice->layout, places}, engine)) return false;
+    engine_ = std::move(engine);
+    return true;
+  };
+  // Places that suit the units' times can leave gaps that are too small; those of the trial are an alternative.
+  if (!choice || !(append(engine_.features) || append(engine_.features.without_times()))) {
     return failure("a layer of " + describe(call.layer) + " does not fit a Conv2D engine with feature_words = " +
                    std::to_string(config_.feature_words) + ": build it with more");
   }
