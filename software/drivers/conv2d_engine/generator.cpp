@@ -330,7 +330,7 @@ void Generator::set_geometry(const Tile& tile) {
   const std::int64_t lanes = config_.pixel_lanes;
   isa::Geometry geometry;
   geometry.rows = static_cast<std::uint16_t>(tile.in_rows.size());
-  geometry.columns = static_cast<std::uint16_t>(buffered_columns(pass_, tile));
+  geometry.columns = static_cast<std::uint16_t>(pass_.window ? out_columns : buffered_columns(pass_, tile));
   geometry.plane_pitch = low16(shape_.in_plane);
   geometry.zero_point = static_cast<std::int16_t>(layer_.in_zero_point);
   geometry.stride_rows = static_cast<std::uint8_t>(pass_.rows.stride);
@@ -342,6 +342,7 @@ void Generator::set_geometry(const Tile& tile) {
   geometry.row_step = signed16(pass_.rows.stride * shape_.in_row_pitch - pass_.columns.stride * out_columns);
   geometry.phases_log2 =
       static_cast<std::uint8_t>(read_phases(config_, pass_, shape_.in_row_pitch, out_columns, tile.pixels()));
+  geometry.window = pass_.window ? 1 : 0;
   assembler_.emit(geometry, {});
 }
 
@@ -398,7 +399,7 @@ void Generator::compute_blocks_of(const Tile& tile, const Loaded& loaded, const 
   for (std::size_t part = 0; part < programs_.size(); ++part) {
     const MicroProgram& program = programs_[part];
     const std::int64_t segment = block / tiling_.blocks * std::ssize(programs_) + static_cast<std::int64_t>(part);
-    const std::int64_t steps = program.words * word_steps(config_);
+    const std::int64_t steps = program.words * word_steps(config_, pass_);
     compute.weight_address = static_cast<std::uint16_t>(weights_of(segment));
     compute.micro_address = static_cast<std::uint16_t>(program.address);
     compute.micro_count = static_cast<std::uint16_t>(program.count);
@@ -416,7 +417,8 @@ void Generator::compute_blocks_of(const Tile& tile, const Loaded& loaded, const 
     if (layer_.residual) add_planes(effect.reads, residual, out_words, shape_.out_plane, plane);
     add_planes(effect.writes, results.begin + out_offset, out_words, shape_.out_plane, plane);
     const std::int64_t of_group = std::max(steps << phases, group_slices(config_));
-    effect.cycles = static_cast<double>(blocks * divide_up(tile.pixels(), config_.pixel_lanes) * of_group);
+    const std::int64_t groups = divide_up(tile.pixels() + (pass_.window ? 1 : 0), config_.pixel_lanes);
+    effect.cycles = static_cast<double>(blocks * groups * of_group);
     const double finished = assembler_.emit(compute, effect);
     if (loaded.in.words > 0) engine_.features.use(loaded.in, finished);
     if (layer_.residual) engine_.features.use(loaded.residual, finished);

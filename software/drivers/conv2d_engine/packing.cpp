@@ -8,6 +8,7 @@ namespace cosoc::conv2d_engine {
 namespace {
 
 constexpr std::int64_t pixel_bytes = 16;
+constexpr std::int64_t window_columns = 3;
 
 /// Reads the weights of a layer by the places of the hardware.
 class WeightReader {
@@ -21,7 +22,8 @@ class WeightReader {
         out_group_(layer.out_channels / layer.groups),
         pitch_(divide_up(in_group_, pixel_bytes) * pixel_bytes) {}
 
-  /// The weight of output channel `out` for channel `lane` of word `word` of its block's reduction.
+  /// The weight of output channel `out` for channel `lane` of word `word` of its block's reduction, or with windows for
+  /// tap `lane` of that word and its neighbours.
   std::int8_t at(std::int64_t out, std::int64_t word, std::int64_t lane) const {
     if (out >= layer_.out_channels) return 0;
     const std::int64_t tap = word / pass_.block_words;
@@ -30,7 +32,10 @@ class WeightReader {
     const auto tap_column = static_cast<std::size_t>(tap % columns);
     std::int64_t column = 0;
     std::int64_t channel = 0;  // of the input tensor
-    if (pass_.fold) {
+    if (pass_.window) {
+      column = lane < window_columns ? lane : -1;
+      channel = out / out_group_ * in_group_;
+    } else if (pass_.fold) {
       const std::int64_t pixel = lane / pass_.fold->channels;
       if (pixel >= pass_.fold->pixels) return 0;
       column = pass_.fold->kernel[tap_column][static_cast<std::size_t>(pixel)];
@@ -80,14 +85,15 @@ void pack_channels(const Config& config, const Layer& layer, const Pass& pass, s
   }
 }
 
-void pack_segment(const Config& config, const WeightReader& weights, const WeightSegment& segment,
+void pack_segment(const Config& config, const Pass& pass, const WeightReader& weights, const WeightSegment& segment,
                   std::span<std::byte> packed) {
   const std::int64_t input_lanes = config.input_lanes;
   const std::int64_t port_bytes = step_bytes(config) / config.memory_ports;
   for (std::int64_t step = 0; step < segment.steps; ++step) {
-    const std::int64_t word_step = step % word_steps(config);
-    const std::int64_t word = segment.first_word + step / word_steps(config) % segment.words;
-    const std::int64_t block = segment.first_block + step / word_steps(config) / segment.words;
+    const std::int64_t of_word = word_steps(config, pass);
+    const std::int64_t word_step = step % of_word;
+    const std::int64_t word = segment.first_word + step / of_word % segment.words;
+    const std::int64_t block = segment.first_block + step / of_word / segment.words;
     for (std::int64_t byte = 0; byte < step_bytes(config); ++byte) {
       const std::int64_t port = byte / port_bytes;
       const std::int64_t place = segment.offset + (port * segment.steps + step) * port_bytes + byte % port_bytes;
@@ -109,7 +115,7 @@ ConstantLayout make_layout(const Config& config, const Pass& pass, std::int64_t 
     const std::int64_t most = part > 1 ? pass.reduction() : std::min(words, pass.reduction());
     for (std::int64_t word = 0; word < pass.reduction(); word += most) {
       WeightSegment segment = {block, part, word, std::min(most, pass.reduction() - word), layout.bytes, 0};
-      segment.steps = segment.blocks * segment.words * word_steps(config);
+      segment.steps = segment.blocks * segment.words * word_steps(config, pass);
       layout.bytes += segment.steps * step_bytes(config);
       layout.segments.push_back(segment);
     }
@@ -143,7 +149,7 @@ void pack(const Config& config, const Layer& layer, const Pass& pass, const Cons
   if (!pass.computes) return;
   pack_channels(config, layer, pass, layout.channel_offset, constants, packed);
   const WeightReader weights(config, layer, pass, constants.weight);
-  for (const WeightSegment& segment : layout.segments) pack_segment(config, weights, segment, packed);
+  for (const WeightSegment& segment : layout.segments) pack_segment(config, pass, weights, segment, packed);
 }
 
 }  // namespace cosoc::conv2d_engine

@@ -45,6 +45,9 @@ void pack(const Config& config, const Layer& layer, const Pass& pass, const Cons
 
 inline std::int64_t channel_bytes(const Config& config) { return config.activation_bits == 8 ? 8 : 16; }
 inline std::int64_t step_bytes(const Config& config) { return std::int64_t{config.input_lanes} * config.output_lanes; }
-inline std::int64_t word_steps(const Config& config) { return word_channels(config) / config.input_lanes; }
+/// Steps of a word of the reduction.
+inline std::int64_t word_steps(const Config& config, const Pass& pass) {
+  return pass.window ? 1 : word_channels(config) / config.input_lanes;
+}
 
 }  // namespace cosoc::conv2d_engine

@@ -121,6 +121,31 @@ void flatten(Pass& pass) {
   pass.rows.in = pass.rows.out = pass.in_shape.rows = pass.out_shape.rows = rows;
 }
 
+/// Takes three kernel columns of a depthwise convolution in one step where this saves time.
+void use_window(const Config& config, const Layer& layer, Pass& pass) {
+  constexpr std::int64_t window_columns = 3;
+  constexpr std::int64_t most_rows = 16;
+  const Axis& columns = pass.columns;
+  const auto kernel_rows = static_cast<std::int64_t>(pass.rows.taps.size());
+  const bool depthwise = layer.groups == layer.in_channels && layer.groups == layer.out_channels;
+  if (!depthwise || pass.fold || pass.pooling || pass.rows.stride != 1 || columns.stride != 1 ||
+      columns.in != columns.out || columns.origin != -1 || columns.taps != std::vector<std::int64_t>{0, 1, 2} ||
+      kernel_rows > most_rows) {
+    return;
+  }
+  // A group has its results a pixel later than its words come, so there may be one more.
+  const std::int64_t pixels = pass.rows.out * columns.out;
+  const std::int64_t slices = std::min<std::int64_t>(config.pixel_lanes, 4);
+  const std::int64_t steps = kernel_rows * window_columns * word_channels(config) / config.input_lanes;
+  if ((pixels / config.pixel_lanes + 1) * std::max(kernel_rows, slices) >=
+      divide_up(pixels, config.pixel_lanes) * std::max(steps, slices)) {
+    return;
+  }
+  pass.window = true;
+  pass.columns.origin = 0;
+  pass.columns.taps = {0};
+}
+
 }  // namespace
 
 Range Axis::inputs(Range outputs) const {
@@ -163,6 +188,7 @@ std::vector<Pass> passes_of(const Config& config, const Layer& layer) {
     skip_unused_inputs(common.columns);
     if (common.computes) fold(config, layer, common);
     flatten(common);
+    if (common.computes) use_window(config, layer, common);
     return {common};
   }
   std::vector<Pass> passes;

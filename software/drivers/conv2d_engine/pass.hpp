@@ -64,6 +64,9 @@ struct Pass {
   Axis rows;
   Axis columns;
   std::optional<ColumnFold> fold;
+  /// GEOMETRY.window: each tap of the rows is one step, for kernel columns 0..2 around the output's column. The columns
+  /// have one tap at distance 0 then, and their `kernel` does not count.
+  bool window = false;
   std::optional<MaxPooling> pooling;
   bool computes = true;  // else the input is pooled as it is
   std::int64_t out_blocks = 1;

@@ -68,6 +68,7 @@ bool fits(const Config& config, const Pass& pass, bool residual, const Residency
   const TileShape shape = shape_of(config, pass, tiles, residency);
   // Rows of a tile lie in a resident tensor as they do in memory.
   const bool whole_rows = tiling.column_tiles == 1;
+  if (!whole_rows && pass.window) return false;
   if (!whole_rows && (residency.in || residency.residual || residency.out)) return false;
   // Results and residuals share their pitches.
   if (residual && residency.out.has_value() != residency.residual.has_value() && tiling.row_tiles > 1) return false;
@@ -81,7 +82,7 @@ bool fits(const Config& config, const Pass& pass, bool residual, const Residency
 
 /// Words of a reduction in one COMPUTE: all that the weight buffer can hold twice where this needs no more groups.
 std::int64_t compute_words(const Config& config, const Pass& pass, bool one_group) {
-  const std::int64_t capacity = config.weight_steps / word_steps(config);
+  const std::int64_t capacity = config.weight_steps / word_steps(config, pass);
   if (pass.reduction() > capacity) return std::max<std::int64_t>(1, capacity / 2);
   if (one_group && pass.reduction() > capacity / 2) return std::max<std::int64_t>(1, capacity / 4);
   return pass.reduction();
@@ -166,7 +167,7 @@ std::uint32_t read_phases(const Config& config, const Pass& pass, std::int64_t r
 std::int64_t stored_words(const Pass& pass) { return std::min(burst_words, pass.out_shape.words); }
 
 std::int64_t compute_blocks(const Config& config, const Pass& pass) {
-  const std::int64_t steps = pass.reduction() * word_steps(config);
+  const std::int64_t steps = pass.reduction() * word_steps(config, pass);
   const std::int64_t most = std::min<std::int64_t>(
       {burst_words * word_parts(config), config.channel_blocks / 4, config.weight_steps / 4 / steps, pass.out_blocks});
   const std::int64_t blocks =
