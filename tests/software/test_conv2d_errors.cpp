@@ -45,6 +45,16 @@ TEST_CASE("fields that must not be zero, and their limits") {
   geometry.phases_log2 = 2;
   CHECK(error_of(geometry) == ErrorCode::bad_parameter);
   CHECK(error_of(geometry, config_of(4, 8, 4)) == ErrorCode::none);
+  Geometry window = one_pixel();
+  window.window = 1;
+  CHECK(error_of(window) == ErrorCode::none);
+  for (const auto member : {&Geometry::stride_rows, &Geometry::stride_columns, &Geometry::phases_log2}) {
+    Geometry bad = window;
+    ++(bad.*member);
+    CHECK(error_of(bad) == ErrorCode::bad_parameter);
+    bad.window = 0;
+    CHECK(error_of(bad) == ErrorCode::none);
+  }
   Compute parts = compute(0, 0);
   parts.out_part = 1;
   CHECK(error_of(parts) == ErrorCode::none);

@@ -281,6 +281,44 @@ TEST_CASE("settings that contradict themselves or each other") {
   CHECK_FALSE(checker.check(Command{}, Program(bad).words()));
 }
 
+TEST_CASE("windows have rules of their own") {
+  const auto check = [](auto change, std::uint8_t micro_count = 1) {
+    isa::Load tile = load_word(0);
+    tile.rows = 2;
+    tile.columns = tile.row_pitch = tile.address_row_pitch = 3;
+    isa::Geometry window = geometry();
+    window.rows = 2;
+    window.columns = window.out_columns = 3;
+    window.group_rows = 0;
+    window.group_columns = 2;
+    window.window = 1;
+    isa::Compute all = after(compute(0, 6), 0, 0);
+    all.pixels = 6;
+    all.micro_count = micro_count;
+    isa::Micro entry = micro();
+    isa::Weights weights = load_weights(0);
+    weights.steps = 17;
+    change(window, all, entry);
+    Program program(tile, weights, load_channels(0));
+    for (std::uint8_t i = 0; i < micro_count; ++i, ++entry.address) program.add(entry);
+    return Stream().check(program.add(window).add(output()).add(all));
+  };
+  using isa::Compute, isa::Geometry, isa::Micro;
+  const auto nothing = [](Geometry&, Compute&, Micro&) {};
+  CHECK(check(nothing) == "");
+  CHECK(check(nothing, 16) == "");
+  CHECK_THAT(check(nothing, 17), Contains("at most 16 micro-operations"));
+  CHECK_THAT(check([](Geometry& g, Compute&, Micro&) { g.columns = 2; }), Contains("out_columns = columns"));
+  CHECK_THAT(check([](Geometry&, Compute& c, Micro&) { c.in_column = -1; }), Contains("in_column = 0"));
+  CHECK_THAT(check([](Geometry&, Compute& c, Micro&) { c.pixels = 5; }), Contains("whole rows"));
+  CHECK_THAT(check([](Geometry&, Compute& c, Micro&) { c.keep = 1; }), Contains("neither accumulate nor keep"));
+  CHECK_THAT(check([](Geometry&, Compute&, Micro& m) { m.words0 = 2; }), Contains("one word in column 0"));
+  CHECK_THAT(check([](Geometry&, Compute&, Micro& m) { m.column0 = 1; }), Contains("one word in column 0"));
+  // A step for each micro-operation: the weights of 16 lie in 16 steps, though a word has 4 steps elsewhere.
+  CHECK_THAT(check([](Geometry&, Compute& c, Micro&) { c.weight_address = 2; }, 16), Contains("the weight buffer"));
+  CHECK(check([](Geometry&, Compute& c, Micro&) { c.weight_address = 1; }, 16) == "");
+}
+
 TEST_CASE("two pixel lanes on one bank") {
   // 4 banks; a column of pixels with a row pitch of 4 words.
   isa::Load column = load_word(0);
