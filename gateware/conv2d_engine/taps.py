@@ -27,8 +27,8 @@ class Taps(wiring.Component):
         current: of every lane, the channels of its word that the outputs use.
         window, row_start, complete, last: as at the array, a cycle before `current`.
         words: the words, with `current`.
-        chosen: for each tap of each lane, whether its operand is a tap; likewise.
-        outside: whether it is the zero point instead; likewise.
+        chosen: for each tap of each lane, whether it is a channel of the words; likewise.
+        outside: whether it is the zero point; likewise. A tap that is neither is an operand as without windows.
     """
 
     def __init__(self, config: Conv2DConfig) -> None:
@@ -78,7 +78,7 @@ class Taps(wiring.Component):
         for lane in range(lanes):
             neighbours = Cat(starts[lane], 0, starts[lane + 1])
             m.d.sync += [
-                self.chosen[lane].eq(self.window.replicate(WINDOW_TAPS)),
+                self.chosen[lane].eq(Mux(self.window, ~neighbours, 0)),
                 self.outside[lane].eq(Mux(self.window, neighbours, 0)),
             ]
         return m
