@@ -13,7 +13,8 @@ from cosoc.converter.bundle import Bundle
 from cosoc.converter.capture import Inputs, capture, check_inputs, check_model, one_thread
 from cosoc.converter.compare import LayerError, compare_module
 from cosoc.converter.errors import ConversionError
-from cosoc.converter.ir import Graph
+from cosoc.converter.fuse import fuse
+from cosoc.converter.ir import Constants, Graph
 from cosoc.converter.lower import lower
 from cosoc.converter.operators import Step
 from cosoc.converter.placement import apply_force, tag_devices
@@ -105,7 +106,7 @@ def convert_in_detail(
     tell("lowering to integers")
     graph, constants = lower(name or type(model).__name__, module, steps, quantized)
     verify(graph)
-    for graph_pass in passes(accelerators, force or {}):
+    for graph_pass in passes(constants, accelerators, force or {}):
         graph = graph_pass(graph)
         verify(graph)
     tell("comparing with the float model")
@@ -114,9 +115,9 @@ def convert_in_detail(
     return Conversion(bundle, module, steps, quantized, errors)
 
 
-def passes(accelerators: Collection[str], force: Mapping[str, str]) -> list[Callable[[Graph], Graph]]:
+def passes(constants: Constants, accelerators: Collection[str], force: Mapping[str, str]) -> list[Callable[[Graph], Graph]]:
     """Passes over the lowered graph, in order; the graph is verified after each."""
-    return [partial(tag_devices, accelerators=accelerators), partial(apply_force, force=force)]
+    return [partial(fuse, constants=constants), partial(tag_devices, accelerators=accelerators), partial(apply_force, force=force)]
 
 
 def describe_calibration(calibration: object, batches: list[Inputs]) -> str:

@@ -7,28 +7,30 @@ from dataclasses import replace
 
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.ir import Graph, Node
-from cosoc.gateware.conv2d.config import MAX_KERNEL, MAX_STRIDE
 
-MAX_PADDING = 15
-"""The command's fields for padding have four bits."""
+CONV2D_OPERATIONS = ("conv2d", "max_pool2d", "average_pool2d", "add")
+
+MAX_KERNEL, MAX_STRIDE, MAX_POOL, MAX_POOL_PADDING = 127, 7, 15, 16
+"""Limits of the fields of the engine's instructions: offsets of a tap, strides, window and padding of a max pooling."""
 
 
 def obstacle(graph: Graph, node: Node) -> str:
     """Why the Conv2D accelerator cannot run a node; empty when it can."""
-    if node.op != "conv2d":
+    if node.op not in CONV2D_OPERATIONS:
         return f"no accelerator computes {node.op}"
     attributes = node.attributes
-    kernel = graph.tensors[node.inputs[1]].shape[1:3]
-    if attributes["groups"] != 1:
-        return f"groups {attributes['groups']}: c2d computes groups 1"
-    if attributes["dilation"] != [1, 1]:
-        return f"dilation {attributes['dilation']}: c2d computes dilation 1"
+    if "pool_kernel" in attributes or node.op == "max_pool2d":
+        prefix = "pool_" if node.op == "conv2d" else ""
+        kernel, stride, padding = (attributes[prefix + name] for name in ("kernel", "stride", "padding"))
+        if max(kernel) > MAX_POOL or max(stride) > MAX_STRIDE or max(padding) > MAX_POOL_PADDING:
+            return f"max pooling over {kernel}, stride {stride}: c2d pools up to {MAX_POOL}x{MAX_POOL}, stride {MAX_STRIDE}"
+    if node.op in ("add", "max_pool2d"):
+        return ""
+    kernel = graph.tensors[node.inputs[1]].shape[1:3] if node.op == "conv2d" else attributes["kernel"]
     if max(kernel) > MAX_KERNEL:
         return f"kernel {kernel[0]}x{kernel[1]}: c2d computes up to {MAX_KERNEL}x{MAX_KERNEL}"
     if max(attributes["stride"]) > MAX_STRIDE:
         return f"stride {attributes['stride']}: c2d computes up to {MAX_STRIDE}"
-    if max(attributes["padding"]) > MAX_PADDING:
-        return f"padding {attributes['padding']}: c2d computes up to {MAX_PADDING}"
     return ""
 
 
@@ -43,7 +45,7 @@ def reason(graph: Graph, node: Node) -> str:
 
 
 def tag_devices(graph: Graph, accelerators: Collection[str]) -> Graph:
-    """Adds c2d to the devices of every convolution that it can compute."""
+    """Adds c2d to the devices of every node that it can compute."""
     nodes = []
     for node in graph.nodes:
         capable = "c2d" in accelerators and not obstacle(graph, node)

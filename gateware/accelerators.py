@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, cast
 
-from cosoc.gateware.conv2d import config as conv2d
-from cosoc.gateware.conv2d_engine import config as conv2d_engine
+from cosoc.gateware.conv2d_engine import config as conv2d
 from cosoc.gateware.conv2d_engine import isa as conv2d_isa
 from cosoc.gateware.fft import config as fft
 from cosoc.gateware.layout.command import COMPLETION, CommandField, CommandLayout
@@ -86,12 +85,13 @@ def _places(fields: Iterable[CommandField]) -> list[tuple[str, int, int, int, bo
 ACCELERATORS = (
     Accelerator(
         name="c2d",
-        module="conv2d",
+        module="conv2d_engine",
         title="Conv2D",
         kind=1,
         config=conv2d.Conv2DConfig,
         command=conv2d.COMMAND,
-        enums=(conv2d.Conv2DOperation, conv2d.Conv2DFlag),
+        enums=(conv2d.Conv2DOperation,),
+        instructions=conv2d_isa.INSTRUCTION_SET,
     ),
     Accelerator(
         name="fft",
@@ -112,15 +112,3 @@ ACCELERATORS = (
         enums=(zip_.ZIPOperation,),
     ),
 )
-
-CONV2D_ENGINE = Accelerator(
-    name="c2d",
-    module="conv2d_engine",
-    title="Conv2D",
-    kind=1,
-    config=conv2d_engine.Conv2DConfig,
-    command=conv2d_engine.COMMAND,
-    enums=(conv2d_engine.Conv2DOperation,),
-    instructions=conv2d_isa.INSTRUCTION_SET,
-)
-"""The programmable Conv2D, which takes the place of the other one: no part of a SoC, but software can be compiled against it."""

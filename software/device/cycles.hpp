@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "cosoc/generated/conv2d.hpp"
 #include "cosoc/generated/fft.hpp"
 #include "cosoc/generated/zip.hpp"
 
@@ -19,10 +18,6 @@ inline constexpr std::uint64_t refused_cycles = 100;
 // `command_cycles`: a command on an idle accelerator, from its fetch to its completion.
 // `queued_cycles`: what a command adds to a queue of commands like it.
 
-namespace conv2d {
-std::uint64_t command_cycles(const Config& config, const Command& command);
-std::uint64_t queued_cycles(const Config& config, const Command& command);
-}  // namespace conv2d
 namespace fft {
 std::uint64_t command_cycles(const Config& config, const Command& command);
 std::uint64_t queued_cycles(const Config& config, const Command& command);

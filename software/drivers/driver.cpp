@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string>
 
-#include "drivers/conv2d.hpp"
+#include "drivers/conv2d_engine/driver.hpp"
 #include "drivers/fft.hpp"
 #include "drivers/zip.hpp"
 
@@ -98,13 +98,17 @@ Status Driver::start(const Kernel& kernel, std::span<const TensorView> inputs, s
     memory_.sync_for_device(view.block);
     outputs_.push_back(view.block);
   }
-  pending_.assign(list->begin(), list->end());
+  submit(*list);
+  return {};
+}
+
+void Driver::submit(std::span<const CommandWords> commands) {
+  pending_.assign(commands.begin(), commands.end());
   counters_ = {};
   // Commands overlap in the hardware, so the sum of their own cycles would be more than the call's.
   busy_before_ = device_.read32(page::cycles_busy_lo);
   running_ = true;
   submit_pending();
-  return {};
 }
 
 void Driver::submit_pending() {
@@ -182,11 +186,11 @@ Status Driver::reset() {
 }
 
 Result<std::unique_ptr<Driver>> make_driver(std::string_view kind, Device& device, DeviceMemory& memory) {
-  if (kind == conv2d::name) return Conv2DDriver::open(device, memory);
+  if (kind == conv2d_engine::name) return conv2d_engine::Conv2DDriver::open(device, memory);
   if (kind == fft::name) return FFTDriver::open(device, memory);
   if (kind == zip::name) return ZIPDriver::open(device, memory);
   return failure("no driver for an accelerator of kind '" + std::string(kind) + "'; there are " +
-                 std::string(conv2d::name) + ", " + std::string(fft::name) + ", " + std::string(zip::name));
+                 std::string(conv2d_engine::name) + ", " + std::string(fft::name) + ", " + std::string(zip::name));
 }
 
 }  // namespace cosoc

@@ -69,6 +69,9 @@ class Driver {
   virtual Result<std::vector<CommandWords>> commands(const Kernel& kernel, std::span<const TensorView> inputs,
                                                      std::span<const TensorView> outputs) = 0;
 
+  /// Submits commands as one call; `service` tells their end.
+  void submit(std::span<const CommandWords> commands);
+
   Device& device_;
   DeviceMemory& memory_;
 

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cosoc.gateware.accelerators import ACCELERATORS, CONV2D_ENGINE
+from cosoc.gateware.accelerators import ACCELERATORS
 from cosoc.gateware.conv2d_engine.config import COMMAND, Conv2DConfig
 from cosoc.gateware.layout.cpp import accelerator_header, page_header
 from cosoc.gateware.layout.page import Error
@@ -74,7 +74,7 @@ def execute(
 
 def _program() -> Path:
     """The compiled model, made again when anything that it is made of has changed."""
-    headers = {"page": page_header()} | {item.module: accelerator_header(item) for item in (*ACCELERATORS, CONV2D_ENGINE)}
+    headers = {"page": page_header()} | {item.module: accelerator_header(item) for item in ACCELERATORS}
     state = hashlib.sha256("".join(headers.values()).encode())
     for folder in ("software/device", "software/kernels"):
         for file in sorted((_ROOT / folder).rglob("*.hpp")):

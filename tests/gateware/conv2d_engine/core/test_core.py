@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cosoc.gateware.accelerators import CONV2D_ENGINE
+from cosoc.gateware.accelerators import ACCELERATORS
 from cosoc.gateware.conv2d_engine.config import Conv2DConfig
 from cosoc.gateware.conv2d_engine.core import Conv2DCore
 from cosoc.gateware.peripheral.verilog import peripheral_verilog
@@ -29,6 +29,6 @@ def test_core(name):
 
 def test_peripheral():
     """With registers, ring and DMA around it; soft resets, and programs that memory refuses."""
-    verilog = peripheral_verilog(CONV2D_ENGINE, Conv2DConfig(**SMALLEST))
-    name = f"cosoc_{CONV2D_ENGINE.module}"
+    verilog = peripheral_verilog(ACCELERATORS[0], Conv2DConfig(**SMALLEST))
+    name = f"cosoc_{ACCELERATORS[0].module}"
     simulate(verilog, name=name, module=f"{FOLDER}.bench_peripheral", simulator="verilator", seed=2, timeout_s=500)

@@ -1,1 +1,0 @@
-"""Conv2D: quantized two-dimensional convolution."""
