@@ -1,0 +1,144 @@
+"""FPGA resources of the Conv2D accelerator by open-source synthesis, and timing evidence from place and route.
+
+Every unit is synthesized for UltraScale+ at small sizes, from which the coefficients of the estimate come, and at a larger one, of
+the engine with 2,048 multipliers, that had no part in them: `deviation` tells how far the estimate is off there. Memories are
+shallower than in that engine, because deep ones take long; the estimate computes their block RAM. `conv2d_2048` is the estimate of
+the whole core, without the memory interconnect.
+
+Place and route of a small core for ECP5, an older and much slower family, shows where the longest path is: there is no open one for
+UltraScale+. The frequency is a relative measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.support.report import Figure, Report
+from bench.support.synthesis import Timing, place, synthesize
+from cosoc.gateware.conv2d_engine.compute import ComputeUnit
+from cosoc.gateware.conv2d_engine.config import Conv2DConfig
+from cosoc.gateware.conv2d_engine.core import Conv2DCore
+from cosoc.gateware.conv2d_engine.dispatch import Dispatcher
+from cosoc.gateware.conv2d_engine.features import FeatureBuffer
+from cosoc.gateware.conv2d_engine.load import LoadUnit
+from cosoc.gateware.conv2d_engine.output import OutputUnit
+from cosoc.gateware.conv2d_engine.resources import UNITS, core
+from cosoc.gateware.conv2d_engine.store import StoreUnit
+from cosoc.gateware.conv2d_engine.weights import WeightUnit
+from cosoc.gateware.resources import Resources
+
+LARGE = Conv2DConfig(
+    input_lanes=16, output_lanes=16, pixel_lanes=8, feature_words=65536, weight_steps=2048, channel_blocks=128, memory_ports=2
+)
+"""The engine of 2,048 multiplications per cycle."""
+
+GOALS = Resources(dsp=1100, lut=100_000, bram36=420)
+"""Two such engines fit the XCZU9EG."""
+
+SMALL = Conv2DConfig(input_lanes=4, output_lanes=4, pixel_lanes=1, feature_words=256, weight_steps=64, channel_blocks=8)
+"""What is placed and routed."""
+
+FREQUENCY_GOAL = 180
+"""MHz, on ECP5."""
+
+_CORES: dict[str, Callable[[Conv2DConfig], Any]] = {
+    "dispatch": Dispatcher,
+    "load": LoadUnit,
+    "weights": WeightUnit,
+    "compute": ComputeUnit,
+    "output": OutputUnit,
+    "features": FeatureBuffer,
+    "store": StoreUnit,
+}
+
+
+def _size(input_lanes: int, output_lanes: int, pixel_lanes: int, memory_ports: int = 1) -> Conv2DConfig:
+    """Banks of 1,024 words and weight buffers of 1,024 steps: the smallest that use the block RAM's full width."""
+    config = Conv2DConfig(
+        input_lanes=input_lanes, output_lanes=output_lanes, pixel_lanes=pixel_lanes, memory_ports=memory_ports, weight_steps=1024
+    )
+    return replace(config, feature_words=1024 * config.banks)
+
+
+_FITTED = {
+    "dispatch": [_size(4, 4, 2)],
+    "load": [_size(4, 4, 2), _size(8, 8, 2, 2)],
+    "weights": [_size(4, 4, 2), _size(8, 8, 2), _size(8, 8, 2, 2)],
+    "compute": [_size(4, 4, 2), _size(8, 8, 2), _size(8, 8, 4), _size(16, 8, 4)],
+    "output": [_size(4, 4, 2), _size(4, 8, 2), _size(4, 8, 4)],
+    "features": [_size(4, 4, 1), _size(4, 4, 2), _size(8, 8, 4, 2)],
+    "store": [_size(4, 4, 2), _size(8, 8, 2, 2)],
+}
+"""Sizes from which the coefficients of the estimate come."""
+
+_CHECK = _size(16, 16, 8, 2)
+"""The size that checks them."""
+
+
+def run(build: Path) -> Report:
+    """Two tools at a time; what they found before is in `build/synthesis`."""
+    cache = build.parent / "synthesis"
+    report = Report("resources", {"conv2d_2048": LARGE.__dict__, "ecp5": SMALL.__dict__})
+    points = [(unit, config) for unit in UNITS for config in (*_FITTED[unit], _CHECK)]
+    with ThreadPoolExecutor(2) as pool:
+        timing = pool.submit(place, Conv2DCore(SMALL), cache)
+        found = pool.map(lambda point: synthesize(_CORES[point[0]](point[1]), cache), points)
+        for (unit, config), resources in zip(points, found, strict=True):
+            _add_point(report, unit, config, resources)
+        _add_timing(report, timing.result())
+    total = core(LARGE)
+    for name in ("dsp", "lut", "bram36"):
+        report.add(
+            Figure(
+                name=f"conv2d_2048.{name}",
+                value=getattr(total, name),
+                unit=name.upper(),
+                better="lower",
+                how="estimate",
+                goal=getattr(GOALS, name),
+            )
+        )
+    return report
+
+
+def _add_point(report: Report, unit: str, config: Conv2DConfig, found: Resources) -> None:
+    """What was found of a unit, beside its estimate; of the size that checks, also how far they are apart."""
+    name = f"{unit}.{config.input_lanes}x{config.output_lanes}x{config.pixel_lanes}.p{config.memory_ports}"
+    estimated = UNITS[unit](config)
+    for item in ("lut", "ff", "dsp", "bram36"):
+        value, peer = getattr(found, item), getattr(estimated, item)
+        if value or peer:
+            report.add(
+                Figure(
+                    name=f"{name}.{item}",
+                    value=value,
+                    unit=item.upper(),
+                    better="lower",
+                    how="synthesis",
+                    peer=f"estimate {peer:,}",
+                )
+            )
+    if config is _CHECK:
+        deviation = 100 * (estimated.lut - found.lut) / found.lut
+        report.add(Figure(name=f"{unit}.deviation", value=deviation, unit="%", better="lower", how="estimate"))
+    if unit == "compute":
+        per_mac = found.dsp / config.macs
+        report.add(Figure(name=f"{name}.dsp_per_mac", value=per_mac, unit="DSP", better="lower", how="synthesis", goal=0.5))
+
+
+def _add_timing(report: Report, timing: Timing) -> None:
+    report.add(Figure(name="ecp5.frequency", value=timing.mhz, unit="MHz", better="higher", how="synthesis", goal=FREQUENCY_GOAL))
+    report.add(
+        Figure(
+            name="ecp5.critical_path",
+            value=timing.logic + timing.routing,
+            unit="ns",
+            better="lower",
+            how="synthesis",
+            peer=f"{timing.start} to {timing.end}, {timing.routing:.2f} ns of it routing",
+        )
+    )

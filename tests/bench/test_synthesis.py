@@ -1,0 +1,70 @@
+"""What is read from the reports of Yosys and nextpnr, and a component small enough to be synthesized here."""
+
+import json
+from pathlib import Path
+
+import pytest
+from amaranth import Module, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from bench.support.synthesis import SynthesisError, count_resources, critical_path, synthesize
+from cosoc.gateware.resources import Resources
+
+
+class Multiplier(wiring.Component):
+    """A product of 8 x 8 bits with registers at both ends: one DSP slice, 32 flip-flops, no logic."""
+
+    a: In(signed(8))
+    b: In(signed(8))
+    product: Out(signed(16))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        first, second = Signal(signed(8)), Signal(signed(8))
+        m.d.sync += [first.eq(self.a), second.eq(self.b), self.product.eq(first * second)]
+        return m
+
+
+def test_cells():
+    """RAM32M16 is a slice of eight LUTs; inverters, carry chains and wide multiplexers are none."""
+    cells = {"LUT2": 3, "LUT6": 4, "RAM32M16": 2, "SRL16E": 5, "INV": 7, "CARRY4": 9, "MUXF7": 3, "FDRE": 11, "FDSE": 1}
+    assert count_resources(cells) == Resources(lut=3 + 4 + 16 + 5, ff=12)
+    assert count_resources({"DSP48E2": 2, "RAMB36E2": 3, "RAMB18E2": 3}) == Resources(dsp=2, bram36=5)
+
+
+def _step(kind: str, delay: float, start: str, end: str) -> dict[str, object]:
+    return {"type": kind, "delay": delay, "from": {"cell": start}, "to": {"cell": end}}
+
+
+def test_critical_path():
+    """Paths from or to ports do not count, however long; names end where the tools' begin."""
+    path = [
+        _step("clk-to-q", 0.5, "unit.count_TRELLIS_FF_Q_3", "unit.count_TRELLIS_FF_Q_3"),
+        _step("routing", 2.0, "unit.count_TRELLIS_FF_Q_3", "unit.sum_LUT4_A"),
+        _step("logic", 1.0, "unit.sum_LUT4_A", "unit.sum_LUT4_A"),
+        _step("routing", 0.5, "unit.sum_LUT4_A", "unit.total_TRELLIS_FF_Q"),
+        _step("setup", 0.0, "unit.total_TRELLIS_FF_Q", "unit.total_TRELLIS_FF_Q"),
+    ]
+    paths = [
+        {"from": "async", "to": "posedge clk", "path": [_step("routing", 9.0, "a", "b")]},
+        {"from": "posedge clk", "to": "posedge clk", "path": path},
+    ]
+    timing = critical_path({"critical_paths": paths})
+    assert (timing.start, timing.end) == ("unit.count", "unit.total")
+    assert timing.mhz == pytest.approx(250)
+    assert timing.logic == pytest.approx(1.5)
+    assert timing.routing == pytest.approx(2.5)
+
+
+def test_no_clock():
+    with pytest.raises(SynthesisError, match="no path from register to register"):
+        critical_path({"critical_paths": [{"from": "async", "to": "async", "path": []}]})
+
+
+def test_synthesize(tmp_path: Path):
+    """Yosys runs once: the second answer is the kept one."""
+    assert synthesize(Multiplier(), tmp_path) == Resources(ff=32, dsp=1)
+    (entry,) = tmp_path.iterdir()
+    entry.write_text(json.dumps({"lut": 1, "ff": 2, "dsp": 3, "bram36": 4}))
+    assert synthesize(Multiplier(), tmp_path) == Resources(1, 2, 3, 4)
