@@ -65,6 +65,7 @@ class Options:
     model: Model
     mode: str
     bench: str
+    full: bool
     output: str
     variant: str
 
@@ -134,6 +135,7 @@ def declared(board: str) -> list[_Option]:
             group, "mode", "how C++ is compiled: " + "; ".join(f"{k}: {v}" for k, v in MODES.items()), ", ".join(MODES), "release"
         ),
         _Option(group, "bench", "which benchmark `scons bench` runs", ", ".join(["all", *bench_names()]), "all"),
+        _Option(group, "full", "1: benchmarks run in RTL what they otherwise estimate", "0, 1", "0"),
         _Option(group, "output", "folder of everything that is generated", "a folder", "build"),
     ]
 
@@ -161,7 +163,15 @@ def read(arguments: Mapping[str, str]) -> Options:
     model = Model(values["model"], values["input"], values["weights"], values["calibration"])
     _check_model(model)
     _check_output(values["output"])
-    return Options(soc, model.with_absolute_paths(), values["mode"], values["bench"], values["output"], _variant(values, options))
+    return Options(
+        soc,
+        model.with_absolute_paths(),
+        values["mode"],
+        values["bench"],
+        values["full"] == "1",
+        values["output"],
+        _variant(values, options),
+    )
 
 
 def help_text(board: str) -> str:
@@ -185,7 +195,7 @@ def _validator(option: _Option) -> Any:
             raise UserError(f"option {name}={value} is not possible; allowed: {option.allowed}")
         if number and int(value) not in _numbers()[name]:
             raise UserError(f"option {name}={value} is not possible; allowed: {option.allowed}")
-        if name in ("mode", "bench") and value not in option.allowed.split(", "):
+        if name in ("mode", "bench", "full") and value not in option.allowed.split(", "):
             raise UserError(f"option {name}={value} is not possible; allowed: {option.allowed}")
         if name == "input" and value and not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*(,[1-9]\d*(x[1-9]\d*)*)*", value):
             raise UserError(f"option input={value} is not possible; allowed: {option.allowed}")
@@ -254,7 +264,7 @@ def _unknown(name: str, known: list[str]) -> str:
 def _variant(values: Any, options: list[_Option]) -> str:
     """Folder of a configuration: the counts by name, and a hash of every other value that is not a default."""
     counts = [f"{accelerator.name}{int(values[accelerator.name])}" for accelerator in ACCELERATORS]
-    shown = {"board", "bench", "output", *(accelerator.name for accelerator in ACCELERATORS)}
+    shown = {"board", "bench", "full", "output", *(accelerator.name for accelerator in ACCELERATORS)}
     other = {o.name: values[o.name] for o in options if o.name not in shown and values[o.name] != o.default}
     parts = [values["board"], *counts]
     if other:

@@ -57,7 +57,8 @@ def bench(target: Any, source: Any, env: Any) -> int:
     """Runs one benchmark, or all."""
     chosen = env["OPTIONS"].bench
     names = [] if chosen == "all" else [chosen]
-    return _all([[sys.executable, "-m", "bench", "--output", env["OUTPUT"].Dir("bench").abspath, *names]], env)
+    more = {"COSOC_FULL": "1"} if env["OPTIONS"].full else {}
+    return _all([[sys.executable, "-m", "bench", "--output", env["OUTPUT"].Dir("bench").abspath, *names]], env, **more)
 
 
 def _test(env: Any, *, full: bool) -> int:

@@ -1,0 +1,244 @@
+/// Runs the layers of a network on one Conv2D accelerator: the part of `bench/conv2d.py` that needs the compiler.
+///
+///     conv2d-network model|rtl NETWORK.json
+///
+/// The file has `soc` (a soc.json; its first accelerator must be a Conv2D), `seed` and `layers`, see bench/networks.py.
+/// All layers become one program. With `model` its duration is estimated, with `rtl` it runs in the simulated SoC on
+/// random tensors and constants, and every tensor is compared with the functional model. Prints one JSON object.
+#include <cmath>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "device/functional/conv2d_machine.hpp"
+#include "device/platform.hpp"
+#include "drivers/conv2d_engine/compiler.hpp"
+#include "drivers/driver.hpp"
+
+namespace {
+
+using namespace cosoc;
+using namespace cosoc::conv2d_engine;
+using nlohmann::json;
+
+/// What cannot be done ends the program with a message.
+template <class T>
+T value_of(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().message);
+  return std::move(*result);
+}
+
+void require(const Status& status) {
+  if (!status) throw std::runtime_error(status.error().message);
+}
+
+std::uint64_t aligned(std::uint64_t bytes) { return (bytes + 63) & ~std::uint64_t{63}; }
+
+std::uint64_t tensor_bytes_of(std::int64_t rows, std::int64_t columns, std::int64_t channels) {
+  return static_cast<std::uint64_t>(rows * columns * ((channels + 15) / 16 * 16));
+}
+
+/// The layers with places for their tensors, all behind base register 0.
+struct Network {
+  std::vector<LayerCall> calls;
+  std::uint64_t bytes = 0;
+};
+
+Layer layer_of(const json& entry) {
+  const auto number = [&](const char* name) { return entry.at(name).get<std::int64_t>(); };
+  Layer layer;
+  layer.in = {number("rows"), number("columns")};
+  layer.in_channels = number("channels");
+  layer.out_channels = number("filters");
+  layer.kernel = {number("kernel"), number("kernel")};
+  layer.stride = {number("stride"), number("stride")};
+  const std::int64_t padding = number("padding");
+  layer.padding = {padding, padding, padding, padding};
+  layer.groups = number("groups");
+  layer.in_zero_point = 3;
+  layer.out_zero_point = -2;
+  if (!entry.at("residual").is_null()) layer.residual = Residual{0.75F, -5};
+  if (!entry.at("pool").is_null()) {
+    const auto pool = entry.at("pool").get<std::array<std::int64_t, 3>>();
+    layer.pooling = MaxPooling{{pool[0], pool[0]}, {pool[1], pool[1]}, {pool[2], pool[2], pool[2], pool[2]}};
+  }
+  return layer;
+}
+
+Network network_of(const json& layers) {
+  Network network;
+  std::map<std::string, Place> places;
+  const auto place = [&](const std::string& name, std::uint64_t bytes) {
+    const auto found = places.find(name);
+    if (found != places.end()) return found->second;
+    const Place made{0, network.bytes};
+    network.bytes += aligned(bytes);
+    places.emplace(name, made);
+    return made;
+  };
+  for (const json& entry : layers) {
+    const Layer layer = layer_of(entry);
+    const Size out = output_size(layer);
+    const Size convolved = convolved_size(layer);
+    LayerCall call{.layer = layer, .in = {}, .out = {}, .residual = {}};
+    call.in = place(entry.at("input"), tensor_bytes_of(layer.in.rows, layer.in.columns, layer.in_channels));
+    if (layer.residual) {
+      call.residual =
+          place(entry.at("residual"), tensor_bytes_of(convolved.rows, convolved.columns, layer.out_channels));
+    }
+    call.out = place(entry.at("output"), tensor_bytes_of(out.rows, out.columns, layer.out_channels));
+    network.calls.push_back(call);
+  }
+  return network;
+}
+
+/// Random constants of a layer; multipliers keep its results in the range of int8.
+void pack_random(const Compiler& compiler, const PackedConstants& call, std::mt19937& random,
+                 std::span<std::byte> packed) {
+  const Layer& layer = call.layer;
+  const std::int64_t depth = layer.in_channels / layer.groups;
+  const std::int64_t pitch = (depth + 15) / 16 * 16;
+  const std::int64_t products = layer.kernel.rows * layer.kernel.columns * depth;
+  std::vector<std::int8_t> weight(
+      static_cast<std::size_t>(layer.out_channels * layer.kernel.rows * layer.kernel.columns * pitch));
+  for (auto& value : weight) value = static_cast<std::int8_t>(static_cast<int>(random() % 255) - 127);
+  const auto channels = static_cast<std::size_t>(layer.out_channels);
+  std::vector<std::int32_t> bias(channels);
+  for (auto& value : bias) value = static_cast<std::int32_t>(random() % 2001) - 1000;
+  const std::vector<float> multiplier(channels, 0.008F / std::sqrt(static_cast<float>(products)));
+  require(compiler.pack_constants(call, {weight, bias, multiplier}, packed));
+}
+
+/// Bytes that the instructions of a program move, without the instructions themselves.
+std::array<std::uint64_t, 2> bytes_moved(const Config& config, const Program& program) {
+  std::array<std::uint64_t, 2> bytes{};  // read, written
+  const auto tile = [](const auto& t) { return std::uint64_t{16} * t.rows * t.columns * t.words; };
+  for (std::size_t i = 0; i < program.instruction_count(); ++i) {
+    const InstructionWords words(program.instructions.data() + i * isa::instruction_words, isa::instruction_words);
+    switch (static_cast<isa::Opcode>(words[0] & 0xF)) {
+      case isa::Opcode::load:
+        bytes[0] += tile(isa::Load::decode(words));
+        break;
+      case isa::Opcode::weights:
+        bytes[0] += std::uint64_t{isa::Weights::decode(words).steps} * config.input_lanes * config.output_lanes;
+        break;
+      case isa::Opcode::channels:
+        bytes[0] += std::uint64_t{isa::Channels::decode(words).blocks} * config.output_lanes * channel_bytes(config);
+        break;
+      case isa::Opcode::store:
+        bytes[1] += tile(isa::Store::decode(words));
+        break;
+      default:
+        break;
+    }
+  }
+  return bytes;
+}
+
+/// Gives a program to an accelerator.
+class Runner final : public Driver {
+ public:
+  Runner(Device& device, DeviceMemory& memory) : Driver(device, memory) { require(open("Conv2D", kind, layout_hash)); }
+
+  Status supports(const Kernel&, std::span<const TensorType>, std::span<const TensorType>) const override {
+    return failure("programs only");
+  }
+  std::uint64_t estimate_cycles(const Kernel&, std::span<const TensorType>,
+                                std::span<const TensorType>) const override {
+    return 0;
+  }
+  void run(const Command& command) {
+    const CommandWords words = command.encode();
+    submit({&words, 1});
+  }
+  std::uint64_t counter(std::uint32_t offset) const {
+    return device_.read32(offset) | std::uint64_t{device_.read32(offset + 4)} << 32;
+  }
+
+ protected:
+  Result<std::vector<CommandWords>> commands(const Kernel&, std::span<const TensorView>,
+                                             std::span<const TensorView>) override {
+    return failure("programs only");
+  }
+};
+
+json run_in_rtl(const SoCDescription& soc, const Config& config, const Network& network, const Program& program,
+                std::uint32_t seed) {
+  const auto platform = value_of(make_rtl_platform(soc));
+  DeviceMemory& memory = platform->memory();
+  const Block tensors = value_of(memory.allocate(network.bytes));
+  const Block constants = value_of(memory.allocate(program.constant_bytes));
+  const Block instructions = value_of(memory.allocate(program.instructions.size() * sizeof(std::uint32_t)));
+  std::mt19937 random(seed);
+  for (std::size_t i = 0; i < tensors.size; ++i) tensors.data[i] = static_cast<std::byte>(random());
+  const Compiler compiler(config);
+  for (const PackedConstants& call : program.constants) {
+    pack_random(compiler, call, random, {constants.data, constants.size});
+  }
+  std::memcpy(instructions.data, program.instructions.data(), instructions.size);
+
+  Command command;
+  command.instruction_address = instructions.physical;
+  command.instruction_count = program.instruction_count();
+  command.base0 = tensors.physical;
+  command.base2 = constants.physical;
+  const std::vector<std::byte> before(tensors.data, tensors.data + tensors.size);
+
+  Runner runner(platform->accelerator(0), memory);
+  runner.run(command);
+  while (!value_of(runner.service())) {
+    constexpr Time limit{1'000'000'000};
+    if (!value_of(platform->advance(platform->now() + limit))) throw std::runtime_error("the program does not end");
+  }
+  json result = {{"cycles", runner.counters().cycles},
+                 {"bytes_read", 16 * runner.counter(page::beats_read_lo)},
+                 {"bytes_written", 16 * runner.counter(page::beats_written_lo)}};
+
+  const std::vector<std::byte> found(tensors.data, tensors.data + tensors.size);
+  std::copy(before.begin(), before.end(), tensors.data);
+  Machine machine(config);
+  CommandMemory window(memory, memory.physical(), memory.physical() + memory.region().size() - 1);
+  if (machine.run(command, window) != ErrorCode::none) throw std::runtime_error("the functional model refuses it");
+  result["bit_exact"] = std::equal(found.begin(), found.end(), tensors.data);
+  return result;
+}
+
+int run(const std::string& mode, const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw std::runtime_error("cannot read " + path);
+  const json description = json::parse(file);
+  const SoCDescription soc = value_of(SoCDescription::load(description.at("soc").get<std::string>()));
+  std::array<std::uint32_t, Config::names.size()> parameters{};
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    parameters[i] = soc.accelerators.at(0).config.at(std::string(Config::names[i]));
+  }
+  const Config config = Config::from(parameters);
+  const Network network = network_of(description.at("layers"));
+  const Program program = value_of(Compiler(config).compile(network.calls, {2, 0}));
+  json result = {{"estimated_cycles", program.cycles},
+                 {"instructions", program.instruction_count()},
+                 {"constant_bytes", program.constant_bytes}};
+  const auto [read, written] = bytes_moved(config, program);
+  result["bytes_read"] = read;
+  result["bytes_written"] = written;
+  if (mode == "rtl") {
+    result.update(run_in_rtl(soc, config, network, program, description.at("seed").get<std::uint32_t>()));
+  }
+  std::cout << result.dump() << '\n';
+  return 0;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) try {
+  const std::vector<std::string> words(arguments + 1, arguments + count);
+  if (words.size() != 2 || (words[0] != "model" && words[0] != "rtl")) {
+    std::cerr << "usage: conv2d-network model|rtl NETWORK.json\n";
+    return 2;
+  }
+  return run(words[0], words[1]);
+} catch (const std::exception& error) {
+  std::cerr << "conv2d-network: " << error.what() << '\n';
+  return 1;
+}
