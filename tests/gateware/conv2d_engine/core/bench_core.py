@@ -244,6 +244,9 @@ def random_layer(rng: np.random.Generator) -> Layer:
         strict=below(4) == 0,
     )
     kind = below(4)
+    if kind == 0 and below(2) == 0:
+        sides = (below(2), 1, below(2), 1)
+        return replace(layer, depthwise=True, window=True, kernel=(kernel[0], 3), stride=(1, 1), padding=sides)
     if kind == 0:
         return replace(layer, depthwise=True)
     if kind == 1:
