@@ -139,13 +139,15 @@ class OutputUnit(wiring.Component):
         pixels, result, job = self._pixels, self.result.payload, self.job.payload
         index = Signal(range(self._slices))
         first = Signal(init=1)
-        go, more = Signal(), Signal()
+        go, more, room = Signal(), Signal(), Signal(init=1)
+        # From a register: a slice that enters in this cycle is not counted yet. The sums of a slice leave after its head.
+        m.d.sync += room.eq(sums.w_level < _SLICES - 1)
         lanes = [range(s * pixels, (s + 1) * pixels) for s in range(self._slices)]
         valid = select(index, [Cat(result.valid[lane] for lane in part) for part in lanes])
         address = select(index, [Cat(result.address[lane] for lane in part) for part in lanes])
         head = Signal(self._head)
         m.d.comb += [
-            go.eq(self.result.valid & self.job.valid & sums.w_rdy & heads.w_rdy),
+            go.eq(self.result.valid & self.job.valid & room),
             more.eq(select(index, [result.valid[part.stop :].any() for part in lanes])),
             self.result.ready.eq(go & ~more),
             self.job.ready.eq(go & ~more & result.last),
