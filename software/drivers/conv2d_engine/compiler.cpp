@@ -37,12 +37,16 @@ struct Resident {
   TensorShape shape;
   Region region;
   std::size_t last_use = 0;  // number of the call
+  bool stored = true;        // it is in memory as well
 };
 
 /// How a pass will be executed.
 struct Choice {
-  Tiling tiling;
-  ConstantLayout layout;
+  Pass pass;
+  Residency residency;
+  bool stored = true;  // the result goes to memory
+  Tiling tiling = {};
+  ConstantLayout layout = {};
   double cycles = 0;
 };
 
@@ -58,10 +62,15 @@ class Compilation {
   Result<PackedConstants::Part> add_pass(std::size_t call, const Pass& pass, bool only);
   /// The last call that reads the result of this one as its input or residual; none when it is overwritten before.
   std::size_t last_use(std::size_t call) const;
-  std::optional<Region> find(const Place& place, const TensorShape& shape) const;
-  Residency residents_of(const LayerCall& call, const Pass& pass) const;
-  std::optional<Choice> choose(const LayerCall& call, const Pass& pass, const Residency& residency,
-                               const Places& places, const FeatureAllocator& features) const;
+  Resident* find(const Place& place, const TensorShape& shape);
+  std::vector<Choice> options(const LayerCall& call, const Pass& pass);
+  std::optional<Choice> choose(const LayerCall& call, const Pass& pass, const Places& places);
+  bool plan(const LayerCall& call, const Places& places, const FeatureAllocator& features, Choice& choice) const;
+  void keep_result(std::size_t call, const Places& places, Choice& choice);
+  bool append(const LayerCall& call, const Places& places, const Choice& choice);
+  double cycles_to_store(const LayerCall& call, const Residency& residency) const;
+  void store_what_is_read(const LayerCall& call, const Residency& residency);
+  void store(Resident& resident);
   void drop(std::size_t finished_call);
   void drop_oldest();
 
@@ -84,39 +93,123 @@ std::size_t Compilation::last_use(std::size_t call) const {
   return last;
 }
 
-std::optional<Region> Compilation::find(const Place& place, const TensorShape& shape) const {
-  for (const Resident& resident : residents_) {
-    if (resident.place == place && resident.shape == shape) return resident.region;
+Resident* Compilation::find(const Place& place, const TensorShape& shape) {
+  for (Resident& resident : residents_) {
+    if (resident.place == place && resident.shape == shape) return &resident;
   }
-  return {};
+  return nullptr;
 }
 
-/// The resident tensors that a pass can use: whole images, whose rows do not make pixel lanes share banks.
-Residency Compilation::residents_of(const LayerCall& call, const Pass& pass) const {
-  Residency residency;
-  if (pass.images != 1) return residency;
+/// Ways to execute a pass, by the resident tensors that it uses: of whole images. Rows of a resident input may make
+/// pixel lanes share banks; then another way is to load it with other pitches.
+std::vector<Choice> Compilation::options(const LayerCall& call, const Pass& pass) {
+  Choice loading = {pass, {}};
+  if (pass.images != 1) return {loading};
+  if (call.layer.residual && !pass.pooling) {
+    if (const Resident* residual = find(call.residual, pass.out_shape)) loading.residency.residual = residual->region;
+  }
+  const Resident* in = pass.fold ? nullptr : find(call.in, pass.in_shape);
+  if (in == nullptr) return {loading};
+  Choice resident = {with_whole_input(pass), loading.residency};
+  resident.residency.in = in->region;
   const std::int64_t pixels = pass.rows.out * pass.columns.out;
-  const bool as_stored = !pass.fold && pass.rows.in_step == 1 && pass.columns.in_step == 1;
-  if (as_stored && read_phases(config_, pass, pass.in_shape.columns, pass.columns.out, pixels) == 0) {
-    residency.in = find(call.in, pass.in_shape);
-  }
-  if (call.layer.residual && !pass.pooling) residency.residual = find(call.residual, pass.out_shape);
-  return residency;
+  if (read_phases(config_, resident.pass, pass.in_shape.columns, pass.columns.out, pixels) == 0) return {resident};
+  return {resident, loading};
 }
 
-std::optional<Choice> Compilation::choose(const LayerCall& call, const Pass& pass, const Residency& residency,
-                                          const Places& places, const FeatureAllocator& features) const {
-  std::optional<Choice> best;
-  for (const Tiling& tiling :
-       tilings(config_, pass, call.layer.residual.has_value(), residency, features.free_words())) {
-    Choice choice = {tiling, make_layout(config_, pass, tiling.blocks, tiling.words), 0};
+/// Decides on the tiling; false when nothing fits.
+bool Compilation::plan(const LayerCall& call, const Places& places, const FeatureAllocator& features,
+                       Choice& choice) const {
+  bool found = false;
+  const bool residual = call.layer.residual.has_value();
+  for (const Tiling& tiling : tilings(config_, choice.pass, residual, choice.residency, features.free_words())) {
+    ConstantLayout layout = make_layout(config_, choice.pass, tiling.blocks, tiling.words);
     Engine trial(config_);
     trial.features = features.without_times();
-    if (!generate({config_, call.layer, pass, tiling, residency, choice.layout, places}, trial)) continue;
-    choice.cycles = schedule(config_, trial.assembler.finish()).cycles;
-    if (!best || choice.cycles < best->cycles) best = std::move(choice);
+    const PlannedPass planned = {config_,          call.layer, choice.pass, tiling,
+                                 choice.residency, layout,     places,      choice.stored};
+    if (!generate(planned, trial)) continue;
+    const double cycles = schedule(config_, trial.assembler.finish()).cycles;
+    if (found && cycles >= choice.cycles) continue;
+    choice.tiling = tiling;
+    choice.layout = std::move(layout);
+    choice.cycles = cycles;
+    found = true;
+  }
+  return found;
+}
+
+/// The best way with the tensors that are resident now.
+std::optional<Choice> Compilation::choose(const LayerCall& call, const Pass& pass, const Places& places) {
+  std::optional<Choice> best;
+  double least = 0;
+  for (Choice& option : options(call, pass)) {
+    if (!plan(call, places, engine_.features, option)) continue;
+    const double cycles = option.cycles + cycles_to_store(call, option.residency);
+    if (best && cycles >= least) continue;
+    best = std::move(option);
+    least = cycles;
   }
   return best;
+}
+
+/// Changes the choice to one whose result stays in the feature buffer, where later calls gain from that.
+void Compilation::keep_result(std::size_t number, const Places& places, Choice& choice) {
+  const LayerCall& call = calls_[number];
+  const Pass& pass = choice.pass;
+  const std::size_t last = last_use(number);
+  if (pass.images != 1 || pass.pooling || !pass.computes || last == number) return;
+  FeatureAllocator features = engine_.features;
+  const auto region =
+      features.allocate(pass.out_shape.pixels() * pass.out_shape.words, engine_.assembler.free_at(isa::Unit::compute));
+  if (!region) return;
+  Choice kept = {pass, choice.residency, !call.temporary || pass.out_shape.rows > most_extent};
+  kept.residency.out = region;
+  if (!plan(call, places, features, kept)) return;
+  // What the reader saves: the way of the tensor to memory and back.
+  const double saved = static_cast<double>(region->words) / config_.memory_ports;
+  if (kept.cycles >= choice.cycles + saved) return;
+  choice = std::move(kept);
+  engine_.features = std::move(features);
+  residents_.push_back({call.out, pass.out_shape, *region, last, choice.stored});
+}
+
+bool Compilation::append(const LayerCall& call, const Places& places, const Choice& choice) {
+  const PlannedPass planned = {config_,          call.layer,    choice.pass, choice.tiling,
+                               choice.residency, choice.layout, places,      choice.stored};
+  const auto generated = [&](const FeatureAllocator& features) {
+    Engine engine = engine_;
+    engine.features = features;
+    if (!generate(planned, engine)) return false;
+    engine_ = std::move(engine);
+    return true;
+  };
+  // Places that suit the units' times can leave gaps that are too small; those of the trial are an alternative.
+  return generated(engine_.features) || generated(engine_.features.without_times());
+}
+
+/// Cycles for tensors that are only in the feature buffer when a call reads them from memory.
+double Compilation::cycles_to_store(const LayerCall& call, const Residency& residency) const {
+  double cycles = 0;
+  for (const Resident& resident : residents_) {
+    const bool read = (resident.place == call.in && !residency.in) ||
+                      (call.layer.residual && resident.place == call.residual && !residency.residual);
+    if (read && !resident.stored) cycles += static_cast<double>(resident.region.words) / config_.memory_ports;
+  }
+  return cycles;
+}
+
+/// Stores the tensors that a call will read from memory.
+void Compilation::store_what_is_read(const LayerCall& call, const Residency& residency) {
+  for (Resident& resident : residents_) {
+    if (resident.place == call.in && !residency.in) store(resident);
+    if (call.layer.residual && resident.place == call.residual && !residency.residual) store(resident);
+  }
+}
+
+void Compilation::store(Resident& resident) {
+  if (!resident.stored) store_tensor(config_, resident.shape, resident.region, resident.place, engine_);
+  resident.stored = true;
 }
 
 /// Frees what no later call reads.
@@ -129,6 +222,7 @@ void Compilation::drop(std::size_t finished_call) {
 }
 
 void Compilation::drop_oldest() {
+  store(residents_.front());
   engine_.features.release(residents_.front().region);
   residents_.erase(residents_.begin());
 }
@@ -138,42 +232,20 @@ Result<PackedConstants::Part> Compilation::add_pass(std::size_t number, const Pa
   if (const Status pitches = check_pitches(pass); !pitches) return tl::make_unexpected(pitches.error());
   const Place constants = {constants_.base, constants_.offset + program_.constant_bytes};
   const Places places = {call.in, call.out, call.residual, constants};
-  Residency residency = residents_of(call, pass);
-  auto choice = choose(call, pass, residency, places, engine_.features);
+  auto choice = choose(call, pass, places);
   while (!choice && !residents_.empty()) {
     drop_oldest();
-    residency = residents_of(call, pass);
-    choice = choose(call, pass, residency, places, engine_.features);
+    choice = choose(call, pass, places);
   }
-  const std::size_t last = last_use(number);
-  if (choice && only && pass.images == 1 && !pass.pooling && pass.computes && last > number) {
-    FeatureAllocator features = engine_.features;
-    Residency kept = residency;
-    kept.out = features.allocate(pass.out_shape.pixels() * pass.out_shape.words,
-                                 engine_.assembler.free_at(isa::Unit::compute));
-    auto other = kept.out ? choose(call, pass, kept, places, features) : std::nullopt;
-    // What the reader saves: the way of the tensor to memory and back.
-    const double saved = static_cast<double>(kept.out ? kept.out->words : 0) / config_.memory_ports;
-    if (other && other->cycles < choice->cycles + saved) {
-      choice = std::move(other);
-      residency = kept;
-      engine_.features = std::move(features);
-      residents_.push_back({call.out, pass.out_shape, *kept.out, last});
-    }
+  if (choice) {
+    store_what_is_read(call, choice->residency);
+    if (only) keep_result(number, places, *choice);
   }
-  const auto append = [&](const FeatureAllocator& features) {
-    Engine engine = engine_;
-    engine.features = features;
-    if (!generate({config_, call.layer, pass, choice->tiling, residency, choice->layout, places}, engine)) return false;
-    engine_ = std::move(engine);
-    return true;
-  };
-  // Places that suit the units' times can leave gaps that are too small; those of the trial are an alternative.
-  if (!choice || !(append(engine_.features) || append(engine_.features.without_times()))) {
+  if (!choice || !append(call, places, *choice)) {
     return failure("a layer of " + describe(call.layer) + " does not fit a Conv2D engine with feature_words = " +
                    std::to_string(config_.feature_words) + ": build it with more");
   }
-  PackedConstants::Part part = {pass, std::move(choice->layout), program_.constant_bytes};
+  PackedConstants::Part part = {std::move(choice->pass), std::move(choice->layout), program_.constant_bytes};
   program_.constant_bytes += static_cast<std::uint64_t>(part.layout.bytes);
   return part;
 }

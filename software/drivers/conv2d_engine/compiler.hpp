@@ -11,6 +11,8 @@ struct LayerCall {
   Place in;
   Place out;
   Place residual;  // of layers that have one
+  /// Only later calls of the same program read the output, at this very place: it need not be in memory afterwards.
+  bool temporary = false;
 };
 
 /// Base registers of a program for one layer.
@@ -44,8 +46,9 @@ class Compiler {
   explicit Compiler(const Config& config) : config_(config) {}
 
   /// A program for the layers, one after the other, with the constants of all of them at one place. A result that a
-  /// later layer reads stays in the feature buffer when there is room, beside being stored. Fails with the layer's
-  /// error, or tells which parameter of the accelerator is too small for it.
+  /// later layer reads stays in the feature buffer when there is room. It is stored as well; a temporary one only when
+  /// it has to leave the buffer before its last reader. Fails with the layer's error, or tells which parameter of the
+  /// accelerator is too small for it.
   Result<Program> compile(std::span<const LayerCall> calls, Place constants) const;
 
   /// A program for one layer, with the base registers of `Base`.

@@ -95,6 +95,7 @@ class Generator {
         residency_(plan.residency),
         constants_(plan.constants),
         places_(plan.places),
+        stored_(plan.stored),
         engine_(engine),
         assembler_(engine.assembler),
         tiles_(tiles_of(pass_, tiling_)),
@@ -155,6 +156,7 @@ class Generator {
   const Residency& residency_;
   const ConstantLayout& constants_;
   const Places& places_;
+  bool stored_;
   Engine& engine_;
   Assembler& assembler_;
   std::vector<Tile> tiles_;
@@ -319,7 +321,8 @@ bool Generator::compute(const Tile& tile, const Loaded& loaded) {
     for (std::int64_t block = word * parts; block < end; block += tiling_.blocks) {
       compute_blocks_of(tile, loaded, results, block, std::min(tiling_.blocks, end - block));
     }
-    store(tile, results.region, results.begin, word, results.words, shape_.out_row_pitch, shape_.out_plane);
+    if (stored_)
+      store(tile, results.region, results.begin, word, results.words, shape_.out_row_pitch, shape_.out_plane);
     if (!residency_.out) engine_.features.release(results.region);
   }
   return true;
@@ -503,5 +506,25 @@ std::int64_t Generator::channels_of(std::int64_t block) {
 }  // namespace
 
 bool generate(const PlannedPass& plan, Engine& engine) { return Generator(plan, engine).run(); }
+
+void store_tensor(const Config& config, const TensorShape& shape, const Region& region, const Place& place,
+                  Engine& engine) {
+  const Transfer transfer = {place, 0, shape.rows, shape.columns, shape.columns * shape.words, shape.words};
+  for (std::int64_t word = 0; word < shape.words; word += most_words) {
+    const std::int64_t words = std::min(most_words, shape.words - word);
+    const std::int64_t begin = region.begin + word * shape.pixels();
+    isa::Store store;
+    transfer.place_in(store, word, words);
+    store.address = low16(begin);
+    store.address_row_pitch = static_cast<std::uint16_t>(shape.columns);
+    store.address_plane_pitch = low16(shape.pixels());
+    store.window_rows = store.window_columns = store.stride_rows = store.stride_columns = 1;
+    store.in_rows = static_cast<std::uint16_t>(shape.rows);
+    store.in_columns = static_cast<std::uint16_t>(shape.columns);
+    const Effect effect = {
+        {features(begin, words * shape.pixels())}, {transfer.bytes(word, words)}, transfer.cycles(config, words)};
+    engine.features.use(region, engine.assembler.emit(store, effect));
+  }
+}
 
 }  // namespace cosoc::conv2d_engine

@@ -47,10 +47,15 @@ struct PlannedPass {
   Residency residency;
   const ConstantLayout& constants;
   Places places;
+  bool stored = true;  // else the result only stays in the feature buffer, at `residency.out`
 };
 
 /// Adds the instructions of a pass to the program; false, and a program of no use, when the feature buffer or the
 /// micro-program memory has no room.
 bool generate(const PlannedPass& plan, Engine& engine);
+
+/// Writes a whole tensor that lies in the feature buffer to memory.
+void store_tensor(const Config& config, const TensorShape& shape, const Region& region, const Place& place,
+                  Engine& engine);
 
 }  // namespace cosoc::conv2d_engine

@@ -165,6 +165,21 @@ Size Pass::stored() const {
   return {rows.out, columns.out};
 }
 
+Pass with_whole_input(const Pass& pass) {
+  Pass whole = pass;
+  const auto widen = [](Axis& axis, std::int64_t extent) {
+    if (axis.in_step == 1) return;
+    axis.origin = axis.in_offset + axis.in_step * axis.origin;
+    axis.stride = axis.in_step;
+    axis.in = extent;
+    axis.in_offset = 0;
+    axis.in_step = 1;
+  };
+  widen(whole.rows, pass.in_shape.rows);
+  widen(whole.columns, pass.in_shape.columns);
+  return whole;
+}
+
 std::vector<Pass> passes_of(const Config& config, const Layer& layer) {
   const Size convolved = convolved_size(layer);
   const Size out = output_size(layer);

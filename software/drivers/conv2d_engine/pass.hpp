@@ -85,6 +85,9 @@ Range pooled_inputs(std::int64_t window, std::int64_t stride, std::int64_t paddi
 /// The passes of a layer that `validate` accepted: one, or one for each phase of a transposed convolution.
 std::vector<Pass> passes_of(const Config& config, const Layer& layer);
 
+/// The same pass on an input that has all positions, also those that its strides skip.
+Pass with_whole_input(const Pass& pass);
+
 /// Channels of a word of the feature buffer.
 inline std::int64_t word_channels(const Config& config) { return 128 / config.activation_bits; }
 

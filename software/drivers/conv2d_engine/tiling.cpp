@@ -6,12 +6,18 @@
 namespace cosoc::conv2d_engine {
 namespace {
 
-constexpr std::int64_t most_extent = 4095;  // rows and columns of a tile, pitch of rows in the feature buffer
-constexpr std::int64_t burst_words = 4;     // 64 bytes of each pixel
+constexpr std::int64_t burst_words = 4;  // 64 bytes of each pixel
 constexpr std::size_t most_candidates = 8;
 
 Range part_of(std::int64_t extent, std::int64_t parts, std::int64_t part) {
   return {extent * part / parts, extent * (part + 1) / parts};
+}
+
+/// Rows of a tile.
+Range rows_of(const Tiling& tiling, std::int64_t extent, std::int64_t tile) {
+  if (!tiling.short_first) return part_of(extent, tiling.row_tiles, tile);
+  const auto end = [&](std::int64_t tiles) { return extent * (4 * tiles - 3) / (4 * tiling.row_tiles - 3); };
+  return {tile == 0 ? 0 : end(tile), end(tile + 1)};
 }
 
 Range folded_pixels(const Pass& pass, Range out) {
@@ -98,7 +104,7 @@ std::vector<Tile> tiles_of(const Pass& pass, const Tiling& tiling) {
       for (std::int64_t column = 0; column < tiling.column_tiles; ++column) {
         Tile tile;
         tile.image = image;
-        tile.stored_rows = tile.out_rows = part_of(stored.rows, tiling.row_tiles, row);
+        tile.stored_rows = tile.out_rows = rows_of(tiling, stored.rows, row);
         tile.stored_columns = tile.out_columns = part_of(stored.columns, tiling.column_tiles, column);
         if (pass.pooling) {
           const auto& [window, stride, padding] = *pass.pooling;
@@ -200,6 +206,9 @@ std::vector<Tiling> tilings(const Config& config, const Pass& pass, bool residua
         if (!fits(config, pass, residual, residency, free_words, tiling)) continue;
         found.push_back(tiling);
         ++candidates;
+        if (rows == 1 || residency.in || stored.rows < 4 * rows - 3) continue;
+        tiling.short_first = true;
+        if (fits(config, pass, residual, residency, free_words, tiling)) found.push_back(tiling);
       }
     }
   }

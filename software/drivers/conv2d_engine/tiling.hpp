@@ -8,13 +8,16 @@
 
 namespace cosoc::conv2d_engine {
 
-/// What a search varies. Tiles are as equal as possible.
+inline constexpr std::int64_t most_extent = 4095;  // rows and columns of a tile, pitch of rows in the feature buffer
+
+/// What a search varies. Tiles are as equal as possible, but for the first one.
 struct Tiling {
   std::int64_t row_tiles = 1;
   std::int64_t column_tiles = 1;
-  std::int64_t blocks = 1;  // of output channels in a COMPUTE
-  std::int64_t words = 1;   // of a reduction in a COMPUTE; fewer than all only with one group of pixels
-  bool prefetch = true;     // the next tile is loaded while one is computed
+  std::int64_t blocks = 1;   // of output channels in a COMPUTE
+  std::int64_t words = 1;    // of a reduction in a COMPUTE; fewer than all only with one group of pixels
+  bool prefetch = true;      // the next tile is loaded while one is computed
+  bool short_first = false;  // the first tile has a quarter of the others' rows, so that the array starts early
 };
 
 /// Whole tensors that lie in the feature buffer before a pass, or stay there after it: rows without gaps, a plane for
