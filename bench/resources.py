@@ -1,7 +1,8 @@
 """FPGA resources of the Conv2D accelerator by open-source synthesis, and timing evidence from place and route.
 
-Every unit is synthesized for UltraScale+ at small sizes, from which the coefficients of the estimate come, and at a larger one, of
-the engine with 2,048 multipliers, that had no part in them: `deviation` tells how far the estimate is off there. Memories are
+Every unit is synthesized for UltraScale+ at small sizes and at that of the engine with 2,048 multipliers; `deviation` tells how far
+the estimate is off there. Of COMPUTE, the largest unit, the coefficients come from the small sizes alone; of the others from both.
+Memories are
 shallower than in that engine, because deep ones take long; the estimate computes their block RAM. `conv2d_2048` is the estimate of
 the whole core, without the memory interconnect.
 

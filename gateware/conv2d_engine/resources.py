@@ -1,8 +1,8 @@
 """FPGA resources of the Conv2D accelerator on UltraScale+: an estimate.
 
 `core` adds up the units, without the memory interconnect; `estimate` adds an allowance for registers, command ring and DMA. Logic
-is linear in what drives a unit's size. Coefficients come from Yosys (`synth_xilinx -family xcup`) at small sizes; the benchmark
-`resources` repeats these runs, and compares with larger ones that had no part in the coefficients. Nothing was placed and routed.
+is linear in what drives a unit's size. Coefficients come from Yosys (`synth_xilinx -family xcup`) at several sizes; the benchmark
+`resources` repeats these runs. Only of COMPUTE had the large size no part in them. Nothing was placed and routed.
 """
 
 from __future__ import annotations

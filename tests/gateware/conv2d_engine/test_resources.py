@@ -50,8 +50,8 @@ def test_large_engine_fits_twice():
         ("dispatch", {"input_lanes": 16, "output_lanes": 16, "pixel_lanes": 8}, 2554),
     ],
 )
-def test_larger_than_the_fitted(unit: str, sizes: dict[str, int], lut: int):
-    """What synthesis found at sizes that had no part in the coefficients of `compute`, the largest unit."""
+def test_synthesized_sizes(unit: str, sizes: dict[str, int], lut: int):
+    """What synthesis found at large sizes; that of `compute` had no part in its coefficients."""
     assert UNITS[unit](Conv2DConfig(**sizes)).lut == pytest.approx(lut, rel=0.05)
 
 
