@@ -19,7 +19,7 @@ constexpr double never = std::numeric_limits<double>::infinity();
 constexpr double negligible = 1e-6;
 
 // Latencies of the gateware in cycles.
-constexpr double command_latency = 60;     // fetch of the command and its check, before the memory's latency
+constexpr double command_latency = 47;     // fetch of the command and its check, before the memory's latency
 constexpr double dispatch_cycles = 2;      // per instruction
 constexpr double dispatch_latency = 6;     // from the beats of an instruction to its queue
 constexpr std::size_t queue_depth = 16;    // of each unit
