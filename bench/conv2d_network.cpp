@@ -2,9 +2,10 @@
 ///
 ///     conv2d-network model|rtl NETWORK.json
 ///
-/// The file has `soc` (a soc.json; its first accelerator must be a Conv2D), `seed` and `layers`, see bench/networks.py.
-/// All layers become one program. With `model` its duration is estimated, with `rtl` it runs in the simulated SoC on
-/// random tensors and constants, and every tensor is compared with the functional model. Prints one JSON object.
+/// The file has `soc` (a soc.json; its first accelerator must be a Conv2D), `seed` and `layers`, with the
+/// members of bench/support/networks.py; kernel, stride, padding and dilation may be lists. All layers become one
+/// program. With `model` its duration is estimated, with `rtl` it runs in the simulated SoC on random tensors and
+/// constants, and every tensor is compared with the functional model. Prints one JSON object.
 #include <cmath>
 #include <fstream>
 #include <iostream>
