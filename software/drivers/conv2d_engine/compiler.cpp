@@ -35,7 +35,7 @@ Status check_pitches(const Pass& pass) {
 struct Resident {
   Place place;
   TensorShape shape;
-  Region region;
+  ResidentTensor tensor;
   std::size_t last_use = 0;  // number of the call
   bool stored = true;        // it is in memory as well
 };
@@ -62,6 +62,8 @@ class Compilation {
   Result<PackedConstants::Part> add_pass(std::size_t call, const Pass& pass, bool only);
   /// The last call that reads the result of this one as its input or residual; none when it is overwritten before.
   std::size_t last_use(std::size_t call) const;
+  std::uint32_t phases_of_readers(std::size_t call, std::int64_t row_pitch) const;
+  std::int64_t row_pitch_of_result(std::size_t call, const TensorShape& shape) const;
   Resident* find(const Place& place, const TensorShape& shape);
   std::vector<Choice> options(const LayerCall& call, const Pass& pass);
   std::optional<Choice> choose(const LayerCall& call, const Pass& pass, const Places& places);
@@ -93,6 +95,36 @@ std::size_t Compilation::last_use(std::size_t call) const {
   return last;
 }
 
+/// Sum of the phases that later calls need to read the result of this one. A result is in the pitch of its residual,
+/// so what reads that counts too.
+std::uint32_t Compilation::phases_of_readers(std::size_t call, std::int64_t row_pitch) const {
+  const Place& place = calls_[call].out;
+  std::uint32_t phases = 0;
+  for (std::size_t later = call + 1; later <= last_use(call); ++later) {
+    const LayerCall& reader = calls_[later];
+    if (reader.layer.residual && reader.residual == place) phases += phases_of_readers(later, row_pitch);
+    if (reader.in != place || !validate(config_, reader.layer)) continue;
+    for (const Pass& each : passes_of(config_, reader.layer)) {
+      const Pass pass = with_whole_input(each);
+      phases += read_phases(config_, pass, row_pitch, pass.columns.out, pass.rows.out * pass.columns.out);
+    }
+  }
+  return phases;
+}
+
+/// The least row pitch of those that suit the readers of a result best.
+std::int64_t Compilation::row_pitch_of_result(std::size_t call, const TensorShape& shape) const {
+  std::int64_t best = shape.columns;
+  std::uint32_t least = phases_of_readers(call, best);
+  for (std::int64_t pitch = best + 1; least > 0 && pitch < shape.columns + banks(config_); ++pitch) {
+    const std::uint32_t phases = phases_of_readers(call, pitch);
+    if (phases >= least) continue;
+    best = pitch;
+    least = phases;
+  }
+  return best;
+}
+
 Resident* Compilation::find(const Place& place, const TensorShape& shape) {
   for (Resident& resident : residents_) {
     if (resident.place == place && resident.shape == shape) return &resident;
@@ -106,14 +138,14 @@ std::vector<Choice> Compilation::options(const LayerCall& call, const Pass& pass
   Choice loading = {pass, {}};
   if (pass.images != 1) return {loading};
   if (call.layer.residual && !pass.pooling) {
-    if (const Resident* residual = find(call.residual, pass.out_shape)) loading.residency.residual = residual->region;
+    if (const Resident* residual = find(call.residual, pass.out_shape)) loading.residency.residual = residual->tensor;
   }
   const Resident* in = pass.fold ? nullptr : find(call.in, pass.in_shape);
   if (in == nullptr) return {loading};
   Choice resident = {with_whole_input(pass), loading.residency};
-  resident.residency.in = in->region;
+  resident.residency.in = in->tensor;
   const std::int64_t pixels = pass.rows.out * pass.columns.out;
-  if (read_phases(config_, resident.pass, pass.in_shape.columns, pass.columns.out, pixels) == 0) return {resident};
+  if (read_phases(config_, resident.pass, in->tensor.row_pitch, pass.columns.out, pixels) == 0) return {resident};
   return {resident, loading};
 }
 
@@ -160,18 +192,20 @@ void Compilation::keep_result(std::size_t number, const Places& places, Choice& 
   const std::size_t last = last_use(number);
   if (pass.images != 1 || pass.pooling || !pass.computes || last == number) return;
   FeatureAllocator features = engine_.features;
-  const auto region =
-      features.allocate(pass.out_shape.pixels() * pass.out_shape.words, engine_.assembler.free_at(isa::Unit::compute));
+  const std::int64_t row_pitch =
+      choice.residency.residual ? choice.residency.residual->row_pitch : row_pitch_of_result(number, pass.out_shape);
+  const std::int64_t plane = pass.out_shape.rows * row_pitch;
+  const auto region = features.allocate(plane * pass.out_shape.words, engine_.assembler.free_at(isa::Unit::compute));
   if (!region) return;
   Choice kept = {pass, choice.residency, !call.temporary || pass.out_shape.rows > most_extent};
-  kept.residency.out = region;
+  kept.residency.out = ResidentTensor{*region, row_pitch, plane};
   if (!plan(call, places, features, kept)) return;
   // What the reader saves: the way of the tensor to memory and back.
   const double saved = static_cast<double>(region->words) / config_.memory_ports;
   if (kept.cycles >= choice.cycles + saved) return;
   choice = std::move(kept);
   engine_.features = std::move(features);
-  residents_.push_back({call.out, pass.out_shape, *region, last, choice.stored});
+  residents_.push_back({call.out, pass.out_shape, *choice.residency.out, last, choice.stored});
 }
 
 bool Compilation::append(const LayerCall& call, const Places& places, const Choice& choice) {
@@ -194,7 +228,7 @@ double Compilation::cycles_to_store(const LayerCall& call, const Residency& resi
   for (const Resident& resident : residents_) {
     const bool read = (resident.place == call.in && !residency.in) ||
                       (call.layer.residual && resident.place == call.residual && !residency.residual);
-    if (read && !resident.stored) cycles += static_cast<double>(resident.region.words) / config_.memory_ports;
+    if (read && !resident.stored) cycles += static_cast<double>(resident.tensor.region.words) / config_.memory_ports;
   }
   return cycles;
 }
@@ -208,7 +242,7 @@ void Compilation::store_what_is_read(const LayerCall& call, const Residency& res
 }
 
 void Compilation::store(Resident& resident) {
-  if (!resident.stored) store_tensor(config_, resident.shape, resident.region, resident.place, engine_);
+  if (!resident.stored) store_tensor(config_, resident.shape, resident.tensor, resident.place, engine_);
   resident.stored = true;
 }
 
@@ -216,14 +250,14 @@ void Compilation::store(Resident& resident) {
 void Compilation::drop(std::size_t finished_call) {
   std::erase_if(residents_, [&](const Resident& resident) {
     const bool gone = resident.last_use <= finished_call;
-    if (gone) engine_.features.release(resident.region);
+    if (gone) engine_.features.release(resident.tensor.region);
     return gone;
   });
 }
 
 void Compilation::drop_oldest() {
   store(residents_.front());
-  engine_.features.release(residents_.front().region);
+  engine_.features.release(residents_.front().tensor.region);
   residents_.erase(residents_.begin());
 }
 

@@ -234,14 +234,14 @@ std::optional<Generator::Loaded> Generator::load(const Tile& tile) {
   Loaded loaded;
   const double needed_at = now(isa::Unit::load);
   if (residency_.in) {
-    loaded.in = *residency_.in;
+    loaded.in = residency_.in->region;
   } else if (tile.in_rows.size() > 0) {
     const auto region = engine_.features.allocate(shape_.in_words, needed_at);
     if (!region) return {};
     loaded.in = *region;
   }
   if (residency_.residual) {
-    loaded.residual = *residency_.residual;
+    loaded.residual = residency_.residual->region;
   } else if (layer_.residual) {
     const auto region = engine_.features.allocate(shape_.out_plane * pass_.out_shape.words, needed_at);
     if (!region) return {};
@@ -312,7 +312,7 @@ bool Generator::compute(const Tile& tile, const Loaded& loaded) {
   for (std::int64_t word = 0; word < pass_.out_shape.words; word += stored_words(pass_)) {
     Results results = {{}, 0, word, std::min(stored_words(pass_), pass_.out_shape.words - word)};
     const auto region = residency_.out
-                            ? residency_.out
+                            ? std::optional(residency_.out->region)
                             : engine_.features.allocate(results.words * shape_.out_plane, now(isa::Unit::compute));
     if (!region) return false;
     results.region = *region;
@@ -507,23 +507,23 @@ std::int64_t Generator::channels_of(std::int64_t block) {
 
 bool generate(const PlannedPass& plan, Engine& engine) { return Generator(plan, engine).run(); }
 
-void store_tensor(const Config& config, const TensorShape& shape, const Region& region, const Place& place,
+void store_tensor(const Config& config, const TensorShape& shape, const ResidentTensor& tensor, const Place& place,
                   Engine& engine) {
   const Transfer transfer = {place, 0, shape.rows, shape.columns, shape.columns * shape.words, shape.words};
   for (std::int64_t word = 0; word < shape.words; word += most_words) {
     const std::int64_t words = std::min(most_words, shape.words - word);
-    const std::int64_t begin = region.begin + word * shape.pixels();
+    const std::int64_t begin = tensor.region.begin + word * tensor.plane;
     isa::Store store;
     transfer.place_in(store, word, words);
     store.address = low16(begin);
-    store.address_row_pitch = static_cast<std::uint16_t>(shape.columns);
-    store.address_plane_pitch = low16(shape.pixels());
+    store.address_row_pitch = static_cast<std::uint16_t>(tensor.row_pitch);
+    store.address_plane_pitch = low16(tensor.plane);
     store.window_rows = store.window_columns = store.stride_rows = store.stride_columns = 1;
     store.in_rows = static_cast<std::uint16_t>(shape.rows);
     store.in_columns = static_cast<std::uint16_t>(shape.columns);
     const Effect effect = {
-        {features(begin, words * shape.pixels())}, {transfer.bytes(word, words)}, transfer.cycles(config, words)};
-    engine.features.use(region, engine.assembler.emit(store, effect));
+        {features(begin, words * tensor.plane)}, {transfer.bytes(word, words)}, transfer.cycles(config, words)};
+    engine.features.use(tensor.region, engine.assembler.emit(store, effect));
   }
 }
 

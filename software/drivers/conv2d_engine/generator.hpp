@@ -55,7 +55,7 @@ struct PlannedPass {
 bool generate(const PlannedPass& plan, Engine& engine);
 
 /// Writes a whole tensor that lies in the feature buffer to memory.
-void store_tensor(const Config& config, const TensorShape& shape, const Region& region, const Place& place,
+void store_tensor(const Config& config, const TensorShape& shape, const ResidentTensor& tensor, const Place& place,
                   Engine& engine);
 
 }  // namespace cosoc::conv2d_engine

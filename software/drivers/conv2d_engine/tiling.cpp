@@ -78,6 +78,7 @@ bool fits(const Config& config, const Pass& pass, bool residual, const Residency
   if (!whole_rows && (residency.in || residency.residual || residency.out)) return false;
   // Results and residuals share their pitches.
   if (residual && residency.out.has_value() != residency.residual.has_value() && tiling.row_tiles > 1) return false;
+  if (residency.out && residency.residual && residency.out->row_pitch != residency.residual->row_pitch) return false;
   if (shape.in_row_pitch > most_extent) return false;
   const std::int64_t copies = tiling.prefetch ? 2 : 1;
   const std::int64_t loaded =
@@ -143,13 +144,13 @@ TileShape shape_of(const Config& config, const Pass& pass, std::span<const Tile>
   shape.in_words = shape.in_plane * pass.in_shape.words;
   shape.out_plane = out_rows * shape.out_row_pitch;
   if (residency.in) {
-    shape.in_row_pitch = pass.in_shape.columns;
-    shape.in_plane = pass.in_shape.pixels();
+    shape.in_row_pitch = residency.in->row_pitch;
+    shape.in_plane = residency.in->plane;
     shape.in_words = 0;
   }
-  if (residency.out || residency.residual) {
-    shape.out_row_pitch = pass.out_shape.columns;
-    shape.out_plane = pass.out_shape.pixels();
+  if (const auto& resident = residency.out ? residency.out : residency.residual) {
+    shape.out_row_pitch = resident->row_pitch;
+    shape.out_plane = resident->plane;
   }
   return shape;
 }

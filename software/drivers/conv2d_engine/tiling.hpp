@@ -20,12 +20,18 @@ struct Tiling {
   bool short_first = false;  // the first tile has a quarter of the others' rows, so that the array starts early
 };
 
-/// Whole tensors that lie in the feature buffer before a pass, or stay there after it: rows without gaps, a plane for
-/// each word.
+/// A whole tensor in the feature buffer: a plane for each word, rows `row_pitch` words apart.
+struct ResidentTensor {
+  Region region;
+  std::int64_t row_pitch = 1;
+  std::int64_t plane = 1;
+};
+
+/// Tensors that lie in the feature buffer before a pass, or stay there after it.
 struct Residency {
-  std::optional<Region> in;
-  std::optional<Region> residual;
-  std::optional<Region> out;
+  std::optional<ResidentTensor> in;
+  std::optional<ResidentTensor> residual;
+  std::optional<ResidentTensor> out;
 };
 
 /// A part of an image.
