@@ -2,9 +2,8 @@
 
 Every unit is synthesized for UltraScale+ at small sizes and at that of the engine with 2,048 multipliers; `deviation` tells how far
 the estimate is off there. Of COMPUTE, the largest unit, the coefficients come from the small sizes alone; of the others from both.
-Memories are
-shallower than in that engine, because deep ones take long; the estimate computes their block RAM. `conv2d_2048` is the estimate of
-the whole core, without the memory interconnect.
+Memories are shallower than in that engine, because deep ones take long; the estimate computes their block RAM. `conv2d_2048` is the
+estimate of the whole core, without the memory interconnect.
 
 Place and route of a small core for ECP5, an older and much slower family, shows where the longest path is: there is no open one for
 UltraScale+. The frequency is a relative measure.
