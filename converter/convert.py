@@ -37,6 +37,7 @@ class Conversion:
         module: the float graph after all rewrites.
         steps: its operations, clamps fused.
         quantized: PyTorch's int8 reference graph with its scales.
+        lowered, lowered_constants: the integer graph before its passes: a node for every operation, nothing fused.
         errors: of every layer, on calibration data.
     """
 
@@ -44,6 +45,8 @@ class Conversion:
     module: GraphModule
     steps: list[Step]
     quantized: Quantized
+    lowered: Graph
+    lowered_constants: Constants
     errors: list[LayerError]
 
 
@@ -104,15 +107,16 @@ def convert_in_detail(
     steps = fuse_clamps(analyse(module))
     quantized = quantize(module, steps, batches, tell)
     tell("lowering to integers")
-    graph, constants = lower(name or type(model).__name__, module, steps, quantized)
-    verify(graph)
+    lowered, lowered_constants = lower(name or type(model).__name__, module, steps, quantized)
+    verify(lowered)
+    graph, constants = lowered, dict(lowered_constants)
     for graph_pass in passes(constants, accelerators, force or {}):
         graph = graph_pass(graph)
         verify(graph)
     tell("comparing with the float model")
     errors = compare_module(graph, constants, module, batches[:COMPARED_BATCHES])
     bundle = Bundle(graph, constants, report(graph, errors, describe_calibration(calibration, batches)))
-    return Conversion(bundle, module, steps, quantized, errors)
+    return Conversion(bundle, module, steps, quantized, lowered, lowered_constants, errors)
 
 
 def passes(constants: Constants, accelerators: Collection[str], force: Mapping[str, str]) -> list[Callable[[Graph], Graph]]:

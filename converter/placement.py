@@ -2,36 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.ir import Graph, Node
+from cosoc.gateware.conv2d_engine.isa import RESIDUAL_FRACTION
 
 CONV2D_OPERATIONS = ("conv2d", "max_pool2d", "average_pool2d", "add")
 
-MAX_KERNEL, MAX_STRIDE, MAX_POOL, MAX_POOL_PADDING = 127, 7, 15, 16
-"""Limits of the fields of the engine's instructions: offsets of a tap, strides, window and padding of a max pooling."""
+MAX_KERNEL = 127
+"""Most rows or columns of a kernel, and largest distance between its taps."""
+
+MAX_STRIDE, MAX_POINT_STRIDE = 7, 255
+"""Largest strides of a kernel, and along an axis on which it has one tap."""
+
+MAX_PADDING = 255
+MAX_POOL, MAX_POOL_STRIDE = 15, 7
+MIN_FACTOR_LOG2, MAX_FACTOR = -17, 256
+"""Bounds of the scale of a residual by that of the output."""
 
 
 def obstacle(graph: Graph, node: Node) -> str:
-    """Why the Conv2D accelerator cannot run a node; empty when it can."""
+    """Why a Conv2D accelerator of default size cannot run a node; empty when it can.
+
+    The limits are those of the driver's compiler (`software/drivers/conv2d_engine/layer.cpp`), which has the last word.
+    """
     if node.op not in CONV2D_OPERATIONS:
         return f"no accelerator computes {node.op}"
     attributes = node.attributes
-    if "pool_kernel" in attributes or node.op == "max_pool2d":
-        prefix = "pool_" if node.op == "conv2d" else ""
-        kernel, stride, padding = (attributes[prefix + name] for name in ("kernel", "stride", "padding"))
-        if max(kernel) > MAX_POOL or max(stride) > MAX_STRIDE or max(padding) > MAX_POOL_PADDING:
-            return f"max pooling over {kernel}, stride {stride}: c2d pools up to {MAX_POOL}x{MAX_POOL}, stride {MAX_STRIDE}"
-    if node.op in ("add", "max_pool2d"):
-        return ""
-    kernel = graph.tensors[node.inputs[1]].shape[1:3] if node.op == "conv2d" else attributes["kernel"]
+    if node.op == "add":
+        return factor_obstacle(attributes["multipliers"][1])
+    if node.op == "max_pool2d":
+        return pool_obstacle(attributes["kernel"], attributes["stride"], attributes["padding"])
+    if node.op == "average_pool2d":
+        return kernel_obstacle(attributes["kernel"], attributes["stride"], attributes["padding"], [1, 1])
+    kernel = list(graph.tensors[node.inputs[1]].shape[1:3])
+    why = kernel_obstacle(kernel, attributes["stride"], attributes["padding"], attributes["dilation"])
+    if not why and "residual_multiplier" in attributes:
+        why = factor_obstacle(attributes["residual_multiplier"] / 2 ** RESIDUAL_FRACTION[8])
+    if not why and "pool_kernel" in attributes:
+        why = pool_obstacle(attributes["pool_kernel"], attributes["pool_stride"], attributes["pool_padding"])
+    return why
+
+
+def kernel_obstacle(kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]) -> str:
+    """Why c2d has no convolution, or average, with such a kernel; [rows, columns], padding [top, left, bottom, right]."""
     if max(kernel) > MAX_KERNEL:
         return f"kernel {kernel[0]}x{kernel[1]}: c2d computes up to {MAX_KERNEL}x{MAX_KERNEL}"
-    if max(attributes["stride"]) > MAX_STRIDE:
-        return f"stride {attributes['stride']}: c2d computes up to {MAX_STRIDE}"
+    if any(size > (MAX_POINT_STRIDE if taps == 1 else MAX_STRIDE) for size, taps in zip(stride, kernel, strict=True)):
+        return f"stride {stride}: c2d computes up to {MAX_STRIDE}, or {MAX_POINT_STRIDE} where the kernel has one tap"
+    if any(size > MAX_KERNEL or size * (taps - 1) > MAX_KERNEL for size, taps in zip(dilation, kernel, strict=True)):
+        return f"dilation {dilation}: the taps of a kernel of c2d are at most {MAX_KERNEL} apart"
+    if max(padding) > MAX_PADDING:
+        return f"padding {padding}: c2d computes up to {MAX_PADDING}"
     return ""
+
+
+def pool_obstacle(kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> str:
+    """Why c2d has no max pooling over such windows."""
+    if max(kernel) > MAX_POOL:
+        return f"max pooling over {kernel[0]}x{kernel[1]}: c2d pools up to {MAX_POOL}x{MAX_POOL}"
+    if max(stride) > MAX_POOL_STRIDE:
+        return f"max pooling with stride {stride}: c2d pools with up to {MAX_POOL_STRIDE}"
+    if any(size >= taps for size, taps in zip(padding, [*kernel, *kernel], strict=True)):
+        return f"max pooling with padding {padding}: c2d pools with less than the window's {kernel[0]}x{kernel[1]}"
+    return ""
+
+
+def factor_obstacle(factor: float) -> str:
+    """Why c2d cannot add a tensor of `factor` times the output's scale."""
+    if 2.0**MIN_FACTOR_LOG2 <= factor <= MAX_FACTOR:
+        return ""
+    return f"a sum with factor {factor:g}: c2d adds with 2^{MIN_FACTOR_LOG2} to {MAX_FACTOR}"
 
 
 def reason(graph: Graph, node: Node) -> str:

@@ -8,6 +8,7 @@ from html import escape
 from cosoc.converter.compare import LayerError
 from cosoc.converter.ir import Graph, Node
 from cosoc.converter.placement import reason
+from cosoc.converter.spec import window_output
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em; color: #222; }
@@ -22,12 +23,15 @@ COLUMNS = ("node", "operation", "output", "MAC", "may run on", "why", "source", 
 
 
 def macs(graph: Graph, node: Node) -> int:
-    """Multiply-accumulates of a convolution for the graph's batch; 0 for other operations."""
+    """Multiply-accumulates of a convolution for the graph's batch, before its pooling; 0 for other operations."""
     if node.op != "conv2d":
         return 0
-    batch, height, width, channels = graph.tensors[node.outputs[0]].shape
-    _, kernel_height, kernel_width, group_channels = graph.tensors[node.inputs[1]].shape
-    return batch * height * width * channels * kernel_height * kernel_width * group_channels
+    batch, *size, _ = graph.tensors[node.inputs[0]].shape
+    channels, *kernel, group_channels = graph.tensors[node.inputs[1]].shape
+    attributes = node.attributes
+    extent = [step * (taps - 1) + 1 for step, taps in zip(attributes["dilation"], kernel, strict=True)]
+    height, width = window_output(size, extent, attributes["stride"], attributes["padding"])
+    return batch * height * width * channels * kernel[0] * kernel[1] * group_channels
 
 
 def describe_output(graph: Graph, node: Node) -> str:

@@ -49,8 +49,8 @@ def converted(model: nn.Module, shape: tuple[int, ...], seed: int = 0, **options
 
 
 def reference_int8(conversion: Conversion, batch: torch.Tensor) -> dict[str, Int8]:
-    """What PyTorch's int8 graph computes: the feature maps by the names of the bundle's tensors."""
-    graph, quantize = conversion.bundle.graph, torch.ops.quantized_decomposed.quantize_per_tensor.default
+    """What PyTorch's int8 graph computes: the feature maps by the names of the lowered graph's tensors."""
+    graph, quantize = conversion.lowered, torch.ops.quantized_decomposed.quantize_per_tensor.default
     values = float_values(conversion.quantized.reference, (batch,))
     found: dict[str, Int8] = {}
     for node in conversion.quantized.reference.graph.nodes:

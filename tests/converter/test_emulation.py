@@ -10,7 +10,7 @@ from torch import nn
 from cosoc.converter import Bundle, emulation
 from cosoc.converter.emulation import EmulationError
 from cosoc.converter.ir import Graph, Node, Tensor
-from cosoc.gateware.conv2d import golden
+from cosoc.gateware.conv2d_engine import golden
 from tests.converter.models import converted
 
 
@@ -40,9 +40,10 @@ def test_conv2d_equals_the_golden_model(seed: int) -> None:
     zero_points = random.integers(-128, 128, 2).tolist()
     node = Node("conv", "conv2d", ("x", "w", "b", "m"), ("y",), attributes)
     graph = graph_of(node, Tensor("x", "int8", shape, 1.0, zero_points[0]), Tensor("y", "int8", (), 1.0, zero_points[1]))
-    expected = golden.convolve(
-        x, weight, bias, multiplier, in_zero_point=zero_points[0], out_zero_point=zero_points[1], **attributes
-    )
+    low, high = attributes["clamp"]
+    rule = golden.OutputFormat(zero_point=zero_points[1], clamp_min=low, clamp_max=high)
+    geometry = {name: value for name, value in attributes.items() if name != "clamp"}
+    expected = golden.convolve(x, weight, bias, multiplier, rule, in_zero_point=zero_points[0], **geometry)
     np.testing.assert_array_equal(emulation.run_node(graph, node, (x, weight, bias, multiplier)), expected)
 
 

@@ -60,9 +60,18 @@ def conversion_of(name: str) -> tuple[Conversion, torch.Tensor]:
     return converted(model, shape, seed=len(name))
 
 
+FUSED = {
+    "conv pool relu": ["conv2d"],
+    "residual": ["conv2d", "conv2d"],
+    "downsampling residual": ["conv2d"] * 3,
+    "resnet": [*["conv2d"] * 6, "average_pool2d", "conv2d"],
+}
+"""Operations of the bundle where they are not those of `MODELS`: additions and max poolings are parts of convolutions."""
+
+
 def differences(conversion: Conversion, data: torch.Tensor) -> dict[str, list[np.ndarray]]:
     """Differences of every operation's output from PyTorch's, when both are given PyTorch's int8 inputs; by operation."""
-    graph, constants = conversion.bundle.graph, conversion.bundle.constants
+    graph, constants = conversion.lowered, conversion.lowered_constants
     found: dict[str, list[np.ndarray]] = {}
     batch = graph.tensors[graph.inputs[0]].shape[0]
     for start in range(0, len(data) - batch + 1, batch):
@@ -83,7 +92,7 @@ def differences(conversion: Conversion, data: torch.Tensor) -> dict[str, list[np
 def test_int8_equals_pytorch(name: str) -> None:
     operations = MODELS[name][2]
     conversion, data = conversion_of(name)
-    found = [node.op for node in conversion.bundle.graph.nodes]
+    found = [node.op for node in conversion.lowered.nodes]
     assert found[0] == "quantize"
     assert found[-1] == "dequantize"
     assert found[1 : 1 + len(operations)] == operations
@@ -91,6 +100,14 @@ def test_int8_equals_pytorch(name: str) -> None:
         different = np.concatenate([np.abs(piece).ravel() for piece in pieces])
         assert different.max() <= (0 if operation in EXACT else 1), operation
         assert (different != 0).mean() < 0.01, operation
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_operations_of_the_bundle(name: str) -> None:
+    conversion, _ = conversion_of(name)
+    lowered = [node.op for node in conversion.lowered.nodes]
+    expected = ["quantize", *FUSED[name], "dequantize"] if name in FUSED else lowered
+    assert [node.op for node in conversion.bundle.graph.nodes] == expected
 
 
 @pytest.mark.parametrize("name", MODELS)

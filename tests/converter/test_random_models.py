@@ -1,4 +1,5 @@
-"""Random small models: the emulated int8 model stays near PyTorch's float model, and every operation equals PyTorch's int8."""
+"""Random small models: the emulated int8 model stays near PyTorch's float model, every operation equals PyTorch's int8, and
+fusion changes nothing but the rounding of sums."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ import torch
 from torch import nn
 
 from cosoc.converter import emulation
+from cosoc.converter.convert import Conversion
+from cosoc.converter.ir import Graph, Node
 from tests.converter.models import Residual, converted
 from tests.converter.test_operators import differences
 
@@ -46,11 +49,35 @@ def random_model(generator: random.Random) -> tuple[nn.Module, tuple[int, ...]]:
     return nn.Sequential(*layers), shape
 
 
+def sum_before(lowered: Graph, fused: Node) -> Node:
+    """The addition that became a part of this convolution; a max pooling may follow it."""
+    node = lowered.producer(fused.outputs[0])
+    assert node is not None
+    before = lowered.producer(node.inputs[0]) if node.op == "max_pool2d" else node
+    assert before is not None
+    return before
+
+
+def check_fusion(conversion: Conversion, data: torch.Tensor) -> None:
+    """Every node of the bundle, given what the lowered graph computes: a pooling is exact, a sum is rounded once less.
+
+    The rounding that is gone is that of the convolution: half a step of its scale, in steps of the sum's.
+    """
+    values = emulation.run_graph(conversion.lowered, conversion.lowered_constants, [data.numpy()])
+    graph, constants = conversion.bundle.graph, conversion.bundle.constants
+    for node in graph.nodes:
+        operands = [constants[name] if graph.tensors[name].constant else values[name] for name in node.inputs]
+        difference = emulation.run_node(graph, node, operands).astype(float) - values[node.outputs[0]]
+        limit = 1 + max(sum_before(conversion.lowered, node).attributes["multipliers"]) // 2 if len(node.inputs) == 5 else 0
+        assert np.abs(difference).max() <= limit, node
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_random_model(seed: int) -> None:
     model, shape = random_model(random.Random(seed))
     conversion, data = converted(model, shape, seed)
     bundle = conversion.bundle
+    check_fusion(conversion, data)
     found = emulation.run(bundle, data.numpy(), samples=5)[bundle.graph.outputs[0]]
     with torch.no_grad():
         expected = model(data).numpy()

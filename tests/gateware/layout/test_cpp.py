@@ -138,9 +138,7 @@ CHANGES = {
     "a signed field": changed(fields=(*LOAD.fields[:-1], replace(LOAD.fields[-1], signed=not LOAD.fields[-1].signed))),
     "another unit": changed(unit=Unit.STORE),
     "other defaults": changed(defaults={}),
-    "another constant": replace(
-        CONV2D, instructions=InstructionSet(INSTRUCTION_SET.layouts, (Constant("no_wait", 254, ""),))
-    ),
+    "another constant": replace(CONV2D, instructions=InstructionSet(INSTRUCTION_SET.layouts, (Constant("no_wait", 254, ""),))),
     "another command": replace(CONV2D, command=CommandLayout(())),
 }
 
