@@ -197,7 +197,9 @@ void Compilation::keep_result(std::size_t number, const Places& places, Choice& 
   const std::int64_t plane = pass.out_shape.rows * row_pitch;
   const auto region = features.allocate(plane * pass.out_shape.words, engine_.assembler.free_at(isa::Unit::compute));
   if (!region) return;
-  Choice kept = {pass, choice.residency, !call.temporary || pass.out_shape.rows > most_extent};
+  // What takes most of the buffer seldom stays there until its last reader: better stored while the array works.
+  const bool large = 2 * region->words > config_.feature_words || pass.out_shape.rows > most_extent;
+  Choice kept = {pass, choice.residency, !call.temporary || large};
   kept.residency.out = ResidentTensor{*region, row_pitch, plane};
   if (!plan(call, places, features, kept)) return;
   // What the reader saves: the way of the tensor to memory and back.
@@ -279,7 +281,10 @@ Result<PackedConstants::Part> Compilation::add_pass(std::size_t number, const Pa
     return failure("a layer of " + describe(call.layer) + " does not fit a Conv2D engine with feature_words = " +
                    std::to_string(config_.feature_words) + ": build it with more");
   }
-  PackedConstants::Part part = {std::move(choice->pass), std::move(choice->layout), program_.constant_bytes};
+  PackedConstants::Part part;
+  part.pass = std::move(choice->pass);
+  part.layout = std::move(choice->layout);
+  part.offset = program_.constant_bytes;
   program_.constant_bytes += static_cast<std::uint64_t>(part.layout.bytes);
   return part;
 }

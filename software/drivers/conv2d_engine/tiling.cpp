@@ -15,9 +15,9 @@ Range part_of(std::int64_t extent, std::int64_t parts, std::int64_t part) {
 
 /// Rows of a tile.
 Range rows_of(const Tiling& tiling, std::int64_t extent, std::int64_t tile) {
-  if (!tiling.short_first) return part_of(extent, tiling.row_tiles, tile);
-  const auto end = [&](std::int64_t tiles) { return extent * (4 * tiles - 3) / (4 * tiling.row_tiles - 3); };
-  return {tile == 0 ? 0 : end(tile), end(tile + 1)};
+  if (!tiling.short_ends) return part_of(extent, tiling.row_tiles, tile);
+  const auto end = [&](std::int64_t tiles) { return extent * (4 * tiles - 3) / (4 * tiling.row_tiles - 6); };
+  return {tile == 0 ? 0 : end(tile), tile + 1 == tiling.row_tiles ? extent : end(tile + 1)};
 }
 
 Range folded_pixels(const Pass& pass, Range out) {
@@ -207,8 +207,8 @@ std::vector<Tiling> tilings(const Config& config, const Pass& pass, bool residua
         if (!fits(config, pass, residual, residency, free_words, tiling)) continue;
         found.push_back(tiling);
         ++candidates;
-        if (rows == 1 || residency.in || stored.rows < 4 * rows - 3) continue;
-        tiling.short_first = true;
+        if (rows < 3 || residency.in || stored.rows < 4 * rows - 6) continue;
+        tiling.short_ends = true;
         if (fits(config, pass, residual, residency, free_words, tiling)) found.push_back(tiling);
       }
     }

@@ -10,14 +10,15 @@ namespace cosoc::conv2d_engine {
 
 inline constexpr std::int64_t most_extent = 4095;  // rows and columns of a tile, pitch of rows in the feature buffer
 
-/// What a search varies. Tiles are as equal as possible, but for the first one.
+/// What a search varies. Tiles are as equal as possible, but for `short_ends`.
 struct Tiling {
   std::int64_t row_tiles = 1;
   std::int64_t column_tiles = 1;
-  std::int64_t blocks = 1;   // of output channels in a COMPUTE
-  std::int64_t words = 1;    // of a reduction in a COMPUTE; fewer than all only with one group of pixels
-  bool prefetch = true;      // the next tile is loaded while one is computed
-  bool short_first = false;  // the first tile has a quarter of the others' rows, so that the array starts early
+  std::int64_t blocks = 1;  // of output channels in a COMPUTE
+  std::int64_t words = 1;   // of a reduction in a COMPUTE; fewer than all only with one group of pixels
+  bool prefetch = true;     // the next tile is loaded while one is computed
+  /// The first and the last tile have a quarter of the others' rows: the array starts early, the last STORE is short.
+  bool short_ends = false;
 };
 
 /// A whole tensor in the feature buffer: a plane for each word, rows `row_pitch` words apart.
