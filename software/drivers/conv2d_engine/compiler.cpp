@@ -281,12 +281,9 @@ Result<PackedConstants::Part> Compilation::add_pass(std::size_t number, const Pa
     return failure("a layer of " + describe(call.layer) + " does not fit a Conv2D engine with feature_words = " +
                    std::to_string(config_.feature_words) + ": build it with more");
   }
-  PackedConstants::Part part;
-  part.pass = std::move(choice->pass);
-  part.layout = std::move(choice->layout);
-  part.offset = program_.constant_bytes;
-  program_.constant_bytes += static_cast<std::uint64_t>(part.layout.bytes);
-  return part;
+  const std::uint64_t offset = program_.constant_bytes;
+  program_.constant_bytes += static_cast<std::uint64_t>(choice->layout.bytes);
+  return PackedConstants::Part{std::move(choice->pass), std::move(choice->layout), offset};
 }
 
 Result<Program> Compilation::run() {
