@@ -262,10 +262,15 @@ def disassemble(program: bytes) -> list[tuple[Opcode, dict[str, int]]]:
 
 def table() -> str:
     """All instructions and their fields, as Markdown."""
-    lines = []
+    lines = [
+        "# Encoding of the Conv2D engine's instructions",
+        "",
+        f"{INSTRUCTION_BITS} bits, little endian; words of 32 bits count from 0. Bits that no field has are 0.",
+        "",
+    ]
     for opcode, layout in INSTRUCTIONS.items():
         lines += [
-            f"### {opcode.name} ({int(opcode)}, unit {UNIT_OF[opcode].name})",
+            f"## {opcode.name} ({int(opcode)}, unit {UNIT_OF[opcode].name})",
             "",
             "| field | word | bits | meaning |",
             "|---|---|---|---|",
@@ -279,4 +284,4 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    print(table())
+    print(table(), end="")
