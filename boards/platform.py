@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cosoc.gateware.resources import Resources
@@ -36,6 +36,7 @@ class Platform:
         name: folder under boards/ and value of the build option.
         title: name for people.
         counts: default numbers of accelerators.
+        parameters: default parameters of accelerators that are not those of their `Config`, by `<name>_<parameter>`.
         architecture: `native`, or the prefix of the cross compiler's triple (`aarch64`).
         clock_hz: clock of all accelerators.
         cpu_cores: cores for CPU kernels.
@@ -63,6 +64,7 @@ class Platform:
     memory_ports: tuple[str, ...]
     device: Device | None
     rtl: bool
+    parameters: Mapping[str, int] = field(default_factory=dict)
 
 
 def board_names() -> list[str]:

@@ -95,12 +95,12 @@ def bench_names() -> list[str]:
 
 
 def declared(board: str) -> list[_Option]:
-    """Every option in the order of the help; defaults of counts are those of `board`."""
-    defaults = load_platform(board).counts
+    """Every option in the order of the help; defaults of counts and parameters are those of `board`."""
+    platform = load_platform(board)
     options = [
         _Option("SoC", "board", "what the SoC is built for", ", ".join(board_names()), "sim"),
         *(
-            _Option("SoC", a.name, f"number of {a.title} accelerators", f"0..{MAX_COUNT}", str(defaults.get(a.name, 0)))
+            _Option("SoC", a.name, f"number of {a.title} accelerators", f"0..{MAX_COUNT}", str(platform.counts.get(a.name, 0)))
             for a in ACCELERATORS
         ),
     ]
@@ -111,7 +111,7 @@ def declared(board: str) -> list[_Option]:
                 f"{accelerator.name}_{item.name}",
                 item.metadata["help"],
                 describe_allowed(item.metadata["allowed"]),
-                str(item.default),
+                str(platform.parameters.get(f"{accelerator.name}_{item.name}", item.default)),
             )
             for item in fields(accelerator.config)
         ]

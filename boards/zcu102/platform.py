@@ -7,6 +7,8 @@ PLATFORM = Platform(
     name="zcu102",
     title="AMD ZCU102 (XCZU9EG): Vivado scripts, device tree, software for aarch64, archive to deploy",
     counts={"c2d": 2, "fft": 1, "zip": 1},
+    # 1,024 MACs per cycle in each of the two Conv2D.
+    parameters={"c2d_output_lanes": 16, "c2d_pixel_lanes": 4, "c2d_memory_ports": 2},
     architecture="aarch64",
     clock_hz=300_000_000,
     cpu_cores=4,

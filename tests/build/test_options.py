@@ -91,7 +91,24 @@ def test_help_names_every_option_and_target(tmp_path: Path) -> None:
 @pytest.mark.parametrize("board", board_names())
 def test_default_counts_fit_their_board(board: str) -> None:
     platform = load_platform(board)
-    assert SoC.place(SoCConfig.make(platform.counts), platform).accelerators
+    assert SoC.place(SoCConfig.make(platform.counts, platform.parameters), platform).accelerators
+
+
+def test_boards_have_default_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the board, unless the command line says otherwise; only what it says is in the name of the build."""
+    monkeypatch.syspath_prepend(str(ROOT / "site_scons"))
+    import options
+
+    def lanes_and_variant(**arguments: str) -> tuple[int, str]:
+        read = options.read(arguments)
+        return read.soc.config.groups[0].config.pixel_lanes, read.variant
+
+    assert lanes_and_variant() == (2, "sim-c2d1-fft1-zip1")
+    assert lanes_and_variant(board="zcu102") == (4, "zcu102-c2d2-fft1-zip1")
+    lanes, variant = lanes_and_variant(board="zcu102", c2d_pixel_lanes="2")
+    assert lanes == 2
+    assert variant.startswith("zcu102-c2d2-fft1-zip1-")
+    assert "default 4)" in options.help_text("zcu102").split("c2d_pixel_lanes=")[1].split("c2d_feature_words=")[0]
 
 
 def test_device_limits_count_after_count() -> None:
