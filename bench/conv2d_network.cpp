@@ -4,8 +4,9 @@
 ///
 /// The file has `soc` (a soc.json; its first accelerator must be a Conv2D), `seed` and `layers`, with the
 /// members of bench/support/networks.py; kernel, stride, padding and dilation may be lists. All layers become one
-/// program. With `model` its duration is estimated, with `rtl` it runs in the simulated SoC on random tensors and
-/// constants, and every tensor is compared with the functional model. Prints one JSON object.
+/// program; results that later layers read reach memory only when there is no room on chip or they are `kept`. With
+/// `model` its duration is estimated, with `rtl` it runs in the simulated SoC on random tensors and constants, and
+/// every tensor is compared with the functional model. Prints one JSON object.
 #include <cmath>
 #include <fstream>
 #include <iostream>
@@ -107,6 +108,11 @@ Network network_of(const json& layers) {
           place(entry.at("residual"), tensor_bytes_of(convolved.rows, convolved.columns, layer.out_channels));
     }
     call.out = place(entry.at("output"), tensor_bytes_of(out.rows, out.columns, layer.out_channels));
+    const std::string output = entry.at("output");
+    const bool read = std::any_of(layers.begin(), layers.end(), [&](const json& reader) {
+      return reader.at("input") == output || reader.at("residual") == output;
+    });
+    call.temporary = read && !entry.value("kept", false);
     network.calls.push_back(call);
   }
   return network;

@@ -23,6 +23,7 @@ class Layer:
         groups: `channels` for a depthwise convolution.
         pool: kernel, stride and padding of the max pooling after it.
         average: a pooling by averages over the kernel instead of a convolution.
+        kept: the output is read by others than these layers too, so it must reach memory.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Layer:
     residual: str | None = None
     pool: tuple[int, int, int] | None = None
     average: bool = False
+    kept: bool = False
 
     @property
     def out_rows(self) -> int:
@@ -90,6 +92,7 @@ class _Builder:
         pool: tuple[int, int, int] | None = None,
         head: bool = False,
         average: bool = False,
+        kept: bool = False,
     ) -> str:
         """The next layer; padding keeps the size unless given. Returns the name of its output."""
         layers = self.network.head if head else self.network.layers
@@ -109,6 +112,7 @@ class _Builder:
             residual=residual,
             pool=pool,
             average=average,
+            kept=kept,
         )
         layers.append(layer)
         self.tensor, self.channels, self.size = layer.output, filters, layer.out_rows
@@ -202,10 +206,11 @@ def yolov3() -> Network:
     build.convolve(32, 3)
     for filters, count in ((64, 1), (128, 2), (256, 8), (512, 8), (1024, 4)):
         build.convolve(filters, 3, 2)
-        for _ in range(count):
+        for block in range(count):
             shortcut = build.tensor
             build.convolve(filters // 2, 1)
-            build.convolve(filters, 3, residual=shortcut)
+            # The last maps of 52 x 52 and 26 x 26 also go into concatenations.
+            build.convolve(filters, 3, residual=shortcut, kept=block == 7)
     for size, channels, width in ((13, 1024, 512), (26, 768, 256), (52, 384, 128)):
         if size > 13:
             build.convolve(width, 1)

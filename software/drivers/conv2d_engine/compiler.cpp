@@ -51,10 +51,14 @@ struct Choice {
 };
 
 /// Compiles one call after the other into one program.
+/// Tilings tried for each pass.
+constexpr std::array<std::size_t, 3> search_widths = {8, 10, 12};
+
 class Compilation {
  public:
-  Compilation(const Config& config, std::span<const LayerCall> calls, Place constants)
-      : config_(config), calls_(calls), constants_(constants), engine_(config) {}
+  /// `width` is the number of tilings that are tried for each pass.
+  Compilation(const Config& config, std::span<const LayerCall> calls, Place constants, std::size_t width)
+      : config_(config), calls_(calls), constants_(constants), width_(width), engine_(config) {}
 
   Result<Program> run();
 
@@ -79,6 +83,7 @@ class Compilation {
   const Config& config_;
   std::span<const LayerCall> calls_;
   Place constants_;
+  std::size_t width_;
   Engine engine_;
   std::vector<Resident> residents_;
   Program program_;
@@ -154,7 +159,8 @@ bool Compilation::plan(const LayerCall& call, const Places& places, const Featur
                        Choice& choice) const {
   bool found = false;
   const bool residual = call.layer.residual.has_value();
-  for (const Tiling& tiling : tilings(config_, choice.pass, residual, choice.residency, features.free_words())) {
+  for (const Tiling& tiling :
+       tilings(config_, choice.pass, residual, choice.residency, features.free_words(), width_)) {
     ConstantLayout layout = make_layout(config_, choice.pass, tiling.blocks, tiling.words);
     Engine trial(config_);
     trial.features = features.without_times();
@@ -308,7 +314,14 @@ Result<Program> Compilation::run() {
 }  // namespace
 
 Result<Program> Compiler::compile(std::span<const LayerCall> calls, Place constants) const {
-  return Compilation(config_, calls, constants).run();
+  // The tiling that is best for one layer need not be for the next ones: searches of other widths end elsewhere.
+  auto best = Compilation(config_, calls, constants, search_widths.front()).run();
+  if (!best || calls.size() == 1) return best;
+  for (const std::size_t width : std::span(search_widths).subspan(1)) {
+    auto other = Compilation(config_, calls, constants, width).run();
+    if (other && other->cycles < best->cycles) best = std::move(other);
+  }
+  return best;
 }
 
 Result<Program> Compiler::compile(const Layer& layer) const {

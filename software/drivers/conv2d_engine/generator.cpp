@@ -19,6 +19,7 @@ bool Generator::run() {
     if (loaded.residual.words > 0 && !residency_.residual) engine_.features.release(loaded.residual);
     if (!tiling_.prefetch && !last) next = load(tiles_[index + 1]);
   }
+  if (whole_results_) engine_.features.release(*whole_results_);
   return true;
 }
 
@@ -82,21 +83,29 @@ bool Generator::compute(const Tile& tile, const Loaded& loaded) {
   const std::int64_t parts = word_parts(config_);
   for (std::int64_t word = 0; word < pass_.out_shape.words; word += stored_words(pass_)) {
     Results results = {{}, 0, word, std::min(stored_words(pass_), pass_.out_shape.words - word)};
-    const auto region = residency_.out
-                            ? std::optional(residency_.out->region)
-                            : engine_.features.allocate(results.words * shape_.out_plane, now(isa::Unit::compute));
+    const auto region = results_region(results.words);
     if (!region) return false;
     results.region = *region;
-    results.begin = region->begin + (residency_.out ? word * shape_.out_plane + out_place(tile) : 0);
+    const bool whole = residency_.out || tiling_.whole_results;
+    results.begin = region->begin + (whole ? word * shape_.out_plane + out_place(tile) : 0);
     const std::int64_t end = std::min((word + results.words) * parts, pass_.out_blocks);
     for (std::int64_t block = word * parts; block < end; block += tiling_.blocks) {
       compute_blocks_of(tile, loaded, results, block, std::min(tiling_.blocks, end - block));
     }
     if (stored_)
       store(tile, results.region, results.begin, word, results.words, shape_.out_row_pitch, shape_.out_plane);
-    if (!residency_.out) engine_.features.release(results.region);
+    if (!whole) engine_.features.release(results.region);
   }
   return true;
+}
+
+std::optional<Region> Generator::results_region(std::int64_t words) {
+  if (residency_.out) return residency_.out->region;
+  if (!tiling_.whole_results) return engine_.features.allocate(words * shape_.out_plane, now(isa::Unit::compute));
+  if (!whole_results_) {
+    whole_results_ = engine_.features.allocate(pass_.out_shape.words * shape_.out_plane, now(isa::Unit::compute));
+  }
+  return whole_results_;
 }
 
 bool generate(const PlannedPass& plan, Engine& engine) { return Generator(plan, engine).run(); }

@@ -20,7 +20,7 @@ class Generator {
         engine_(engine),
         assembler_(engine.assembler),
         tiles_(tiles_of(pass_, tiling_)),
-        shape_(shape_of(config_, pass_, tiles_, residency_)),
+        shape_(shape_of(config_, pass_, tiling_, tiles_, residency_)),
         segment_key_(engine.next_key),
         channel_key_(segment_key_ + static_cast<std::int64_t>(constants_.segments.size())),
         channel_blocks_(std::max<std::int64_t>(config_.channel_blocks / 2 / tiling_.blocks, 1) * tiling_.blocks) {
@@ -54,6 +54,8 @@ class Generator {
   void load_input(const Tile& tile, Region& region);
   void load_residual(const Tile& tile, Region& region);
   bool process(const Tile& tile, Loaded& loaded);
+  /// The region of the results of `words` words of a tile; none when there is no room.
+  std::optional<Region> results_region(std::int64_t words);
   bool compute(const Tile& tile, const Loaded& loaded);
   void set_geometry(const Tile& tile);
   void set_output(const Tile& tile);
@@ -86,6 +88,7 @@ class Generator {
   std::int64_t channel_key_;
   std::int64_t channel_blocks_;  // of one CHANNELS
   std::vector<MicroProgram> programs_;
+  std::optional<Region> whole_results_;
 };
 
 }  // namespace cosoc::conv2d_engine

@@ -7,7 +7,6 @@ namespace cosoc::conv2d_engine {
 namespace {
 
 constexpr std::int64_t burst_words = 4;  // 64 bytes of each pixel
-constexpr std::size_t most_candidates = 8;
 
 Range part_of(std::int64_t extent, std::int64_t parts, std::int64_t part) {
   return {extent * part / parts, extent * (part + 1) / parts};
@@ -71,7 +70,7 @@ bool fits(const Config& config, const Pass& pass, bool residual, const Residency
     pixels = std::max(pixels, tile.pixels());
   }
   if (tiling.words < pass.reduction() && pixels > config.pixel_lanes) return false;
-  const TileShape shape = shape_of(config, pass, tiles, residency);
+  const TileShape shape = shape_of(config, pass, tiling, tiles, residency);
   // Rows of a tile lie in a resident tensor as they do in memory.
   const bool whole_rows = tiling.column_tiles == 1;
   if (!whole_rows && pass.window) return false;
@@ -80,9 +79,14 @@ bool fits(const Config& config, const Pass& pass, bool residual, const Residency
   if (residual && residency.out.has_value() != residency.residual.has_value() && tiling.row_tiles > 1) return false;
   if (residency.out && residency.residual && residency.out->row_pitch != residency.residual->row_pitch) return false;
   if (shape.in_row_pitch > most_extent) return false;
+  if (tiling.whole_results) {
+    const auto computes = [](const Tile& tile) { return tile.out_rows.size() > 0; };
+    if (!whole_rows || pass.images > 1 || residual || !std::all_of(tiles.begin(), tiles.end(), computes)) return false;
+  }
   const std::int64_t copies = tiling.prefetch ? 2 : 1;
   const std::int64_t loaded =
       shape.in_words + (residual && !residency.residual ? shape.out_plane * pass.out_shape.words : 0);
+  if (tiling.whole_results) return copies * loaded + shape.out_plane * pass.out_shape.words <= free_words;
   const std::int64_t results = pass.computes && !residency.out ? shape.out_plane * stored_words(pass) : 0;
   return copies * (loaded + results) <= free_words;
 }
@@ -113,6 +117,7 @@ std::vector<Tile> tiles_of(const Pass& pass, const Tiling& tiling) {
           tile.out_columns =
               pooled_inputs(window.columns, stride.columns, padding.left, pass.columns.out, tile.stored_columns);
         }
+        if (tiling.whole_results && row > 0) tile.out_rows.begin = tiles.back().out_rows.end;
         tile.in_rows = pass.rows.inputs(tile.out_rows);
         tile.in_columns = pass.fold ? folded_pixels(pass, tile.out_columns) : pass.columns.inputs(tile.out_columns);
         if (tile.in_rows.size() == 0 || tile.in_columns.size() == 0) tile.in_rows = tile.in_columns = {0, 0};
@@ -128,7 +133,8 @@ std::int64_t buffered_columns(const Pass& pass, const Tile& tile) {
   return tile.out_columns.size() + pass.columns.taps.back();
 }
 
-TileShape shape_of(const Config& config, const Pass& pass, std::span<const Tile> tiles, const Residency& residency) {
+TileShape shape_of(const Config& config, const Pass& pass, const Tiling& tiling, std::span<const Tile> tiles,
+                   const Residency& residency) {
   std::int64_t in_rows = 0;
   std::int64_t in_columns = 1;
   std::int64_t out_rows = 0;
@@ -142,7 +148,7 @@ TileShape shape_of(const Config& config, const Pass& pass, std::span<const Tile>
   shape.in_row_pitch = choose_row_pitch(config, pass, in_columns, shape.out_row_pitch, out_rows * shape.out_row_pitch);
   shape.in_plane = in_rows * shape.in_row_pitch;
   shape.in_words = shape.in_plane * pass.in_shape.words;
-  shape.out_plane = out_rows * shape.out_row_pitch;
+  shape.out_plane = (tiling.whole_results ? pass.rows.out : out_rows) * shape.out_row_pitch;
   if (residency.in) {
     shape.in_row_pitch = residency.in->row_pitch;
     shape.in_plane = residency.in->plane;
@@ -189,7 +195,7 @@ std::int64_t compute_blocks(const Config& config, const Pass& pass) {
 }
 
 std::vector<Tiling> tilings(const Config& config, const Pass& pass, bool residual, const Residency& residency,
-                            std::int64_t free_words) {
+                            std::int64_t free_words, std::size_t most) {
   const Size stored = pass.stored();
   const std::int64_t blocks = pass.computes ? compute_blocks(config, pass) : 1;
   std::vector<Tiling> found;
@@ -197,7 +203,7 @@ std::vector<Tiling> tilings(const Config& config, const Pass& pass, bool residua
        columns = columns == stored.columns ? columns + 1 : std::min(columns * 2, stored.columns)) {
     for (const bool prefetch : {true, false}) {
       std::size_t candidates = 0;
-      for (std::int64_t rows = 1; candidates < most_candidates && rows <= stored.rows;
+      for (std::int64_t rows = 1; candidates < most && rows <= stored.rows;
            rows = rows == stored.rows ? rows + 1 : std::min(rows + (rows + 3) / 4, stored.rows)) {
         Tiling tiling = {rows, columns, blocks, 1, prefetch};
         const bool one_group =
@@ -207,6 +213,15 @@ std::vector<Tiling> tilings(const Config& config, const Pass& pass, bool residua
         if (!fits(config, pass, residual, residency, free_words, tiling)) continue;
         found.push_back(tiling);
         ++candidates;
+        if (pass.pooling && pass.computes && rows > 1) {
+          for (const bool short_ends : {false, true}) {
+            Tiling whole = tiling;
+            whole.whole_results = true;
+            whole.short_ends = short_ends;
+            if (short_ends && (rows < 3 || stored.rows < 4 * rows - 6)) continue;
+            if (fits(config, pass, residual, residency, free_words, whole)) found.push_back(whole);
+          }
+        }
         if (rows < 3 || residency.in || stored.rows < 4 * rows - 6) continue;
         tiling.short_ends = true;
         if (fits(config, pass, residual, residency, free_words, tiling)) found.push_back(tiling);

@@ -19,6 +19,9 @@ struct Tiling {
   bool prefetch = true;     // the next tile is loaded while one is computed
   /// The first and the last tile have a quarter of the others' rows: the array starts early, the last STORE is short.
   bool short_ends = false;
+  /// Of a pooled pass: the results of all tiles lie in one region, so that none computes again what its windows share
+  /// with the tile before.
+  bool whole_results = false;
 };
 
 /// A whole tensor in the feature buffer: a plane for each word, rows `row_pitch` words apart.
@@ -63,7 +66,8 @@ std::vector<Tile> tiles_of(const Pass& pass, const Tiling& tiling);
 /// Columns that an input tile has in the feature buffer: pixels, or words of folded pixels.
 std::int64_t buffered_columns(const Pass& pass, const Tile& tile);
 
-TileShape shape_of(const Config& config, const Pass& pass, std::span<const Tile> tiles, const Residency& residency);
+TileShape shape_of(const Config& config, const Pass& pass, const Tiling& tiling, std::span<const Tile> tiles,
+                   const Residency& residency);
 
 /// log2 of the cycles in which the pixel lanes read without two of them on one bank.
 std::uint32_t read_phases(const Config& config, const Pass& pass, std::int64_t row_pitch, std::int64_t out_columns,
@@ -75,9 +79,10 @@ std::int64_t stored_words(const Pass& pass);
 /// Output blocks of one COMPUTE, a power of two that divides the blocks of `stored_words`.
 std::int64_t compute_blocks(const Config& config, const Pass& pass);
 
-/// The tilings worth trying for a feature buffer of which `free_words` are free; none when nothing fits.
+/// The tilings worth trying, `most` numbers of row tiles at most, for a feature buffer of which `free_words` are free;
+/// none when nothing fits.
 std::vector<Tiling> tilings(const Config& config, const Pass& pass, bool residual, const Residency& residency,
-                            std::int64_t free_words);
+                            std::int64_t free_words, std::size_t most);
 
 inline std::int64_t word_parts(const Config& config) { return word_channels(config) / config.output_lanes; }
 inline std::int64_t banks(const Config& config) { return std::max<std::int64_t>(4, 2 * config.pixel_lanes); }

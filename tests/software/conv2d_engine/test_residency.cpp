@@ -23,7 +23,7 @@ template <class Instruction>
 std::size_t count_at(const Program& program, std::uint32_t base) {
   std::size_t count = 0;
   for (std::size_t at = 0; at < program.instructions.size(); at += isa::instruction_words) {
-    const auto words = std::span(program.instructions).subspan(at).first<isa::instruction_words>();
+    const auto words = std::span(program.instructions).subspan(at).template first<isa::instruction_words>();
     if ((words[0] & 0xF) != static_cast<std::uint32_t>(Instruction::opcode)) continue;
     count += Instruction::decode(words).base == base ? 1 : 0;
   }
