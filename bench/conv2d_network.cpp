@@ -15,13 +15,13 @@
 
 #include "device/functional/conv2d_machine.hpp"
 #include "device/platform.hpp"
-#include "drivers/conv2d_engine/compiler.hpp"
+#include "drivers/conv2d/compiler.hpp"
 #include "drivers/driver.hpp"
 
 namespace {
 
 using namespace cosoc;
-using namespace cosoc::conv2d_engine;
+using namespace cosoc::conv2d;
 using nlohmann::json;
 
 /// What cannot be done ends the program with a message.

@@ -19,16 +19,16 @@ from typing import Any
 
 from bench.support.report import Figure, Report
 from bench.support.synthesis import Timing, place, synthesize
-from cosoc.gateware.conv2d_engine.compute import ComputeUnit
-from cosoc.gateware.conv2d_engine.config import Conv2DConfig
-from cosoc.gateware.conv2d_engine.core import Conv2DCore
-from cosoc.gateware.conv2d_engine.dispatch import Dispatcher
-from cosoc.gateware.conv2d_engine.features import FeatureBuffer
-from cosoc.gateware.conv2d_engine.load import LoadUnit
-from cosoc.gateware.conv2d_engine.output import OutputUnit
-from cosoc.gateware.conv2d_engine.resources import UNITS, core
-from cosoc.gateware.conv2d_engine.store import StoreUnit
-from cosoc.gateware.conv2d_engine.weights import WeightUnit
+from cosoc.gateware.conv2d.compute import ComputeUnit
+from cosoc.gateware.conv2d.config import Conv2DConfig
+from cosoc.gateware.conv2d.core import Conv2DCore
+from cosoc.gateware.conv2d.dispatch import Dispatcher
+from cosoc.gateware.conv2d.features import FeatureBuffer
+from cosoc.gateware.conv2d.load import LoadUnit
+from cosoc.gateware.conv2d.output import OutputUnit
+from cosoc.gateware.conv2d.resources import UNITS, core
+from cosoc.gateware.conv2d.store import StoreUnit
+from cosoc.gateware.conv2d.weights import WeightUnit
 from cosoc.gateware.resources import Resources
 
 LARGE = Conv2DConfig(

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.ir import Constants, Graph, Node, Tensor
-from cosoc.gateware.conv2d_engine.golden import OutputFormat, requantize
-from cosoc.gateware.conv2d_engine.isa import RESIDUAL_FRACTION
+from cosoc.gateware.conv2d.golden import OutputFormat, requantize
+from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
 
 Array = NDArray[Any]
 Int8 = NDArray[np.int8]

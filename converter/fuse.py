@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from cosoc.converter.ir import Constants, Graph, Node
-from cosoc.gateware.conv2d_engine.isa import RESIDUAL_FRACTION
+from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
 
 INT8_RANGE = [-128, 127]
 MAX_RESIDUAL = 16.0

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.ir import Graph, Node
-from cosoc.gateware.conv2d_engine.isa import RESIDUAL_FRACTION
+from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
 
 CONV2D_OPERATIONS = ("conv2d", "max_pool2d", "average_pool2d", "add")
 
@@ -26,7 +26,7 @@ MIN_FACTOR_LOG2, MAX_FACTOR = -17, 256
 def obstacle(graph: Graph, node: Node) -> str:
     """Why a Conv2D accelerator of default size cannot run a node; empty when it can.
 
-    The limits are those of the driver's compiler (`software/drivers/conv2d_engine/layer.cpp`), which has the last word.
+    The limits are those of the driver's compiler (`software/drivers/conv2d/layer.cpp`), which has the last word.
     """
     if node.op not in CONV2D_OPERATIONS:
         return f"no accelerator computes {node.op}"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, cast
 
-from cosoc.gateware.conv2d_engine import config as conv2d
-from cosoc.gateware.conv2d_engine import isa as conv2d_isa
+from cosoc.gateware.conv2d import config as conv2d
+from cosoc.gateware.conv2d import isa as conv2d_isa
 from cosoc.gateware.fft import config as fft
 from cosoc.gateware.layout.command import COMPLETION, CommandField, CommandLayout
 from cosoc.gateware.layout.instruction import InstructionSet
@@ -85,7 +85,7 @@ def _places(fields: Iterable[CommandField]) -> list[tuple[str, int, int, int, bo
 ACCELERATORS = (
     Accelerator(
         name="c2d",
-        module="conv2d_engine",
+        module="conv2d",
         title="Conv2D",
         kind=1,
         config=conv2d.Conv2DConfig,

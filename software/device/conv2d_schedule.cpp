@@ -6,7 +6,7 @@
 #include <limits>
 #include <queue>
 
-namespace cosoc::conv2d_engine {
+namespace cosoc::conv2d {
 namespace {
 
 using isa::Opcode;
@@ -386,4 +386,4 @@ Schedule schedule(const Config& config, std::span<const std::uint32_t> program, 
   return Simulation(config, timing).run(program);
 }
 
-}  // namespace cosoc::conv2d_engine
+}  // namespace cosoc::conv2d

@@ -10,9 +10,9 @@
 #include <span>
 #include <vector>
 
-#include "cosoc/generated/conv2d_engine.hpp"
+#include "cosoc/generated/conv2d.hpp"
 
-namespace cosoc::conv2d_engine {
+namespace cosoc::conv2d {
 
 /// What the schedule needs to know of the memory, in clock cycles. The defaults are the ZCU102 at 300 MHz, as the DDR
 /// model of the simulation has it.
@@ -42,4 +42,4 @@ struct Schedule {
 /// engine accepts.
 Schedule schedule(const Config& config, std::span<const std::uint32_t> program, const MemoryTiming& timing = {});
 
-}  // namespace cosoc::conv2d_engine
+}  // namespace cosoc::conv2d

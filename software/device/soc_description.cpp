@@ -4,7 +4,7 @@
 #include <set>
 #include <span>
 
-#include "cosoc/generated/conv2d_engine.hpp"
+#include "cosoc/generated/conv2d.hpp"
 #include "cosoc/generated/fft.hpp"
 #include "cosoc/generated/zip.hpp"
 #include "device/platform.hpp"
@@ -22,7 +22,7 @@ struct Kind {
 };
 
 constexpr std::array kinds = {
-    Kind{conv2d_engine::name, conv2d_engine::layout_hash, conv2d_engine::Config::names},
+    Kind{conv2d::name, conv2d::layout_hash, conv2d::Config::names},
     Kind{fft::name, fft::layout_hash, fft::Config::names},
     Kind{zip::name, zip::layout_hash, zip::Config::names},
 };

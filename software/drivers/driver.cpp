@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string>
 
-#include "drivers/conv2d_engine/driver.hpp"
+#include "drivers/conv2d/driver.hpp"
 #include "drivers/fft.hpp"
 #include "drivers/zip.hpp"
 
@@ -186,11 +186,11 @@ Status Driver::reset() {
 }
 
 Result<std::unique_ptr<Driver>> make_driver(std::string_view kind, Device& device, DeviceMemory& memory) {
-  if (kind == conv2d_engine::name) return conv2d_engine::Conv2DDriver::open(device, memory);
+  if (kind == conv2d::name) return conv2d::Conv2DDriver::open(device, memory);
   if (kind == fft::name) return FFTDriver::open(device, memory);
   if (kind == zip::name) return ZIPDriver::open(device, memory);
   return failure("no driver for an accelerator of kind '" + std::string(kind) + "'; there are " +
-                 std::string(conv2d_engine::name) + ", " + std::string(fft::name) + ", " + std::string(zip::name));
+                 std::string(conv2d::name) + ", " + std::string(fft::name) + ", " + std::string(zip::name));
 }
 
 }  // namespace cosoc

@@ -69,24 +69,24 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changed", "modules"),
     [
-        ("gateware/conv2d_engine/config.py", {"conv2d_engine"}),
-        ("gateware/conv2d_engine/core.py", {"conv2d_engine"}),
+        ("gateware/conv2d/config.py", {"conv2d"}),
+        ("gateware/conv2d/core.py", {"conv2d"}),
         ("gateware/fft/core.py", {"fft"}),
-        ("gateware/bus/axi.py", {"conv2d_engine", "fft", "zip"}),
-        ("gateware/peripheral/ring.py", {"conv2d_engine", "fft", "zip"}),
-        ("gateware/verilog.py", {"conv2d_engine", "fft", "zip"}),
+        ("gateware/bus/axi.py", {"conv2d", "fft", "zip"}),
+        ("gateware/peripheral/ring.py", {"conv2d", "fft", "zip"}),
+        ("gateware/verilog.py", {"conv2d", "fft", "zip"}),
         ("boards/zcu102/block_design.py", set()),
         ("converter/bundle.py", set()),
     ],
 )
 def test_dependencies_of_verilog(changed: str, modules: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """`conv2d_engine/config.py` also makes the others again: the list of accelerators imports it."""
+    """`conv2d/config.py` also makes the others again: the list of accelerators imports it."""
     monkeypatch.syspath_prepend(str(ROOT / "site_scons"))
     from python_sources import python_sources
 
     dependent = {
         module
-        for module in ("conv2d_engine", "fft", "zip")
+        for module in ("conv2d", "fft", "zip")
         if changed in python_sources("cosoc.gateware.__main__", "cosoc.gateware.peripheral", f"cosoc.gateware.{module}")
     }
     assert modules <= dependent
@@ -111,4 +111,4 @@ def test_changed_layout_makes_headers_again(checkout: Path) -> None:
     assert "up to date" in build()
     with (checkout / "gateware" / "layout" / "registers.py").open("a") as file:
         file.write("\n# A change.\n")
-    assert "generate build/sim-c2d1-fft1-zip1/include/cosoc/generated/conv2d_engine.hpp" in build()
+    assert "generate build/sim-c2d1-fft1-zip1/include/cosoc/generated/conv2d.hpp" in build()

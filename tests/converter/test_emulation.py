@@ -10,7 +10,7 @@ from torch import nn
 from cosoc.converter import Bundle, emulation
 from cosoc.converter.emulation import EmulationError
 from cosoc.converter.ir import Graph, Node, Tensor
-from cosoc.gateware.conv2d_engine import golden
+from cosoc.gateware.conv2d import golden
 from tests.converter.models import converted
 
 

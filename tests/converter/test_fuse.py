@@ -13,7 +13,7 @@ from cosoc.converter.fuse import fuse
 from cosoc.converter.ir import Constants, Graph, Node, Tensor
 from cosoc.converter.model_cpp import model_cpp
 from cosoc.converter.spec import SpecError, verify
-from cosoc.gateware.conv2d_engine.golden import OutputFormat, Pooling, convolve
+from cosoc.gateware.conv2d.golden import OutputFormat, Pooling, convolve
 
 SHAPE = (1, 6, 5, 3)
 

@@ -7,7 +7,7 @@
 
 #include "software/conv2d_programs.hpp"
 
-namespace cosoc::conv2d_engine::test {
+namespace cosoc::conv2d::test {
 
 /// A layer and its data. Values are int32 whatever the width of activations; channels are innermost.
 struct Layer {
@@ -216,4 +216,4 @@ class LayerProgram {
   std::size_t blocks_ = 0, in_words_ = 0, out_words_ = 0, steps_ = 0;
 };
 
-}  // namespace cosoc::conv2d_engine::test
+}  // namespace cosoc::conv2d::test

@@ -8,7 +8,7 @@
 
 #include "device/functional/conv2d_machine.hpp"
 
-namespace cosoc::conv2d_engine::test {
+namespace cosoc::conv2d::test {
 
 /// Encoded instructions.
 class Program {
@@ -169,4 +169,4 @@ inline isa::Compute compute(std::uint16_t in, std::uint16_t out) {
   return {.in_address = in, .out_address = out, .pixels = 1, .blocks = 1, .micro_count = 1};
 }
 
-}  // namespace cosoc::conv2d_engine::test
+}  // namespace cosoc::conv2d::test

@@ -3,7 +3,7 @@
 
 #include "software/conv2d_programs.hpp"
 
-namespace cosoc::conv2d_engine::test {
+namespace cosoc::conv2d::test {
 namespace {
 
 // An engine of 16 x 16 lanes and one pixel of one word, so that sums are dot products of a word and a row of weights.
@@ -149,4 +149,4 @@ TEST_CASE("the operands of an int16 engine have 16 bits, however long the reduct
 }
 
 }  // namespace
-}  // namespace cosoc::conv2d_engine::test
+}  // namespace cosoc::conv2d::test

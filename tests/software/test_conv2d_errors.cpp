@@ -1,9 +1,9 @@
 /// Errors of Conv2D commands and programs, and the model that accelerators use.
 #include "device/cycles.hpp"
-#include "device/functional/conv2d_engine_model.hpp"
+#include "device/functional/conv2d_model.hpp"
 #include "software/conv2d_programs.hpp"
 
-namespace cosoc::conv2d_engine::test {
+namespace cosoc::conv2d::test {
 namespace {
 
 const Config config = config_of(4, 8, 2);
@@ -203,4 +203,4 @@ TEST_CASE("the model of an accelerator decodes commands, and takes the time that
 }
 
 }  // namespace
-}  // namespace cosoc::conv2d_engine::test
+}  // namespace cosoc::conv2d::test

@@ -3,7 +3,7 @@
 
 #include "software/conv2d_programs.hpp"
 
-namespace cosoc::conv2d_engine::test {
+namespace cosoc::conv2d::test {
 namespace {
 
 const Config config = config_of(4, 8, 2);
@@ -172,4 +172,4 @@ TEST_CASE("STORE takes the maximum over windows, on the tile only") {
 }
 
 }  // namespace
-}  // namespace cosoc::conv2d_engine::test
+}  // namespace cosoc::conv2d::test

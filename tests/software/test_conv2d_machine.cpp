@@ -6,7 +6,7 @@
 #include "kernels/arithmetic.hpp"
 #include "software/conv2d_layer.hpp"
 
-namespace cosoc::conv2d_engine::test {
+namespace cosoc::conv2d::test {
 namespace {
 
 __extension__ using Wide = __int128;
@@ -179,4 +179,4 @@ TEST_CASE("random layers") {
 }
 
 }  // namespace
-}  // namespace cosoc::conv2d_engine::test
+}  // namespace cosoc::conv2d::test

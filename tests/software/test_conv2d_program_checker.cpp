@@ -2,7 +2,7 @@
 #include "device/functional/conv2d_program_checker.hpp"
 #include "software/conv2d_layer.hpp"
 
-namespace cosoc::conv2d_engine::test {
+namespace cosoc::conv2d::test {
 namespace {
 
 using Catch::Matchers::Contains;
@@ -347,4 +347,4 @@ TEST_CASE("two pixel lanes on one bank") {
 }
 
 }  // namespace
-}  // namespace cosoc::conv2d_engine::test
+}  // namespace cosoc::conv2d::test

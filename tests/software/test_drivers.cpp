@@ -1,5 +1,5 @@
 /// Drivers over functional accelerators: the same bits as the CPU kernels, and what happens when something is wrong.
-#include "cosoc/generated/conv2d_engine.hpp"
+#include "cosoc/generated/conv2d.hpp"
 #include "software/support.hpp"
 
 namespace cosoc::test {
@@ -97,9 +97,8 @@ class PlainDevice final : public Device {
     registers[offset] = value;
   }
 
-  std::map<std::uint32_t, std::uint32_t> registers = {{page::id, id_prefix | conv2d_engine::kind},
-                                                      {page::version, page_version},
-                                                      {page::layout_hash, conv2d_engine::layout_hash}};
+  std::map<std::uint32_t, std::uint32_t> registers = {
+      {page::id, id_prefix | conv2d::kind}, {page::version, page_version}, {page::layout_hash, conv2d::layout_hash}};
   bool stuck_in_reset = false;
 };
 

@@ -4,7 +4,7 @@
 
 #include "device/functional/conv2d_program_checker.hpp"
 
-namespace cosoc::conv2d_engine {
+namespace cosoc::conv2d {
 
 void ProgramChecker::visit(const isa::Load& load) {
   for_each_transfer(load, base_of(command_, load.base),
@@ -210,4 +210,4 @@ void ProgramChecker::write_results(const isa::Compute& compute, const PixelWalk&
   }
 }
 
-}  // namespace cosoc::conv2d_engine
+}  // namespace cosoc::conv2d

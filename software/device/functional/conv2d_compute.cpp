@@ -6,7 +6,7 @@
 #include "kernels/arithmetic.hpp"
 #include "kernels/patches.hpp"
 
-namespace cosoc::conv2d_engine {
+namespace cosoc::conv2d {
 namespace {
 
 /// Pixels whose operands are multiplied together: a multiple of every number of pixel lanes.
@@ -197,4 +197,4 @@ void Machine::write_results(const isa::Compute& compute, const PixelWalk& walk, 
   }
 }
 
-}  // namespace cosoc::conv2d_engine
+}  // namespace cosoc::conv2d

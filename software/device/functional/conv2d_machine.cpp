@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace cosoc::conv2d_engine {
+namespace cosoc::conv2d {
 namespace {
 
 /// Instructions of a transfer, but for the last one of a command.
@@ -184,4 +184,4 @@ void Machine::store_pixel(const isa::Store& store, std::uint32_t row, std::uint3
   }
 }
 
-}  // namespace cosoc::conv2d_engine
+}  // namespace cosoc::conv2d

@@ -9,7 +9,7 @@
 #include "device/functional/conv2d_program.hpp"
 #include "device/functional/functional_model.hpp"
 
-namespace cosoc::conv2d_engine {
+namespace cosoc::conv2d {
 
 /// Executes the instructions of a program one after the other, in the order of the stream. The units of the hardware
 /// run side by side; a program whose waits are right has the same results, bit for bit. `ProgramChecker` tells whether
@@ -101,4 +101,4 @@ class Machine {
   std::vector<std::int64_t> sums_;          // [pixel][output lane]
 };
 
-}  // namespace cosoc::conv2d_engine
+}  // namespace cosoc::conv2d

@@ -4,7 +4,7 @@
 #include <array>
 #include <bit>
 
-namespace cosoc::conv2d_engine {
+namespace cosoc::conv2d {
 namespace {
 
 using isa::Opcode;
@@ -139,4 +139,4 @@ std::uint64_t base_of(const Command& command, std::size_t index) {
   return bases[index];
 }
 
-}  // namespace cosoc::conv2d_engine
+}  // namespace cosoc::conv2d

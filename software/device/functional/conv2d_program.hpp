@@ -10,9 +10,9 @@
 #include <variant>
 #include <vector>
 
-#include "cosoc/generated/conv2d_engine.hpp"
+#include "cosoc/generated/conv2d.hpp"
 
-namespace cosoc::conv2d_engine {
+namespace cosoc::conv2d {
 
 /// Bytes of a word of the feature buffer, and of a beat of the bus.
 inline constexpr std::size_t word_bytes = 16;
@@ -115,4 +115,4 @@ struct Fold {
 /// Base address `index` of a command.
 std::uint64_t base_of(const Command& command, std::size_t index);
 
-}  // namespace cosoc::conv2d_engine
+}  // namespace cosoc::conv2d

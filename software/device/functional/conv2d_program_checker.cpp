@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace cosoc::conv2d_engine {
+namespace cosoc::conv2d {
 namespace {
 
 using isa::Unit;
@@ -158,4 +158,4 @@ void ProgramChecker::write_memory(std::uint64_t address, std::uint64_t bytes) {
   }
 }
 
-}  // namespace cosoc::conv2d_engine
+}  // namespace cosoc::conv2d

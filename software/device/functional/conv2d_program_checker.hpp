@@ -14,7 +14,7 @@
 #include "device/functional/conv2d_program.hpp"
 #include "device/result.hpp"
 
-namespace cosoc::conv2d_engine {
+namespace cosoc::conv2d {
 
 /// The rules that `Machine` and the hardware cannot check:
 ///
@@ -123,4 +123,4 @@ class ProgramChecker {
   std::optional<std::string> problem_;
 };
 
-}  // namespace cosoc::conv2d_engine
+}  // namespace cosoc::conv2d

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "device/functional/conv2d_engine_model.hpp"
+#include "device/functional/conv2d_model.hpp"
 #include "device/functional/fft_model.hpp"
 #include "device/functional/zip_model.hpp"
 
@@ -33,9 +33,8 @@ Result<IdentifiedModel> make_model(const AcceleratorDescription& description, st
 }  // namespace
 
 Result<IdentifiedModel> make_functional_model(const AcceleratorDescription& description) {
-  if (description.kind == conv2d_engine::name) {
-    return make_model<conv2d_engine::Config, conv2d_engine::Model>(description, conv2d_engine::kind,
-                                                                   conv2d_engine::layout_hash);
+  if (description.kind == conv2d::name) {
+    return make_model<conv2d::Config, conv2d::Model>(description, conv2d::kind, conv2d::layout_hash);
   }
   if (description.kind == fft::name) return make_model<fft::Config, FFTModel>(description, fft::kind, fft::layout_hash);
   if (description.kind == zip::name) return make_model<zip::Config, ZIPModel>(description, zip::kind, zip::layout_hash);

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cosoc.gateware.accelerators import ACCELERATORS, Accelerator
-from cosoc.gateware.conv2d_engine.isa import INSTRUCTION_SET, RESIDUAL_FRACTION, Opcode, Unit
+from cosoc.gateware.conv2d.isa import INSTRUCTION_SET, RESIDUAL_FRACTION, Opcode, Unit
 from cosoc.gateware.layout.command import CommandField, CommandLayout, decode_fields, encode_fields
 from cosoc.gateware.layout.cpp import accelerator_header, page_header
 from cosoc.gateware.layout.instruction import Constant, InstructionSet
@@ -104,7 +104,7 @@ def test_defaults_and_values_that_are_too_large(tmp_path: Path) -> None:
 
 
 def test_constants_and_enumerations(tmp_path: Path) -> None:
-    isa = "cosoc::conv2d_engine::isa"
+    isa = "cosoc::conv2d::isa"
     names = [f"{isa}::{constant.name}" for constant in INSTRUCTION_SET.constants]
     names += [f"static_cast<int>({isa}::Opcode::{opcode.name.lower()})" for opcode in Opcode]
     names += [f"static_cast<int>({isa}::Unit::{unit.name.lower()})" for unit in Unit]

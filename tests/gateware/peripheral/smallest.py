@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cosoc.gateware.conv2d_engine.config import Conv2DConfig
+from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.fft.config import FFTConfig
 from cosoc.gateware.parameters import Config
 from cosoc.gateware.zip.config import ZIPConfig

@@ -1,0 +1,182 @@
+"""The LOAD unit: copies tiles from memory to the feature buffer.
+
+    instruction -> prepare -> fork --> requests ---------------------> read[p].request
+                                  \\-> ahead --> receiver <------------- read[p].data
+                                                   `--> folder --> queue --> write[p]
+
+Engine p carries the rows y with y % memory_ports == p. It asks for the data of an instruction while that of earlier ones still
+arrives; `ahead` holds the tiles whose data it expects.
+
+Cycles: an engine passes one beat per cycle; when folding, also one padding pixel. `LOAD_IDLE` cycles lie between instructions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from cosoc.gateware.conv2d.config import Conv2DConfig
+from cosoc.gateware.conv2d.fold import FOLD_LATENCY
+from cosoc.gateware.conv2d.fork import Fork, Join
+from cosoc.gateware.conv2d.isa import INSTRUCTIONS, Opcode
+from cosoc.gateware.conv2d.receive import LoadItem, TileReceiver
+from cosoc.gateware.conv2d.tiles import TileJob, TilePlace, TileRequests
+from cosoc.gateware.conv2d.types import FeatureWrite, UnitInstruction
+from cosoc.gateware.peripheral.core import BEAT_BYTES, ReadPort
+
+LOAD_AHEAD = 4
+"""Instructions whose data an engine may have asked for before it receives them."""
+
+LOAD_REQUEST_LATENCY = 3
+"""Cycles from an accepted instruction to its first request, when the unit is idle."""
+
+LOAD_LATENCY = FOLD_LATENCY + 1
+"""Cycles from an accepted beat to the offer of its word, when no write waits."""
+
+LOAD_IDLE = 1
+"""Cycles between the last beat of an instruction and the first of the next."""
+
+_QUEUE = 2
+
+
+class LoadUnit(wiring.Component):
+    """Executes LOAD instructions.
+
+    Args:
+        config: the accelerator's parameters.
+
+    Members:
+        instruction: LOAD instructions, in order.
+        finished: high for a cycle for each instruction, in order, when the buffer has accepted all its words.
+        read: memory.
+        write: words for the feature buffer, a stream for each port.
+    """
+
+    def __init__(self, config: Conv2DConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(UnitInstruction)),
+                "finished": Out(1),
+                "read": Out(ReadPort()).array(config.memory_ports),
+                "write": Out(stream.Signature(FeatureWrite)).array(config.memory_ports),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        ports = self._config.memory_ports
+        m.submodules.fork = fork = Fork(TileJob, ports)
+        m.submodules.join = join = Join(ports)
+        held = Signal()
+        instruction = Signal(UnitInstruction)
+        m.d.comb += [
+            self.instruction.ready.eq(~held),
+            fork.input.valid.eq(held),
+            self.finished.eq(join.finished),
+        ]
+        with m.If(~held):
+            m.d.sync += [held.eq(self.instruction.valid), instruction.eq(self.instruction.payload)]
+        with m.Elif(fork.input.ready):
+            m.d.sync += held.eq(0)
+        for port in range(ports):
+            m.d.comb += self._prepare(instruction, fork.input.payload[port], port)
+            engine = LoadEngine(self._config)
+            m.submodules[f"engine_{port}"] = engine
+            wiring.connect(m, fork.output[port], engine.job)
+            wiring.connect(m, engine.read, wiring.flipped(self.read[port]))
+            wiring.connect(m, engine.write, wiring.flipped(self.write[port]))
+            m.d.comb += join.done[port].eq(engine.done)
+        return m
+
+    def _prepare(self, instruction: Any, job: Any, port: int) -> list[Any]:
+        """The part of an instruction that a port carries."""
+        ports = self._config.memory_ports
+        fields = data.View(INSTRUCTIONS[Opcode.LOAD].struct(), instruction.word)
+        folds = fields.fold_channels != 0
+        place = job.place
+        return [
+            job.memory.eq(instruction.memory[4:] + fields.row_pitch * port),
+            job.row_step.eq(fields.row_pitch * ports),
+            job.pixel_step.eq(fields.pixel_pitch),
+            job.row_beats.eq(fields.columns * fields.words),
+            job.dense.eq(fields.pixel_pitch == fields.words),
+            job.sequence.eq(instruction.sequence),
+            place.rows.eq((fields.rows + (ports - 1 - port)) // ports),
+            place.columns.eq(fields.columns),
+            place.words.eq(fields.words),
+            place.address.eq(fields.address + fields.address_row_pitch * port),
+            place.row_step.eq(fields.address_row_pitch * ports),
+            place.plane_pitch.eq(fields.address_plane_pitch),
+            place.channels.eq(fields.fold_channels),
+            place.left.eq(Mux(folds, fields.fold_left, 0)),
+            place.right.eq(Mux(folds, fields.fold_right, 0)),
+            place.stride.eq(fields.fold_stride),
+            place.zero_point.eq(fields.zero_point),
+        ]
+
+
+class LoadEngine(wiring.Component):
+    """Carries the rows of one port.
+
+    Args:
+        config: width of an activation.
+
+    Members:
+        job: parts of tiles.
+        read: memory.
+        write: words for the feature buffer.
+        done: high for a cycle when the buffer has accepted all words of a job, in order.
+    """
+
+    def __init__(self, config: Conv2DConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "job": In(stream.Signature(TileJob)),
+                "read": Out(ReadPort()),
+                "write": Out(stream.Signature(FeatureWrite)),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.requests = requests = TileRequests()
+        m.submodules.ahead = ahead = SyncFIFO(width=TilePlace.size, depth=LOAD_AHEAD)
+        m.submodules.receiver = receiver = TileReceiver(self._config)
+        wiring.connect(m, requests.request, wiring.flipped(self.read.request))
+        wiring.connect(m, wiring.flipped(self.read.data), receiver.data)
+        m.d.comb += [
+            requests.job.payload.eq(self.job.payload),
+            requests.job.valid.eq(self.job.valid & ahead.w_rdy),
+            self.job.ready.eq(requests.job.ready & ahead.w_rdy),
+            ahead.w_data.eq(self.job.payload.place),
+            ahead.w_en.eq(self.job.valid & requests.job.ready),
+            receiver.place.payload.eq(ahead.r_data),
+            receiver.place.valid.eq(ahead.r_rdy),
+            ahead.r_en.eq(receiver.place.ready),
+        ]
+        self._queue(m, receiver)
+        return m
+
+    def _queue(self, m: Module, receiver: TileReceiver) -> None:
+        """Words wait here for the buffer; the end of a job waits behind them, with its last word or alone."""
+        item = receiver.item
+        m.submodules.queue = queue = SyncFIFO(width=LoadItem.size, depth=_QUEUE)
+        head = data.View(LoadItem, queue.r_data)
+        m.d.comb += [
+            receiver.enable.eq(queue.w_rdy),
+            queue.w_data.eq(item),
+            queue.w_en.eq(item.write | item.last),
+            self.write.valid.eq(queue.r_rdy & head.write),
+            self.write.payload.address.eq(head.address),
+            self.write.payload.data.eq(head.data),
+            self.write.payload.enable.eq((1 << BEAT_BYTES) - 1),
+            queue.r_en.eq(self.write.ready | ~head.write),
+            self.done.eq(queue.r_rdy & queue.r_en & head.last),
+        ]

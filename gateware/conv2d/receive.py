@@ -1,0 +1,180 @@
+"""Receiving tiles: walks over a tile as its beats arrive, and makes words with addresses of them."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+from amaranth import Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from cosoc.gateware.conv2d.config import Conv2DConfig
+from cosoc.gateware.conv2d.fold import FOLD_LATENCY, MAX_FOLD_CHANNELS, Folder, folded_pixels
+from cosoc.gateware.conv2d.tiles import Counter, TilePlace
+from cosoc.gateware.conv2d.types import ADDRESS_BITS
+from cosoc.gateware.peripheral.core import BEAT_BITS
+
+LoadItem = data.StructLayout({"address": ADDRESS_BITS, "data": BEAT_BITS, "write": 1, "last": 1})
+"""A word to write, or only the end of a tile: `last` comes with the last word or after it."""
+
+
+class Phase(IntEnum):
+    """Where in a row the walk is. Pixels come from memory in BEATS, and are padding in LEFT and RIGHT."""
+
+    LEFT = 0
+    BEATS = 1
+    RIGHT = 2
+
+
+class Walk:
+    """Signals of the walk over a tile.
+
+    Attributes:
+        tile: where it goes; `active` while it has beats to come.
+        phase, words, pixels, rows: what is left of the tile, from this beat on.
+        step: a beat or a pixel of padding is taken in this cycle.
+        row_end: it is the last of its row.
+        write: it ends a word.
+    """
+
+    def __init__(self) -> None:
+        self.tile = Signal(TilePlace)
+        self.active = Signal()
+        self.phase = Signal(Phase)
+        self.words, self.pixels, self.rows = Counter("words"), Counter("pixels"), Counter("rows")
+        self.step, self.row_end, self.write = Signal(), Signal(), Signal()
+
+
+class TileReceiver(wiring.Component):
+    """Takes one beat, or a pixel of padding, per enabled cycle.
+
+    A tile without rows, as a port may get it, is walked as one pixel of padding that is not folded: nothing is written.
+
+    Args:
+        config: width of an activation.
+
+    Members:
+        place: tiles; the next is taken when all beats of the one before have arrived.
+        data: their beats.
+        enable: all stages move.
+        item: `write` a word, or the end of a tile, or (neither) nothing, `FOLD_LATENCY` enabled cycles after its beat.
+    """
+
+    def __init__(self, config: Conv2DConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "place": In(stream.Signature(TilePlace)),
+                "data": In(stream.Signature(BEAT_BITS)),
+                "enable": In(1),
+                "item": Out(LoadItem),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.folder = folder = Folder(self._config)
+        walk = Walk()
+        tile, beats = walk.tile, walk.phase == Phase.BEATS
+        row_ends = (walk.phase == Phase.RIGHT) | (beats & (tile.right == 0))
+        m.d.comb += [
+            self.place.ready.eq(~walk.active),
+            self.data.ready.eq(walk.active & self.enable & beats),
+            walk.step.eq(walk.active & self.enable & (~beats | self.data.valid)),
+            walk.row_end.eq(walk.words.last & walk.pixels.last & row_ends),
+            folder.enable.eq(self.enable),
+            folder.valid.eq(walk.step),
+            folder.beat.eq(self.data.payload),
+            folder.pad.eq(~beats),
+            folder.channels.eq(tile.channels),
+            folder.zero_point.eq(tile.zero_point),
+            self.item.data.eq(folder.word),
+        ]
+        with m.If(~walk.active):
+            m.d.sync += [walk.active.eq(self.place.valid), tile.eq(self.place.payload), walk.rows.start(self.place.payload.rows)]
+        with m.Elif(walk.step & walk.row_end):
+            m.d.sync += [walk.active.eq(~walk.rows.last), walk.rows.step()]
+        self._walk_row(m, walk)
+        self._end_words(m, walk)
+        address = self._address(m, walk)
+        self._delay(m, address, walk.step & walk.write, walk.step & walk.row_end & walk.rows.last)
+        return m
+
+    def _walk_row(self, m: Module, walk: Walk) -> None:
+        """Words of a pixel, pixels of a phase, phases of a row."""
+        first = self.place.payload
+        with m.If(~walk.active):
+            m.d.sync += walk.words.start(first.words)
+            self._start_row(m, walk, first)
+            with m.If(first.rows == 0):
+                m.d.sync += [walk.phase.eq(Phase.RIGHT), walk.words.start(Const(1)), walk.pixels.start(Const(1))]
+        with m.Elif(walk.step):
+            m.d.sync += walk.words.step()
+            with m.If(walk.words.last):
+                m.d.sync += [walk.words.start(walk.tile.words), walk.pixels.step()]
+            with m.If(walk.row_end):
+                self._start_row(m, walk, walk.tile)
+            with m.Elif(walk.words.last & walk.pixels.last):
+                is_left = walk.phase == Phase.LEFT
+                m.d.sync += [
+                    walk.phase.eq(Mux(is_left, Phase.BEATS, Phase.RIGHT)),
+                    walk.pixels.start(Mux(is_left, walk.tile.columns, walk.tile.right)),
+                ]
+
+    @staticmethod
+    def _start_row(m: Module, walk: Walk, tile: Any) -> None:
+        padded = tile.left != 0
+        m.d.sync += [
+            walk.phase.eq(Mux(padded, Phase.LEFT, Phase.BEATS)),
+            walk.pixels.start(Mux(padded, tile.left, tile.columns)),
+        ]
+
+    def _end_words(self, m: Module, walk: Walk) -> None:
+        """Which pixels end a word: when folding the n-th of a row, and from then on one in `stride`."""
+        until = Counter("until", bits=4)
+        tile = walk.tile
+        m.d.comb += walk.write.eq(Mux(tile.channels != 0, until.last, walk.phase == Phase.BEATS))
+        with m.If(~walk.active):
+            m.d.sync += until.start(self._pixels_of_word(self.place.payload.channels))
+        with m.Elif(walk.step):
+            m.d.sync += until.step()
+            with m.If(until.last):
+                m.d.sync += until.start(tile.stride)
+            with m.If(walk.row_end):
+                m.d.sync += until.start(self._pixels_of_word(tile.channels))
+
+    def _pixels_of_word(self, channels: Value) -> Value:
+        """n by the number of channels; any where nothing is folded."""
+        chosen: Value = Const(folded_pixels(self._config, 1))
+        for count in range(2, MAX_FOLD_CHANNELS + 1):
+            chosen = Mux(channels == count, folded_pixels(self._config, count), chosen)
+        return chosen
+
+    def _address(self, m: Module, walk: Walk) -> Signal:
+        """Where the word goes that the current beat ends."""
+        address, next_pixel, next_row = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        first = self.place.payload
+        with m.If(~walk.active):
+            m.d.sync += [
+                address.eq(first.address),
+                next_pixel.eq(first.address + 1),
+                next_row.eq(first.address + first.row_step),
+            ]
+        with m.Elif(walk.step & walk.row_end):
+            m.d.sync += [address.eq(next_row), next_pixel.eq(next_row + 1), next_row.eq(next_row + walk.tile.row_step)]
+        with m.Elif(walk.step & walk.write):
+            m.d.sync += address.eq(address + walk.tile.plane_pitch)
+            with m.If(walk.words.last):
+                m.d.sync += [address.eq(next_pixel), next_pixel.eq(next_pixel + 1)]
+        return address
+
+    def _delay(self, m: Module, address: Value, write: Value, last: Value) -> None:
+        """Address and flags go along with the folder's stages."""
+        for stage in range(FOLD_LATENCY):
+            names = (("address", address), ("write", write), ("last", last))
+            registers = [Signal.like(value, name=f"{name}_{stage}") for name, value in names]
+            with m.If(self.enable):
+                m.d.sync += [register.eq(value) for register, (_, value) in zip(registers, names, strict=True)]
+            address, write, last = registers
+        m.d.comb += [self.item.address.eq(address), self.item.write.eq(write), self.item.last.eq(last)]

@@ -1,0 +1,216 @@
+"""The STORE unit: maxima over windows of the feature buffer to memory.
+
+    instruction --> prepare --+--> walk -----> read[p] ------> reduce --> write[p].data
+                              +--> requests -----------------------------> write[p].request
+                              `--> running <-- finished parts <----------- write[p].done
+
+Engine p carries the rows y with y % memory_ports == p. Its walk runs ahead of its reduction by the words that it has room for,
+and into the next instruction.
+
+Cycles: one word of the buffer per cycle, so a window costs as many cycles as it has positions inside the tile, at least one.
+"""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from cosoc.gateware.conv2d.config import Conv2DConfig
+from cosoc.gateware.conv2d.store_jobs import RequestJob, StorePrepare, StoreRequests, WalkJob
+from cosoc.gateware.conv2d.types import ADDRESS_BITS, FEATURE_LATENCY, FeatureRead, UnitInstruction
+from cosoc.gateware.conv2d.window import Operand, WindowWalk
+from cosoc.gateware.peripheral.core import BEAT_BITS, WritePort
+
+STORE_START = 15
+"""Cycles from an accepted instruction to the offer of its first address, when the unit is idle."""
+
+STORE_LATENCY = FEATURE_LATENCY + 2
+"""Cycles from the accepted address of a window's last word to the offer of the maximum."""
+
+STORE_IDLE = 0
+"""Cycles between the last word of an instruction and the first of the next, when both have at least `STORE_SHORTEST` words."""
+
+STORE_FINISH = 2
+"""Cycles from the last `done` of an instruction to `finished`."""
+
+STORES_RUNNING = 16
+"""Instructions whose data may be on its way to memory."""
+
+_READ_AHEAD = 16
+"""Words read ahead of the reduction: more than the cycles from a word's reservation to its reduction."""
+
+
+class StoreUnit(wiring.Component):
+    """Executes STORE instructions.
+
+    Args:
+        config: the accelerator's parameters.
+
+    Members:
+        instruction: STORE instructions, in order.
+        finished: high for a cycle for each instruction, in order, when all its bytes are in memory.
+        read: the feature buffer, a port for each engine.
+        write: memory, likewise.
+    """
+
+    def __init__(self, config: Conv2DConfig) -> None:
+        self._config = config
+        ports = config.memory_ports
+        super().__init__(
+            {
+                "instruction": In(stream.Signature(UnitInstruction)),
+                "finished": Out(1),
+                "read": Out(FeatureRead()).array(ports),
+                "write": Out(WritePort()).array(ports),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        ports = self._config.memory_ports
+        m.submodules.prepare = prepare = StorePrepare(ports)
+        wiring.connect(m, wiring.flipped(self.instruction), prepare.instruction)
+        m.submodules.running = running = SyncFIFO(width=ports, depth=STORES_RUNNING)
+        wiring.connect(m, prepare.started, running.w_stream)
+        finished_parts = []
+        for port in range(ports):
+            m.submodules[f"engine_{port}"] = engine = StoreEngine(self._config)
+            wiring.connect(m, prepare.walk[port], engine.walk)
+            wiring.connect(m, prepare.requests[port], engine.requests)
+            wiring.connect(m, engine.read, wiring.flipped(self.read[port]))
+            wiring.connect(m, engine.write, wiring.flipped(self.write[port]))
+            parts = Signal(range(STORES_RUNNING + 1), name=f"finished_parts_{port}")
+            m.d.sync += parts.eq(parts + engine.finished - (running.r_en & running.r_data[port]))
+            finished_parts.append(parts != 0)
+        m.d.comb += running.r_en.eq(running.r_rdy & (Cat(finished_parts) | ~running.r_data).all())
+        m.d.sync += self.finished.eq(running.r_en)
+        return m
+
+
+class StoreEngine(wiring.Component):
+    """Carries the rows of one port.
+
+    Args:
+        config: width of an activation.
+
+    Members:
+        walk, requests: jobs; both get one of each instruction.
+        read: feature buffer.
+        write: memory.
+        finished: high for a cycle when all bytes of a job are in memory, in order.
+    """
+
+    def __init__(self, config: Conv2DConfig) -> None:
+        self._config = config
+        super().__init__(
+            {
+                "walk": In(stream.Signature(WalkJob)),
+                "requests": In(stream.Signature(RequestJob)),
+                "read": Out(FeatureRead()),
+                "write": Out(WritePort()),
+                "finished": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.walk = walk = WindowWalk()
+        m.submodules.maxima = maxima = WindowMaxima(self._config)
+        m.submodules.requests = requests = StoreRequests()
+        wiring.connect(m, wiring.flipped(self.walk), walk.job)
+        wiring.connect(m, walk.operand, maxima.operand)
+        wiring.connect(m, maxima.read, wiring.flipped(self.read))
+        wiring.connect(m, maxima.maximum, wiring.flipped(self.write.data))
+        wiring.connect(m, wiring.flipped(self.requests), requests.job)
+        wiring.connect(m, requests.request, wiring.flipped(self.write.request))
+        m.d.comb += [requests.done.eq(self.write.done.valid), self.finished.eq(requests.finished)]
+        return m
+
+
+class WindowMaxima(wiring.Component):
+    """Reads operands ahead and forms the maximum of each window: of bytes, or of int16 with 16-bit activations.
+
+    Args:
+        config: width of an activation.
+
+    Members:
+        operand: what to read.
+        read: feature buffer.
+        maximum: a word for each window; the lowest value where it is empty.
+    """
+
+    def __init__(self, config: Conv2DConfig) -> None:
+        self._bits = config.activation_bits
+        super().__init__(
+            {
+                "operand": In(stream.Signature(Operand)),
+                "read": Out(FeatureRead()),
+                "maximum": Out(stream.Signature(BEAT_BITS)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.address = address = AddressQueue()
+        m.submodules.order = order = SyncFIFO(width=3, depth=_READ_AHEAD)
+        m.submodules.words = words = SyncFIFO(width=BEAT_BITS, depth=_READ_AHEAD)
+        room = Signal(range(_READ_AHEAD + 1), init=_READ_AHEAD)
+        reserves, reduces = Signal(), Signal()
+        operand = self.operand.payload
+        empty, first, last = order.r_data[0], order.r_data[1], order.r_data[2]
+        wiring.connect(m, address.output, wiring.flipped(self.read.address))
+        m.d.comb += [
+            self.operand.ready.eq((room != 0) & address.input.ready),
+            reserves.eq(self.operand.valid & self.operand.ready),
+            address.input.payload.eq(operand.address),
+            address.input.valid.eq(reserves & ~operand.empty),
+            order.w_data.eq(Cat(operand.empty, operand.first, operand.last)),
+            order.w_en.eq(reserves),
+            words.w_data.eq(self.read.data),
+            words.w_en.eq(self.read.valid),
+            reduces.eq(order.r_rdy & (words.r_rdy | empty) & (self.maximum.ready | ~self.maximum.valid)),
+            order.r_en.eq(reduces),
+            words.r_en.eq(reduces & ~empty),
+        ]
+        m.d.sync += room.eq(room - reserves + reduces)
+        with m.If(reduces):
+            m.d.sync += [self.maximum.valid.eq(last), self.maximum.payload.eq(self._next(words.r_data, empty, first))]
+        with m.Elif(self.maximum.ready):
+            m.d.sync += self.maximum.valid.eq(0)
+        return m
+
+    def _next(self, word: Value, empty: Value, first: Value) -> Value:
+        """The maximum so far, with one more word."""
+        values = []
+        for i in range(BEAT_BITS // self._bits):
+            new = word.word_select(i, self._bits).as_signed()
+            old = self.maximum.payload.word_select(i, self._bits).as_signed()
+            lowest = Const(-(1 << self._bits - 1), signed(self._bits))
+            values.append(Mux(empty, lowest, Mux(first | (new > old), new, old))[: self._bits])
+        return Cat(values)
+
+
+class AddressQueue(wiring.Component):
+    """Two registers in front of the feature buffer, whose `ready` comes late: all of `output` and `input.ready` are registers."""
+
+    def __init__(self) -> None:
+        super().__init__({"input": In(stream.Signature(ADDRESS_BITS)), "output": Out(stream.Signature(ADDRESS_BITS))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        waiting = Signal(ADDRESS_BITS, reset_less=True)
+        full = Signal()
+        m.d.comb += self.input.ready.eq(~full)
+        with m.If(~full):
+            m.d.sync += waiting.eq(self.input.payload)
+        with m.If(self.output.ready | ~self.output.valid):
+            m.d.sync += [
+                self.output.valid.eq(full | self.input.valid),
+                self.output.payload.eq(Mux(full, waiting, self.input.payload)),
+                full.eq(0),
+            ]
+        with m.Elif(self.input.valid):
+            m.d.sync += full.eq(1)
+        return m

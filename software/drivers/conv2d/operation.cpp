@@ -1,0 +1,119 @@
+#include "drivers/conv2d/operation.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "kernels/arithmetic.hpp"
+#include "kernels/conv2d.hpp"
+#include "kernels/pool.hpp"
+
+namespace cosoc::conv2d {
+namespace {
+
+Size size_of(const std::array<std::int64_t, 2>& pair) { return {pair[0], pair[1]}; }
+
+Padding padding_of(const std::array<std::int64_t, 4>& sides) { return {sides[0], sides[1], sides[2], sides[3]}; }
+
+MaxPooling pooling_of(const Window& window) {
+  return {size_of(window.kernel), size_of(window.stride), padding_of(window.padding)};
+}
+
+/// What all layers have: shape and zero points of the first input and the output.
+Layer shaped(const TensorType& input, const TensorType& output) {
+  Layer layer;
+  layer.images = input.shape[0];
+  layer.in = {input.shape[1], input.shape[2]};
+  layer.in_channels = input.shape[3];
+  layer.out_channels = output.shape[3];
+  layer.in_zero_point = input.zero_point;
+  layer.out_zero_point = output.zero_point;
+  return layer;
+}
+
+void set_clamp(Layer& layer, const std::array<std::int8_t, 2>& clamp) {
+  layer.clamp_min = clamp[0];
+  layer.clamp_max = clamp[1];
+}
+
+/// A depthwise convolution whose weights are all 1.
+Operation sum_of(const Layer& layer, float multiplier) {
+  Operation operation{.layer = layer, .source = Operation::Source::generated, .multiplier = multiplier};
+  operation.layer.groups = layer.in_channels;
+  const std::int64_t area = layer.kernel.rows * layer.kernel.columns;
+  operation.bias = static_cast<std::int32_t>(-layer.in_zero_point * area);
+  return operation;
+}
+
+/// The multiplier of a residual as a factor; it has no more bits than a float32 unless it is above 256.
+Residual residual_of(std::int64_t multiplier, const TensorType& type) {
+  return {static_cast<float>(multiplier) * 0x1p-16F, type.zero_point};
+}
+
+Result<Operation> convolution(const Conv2DKernel& kernel, std::span<const TensorType> inputs,
+                              const TensorType& output) {
+  const Conv2DAttributes attributes = kernel.attributes_for(inputs[1]);
+  Operation operation{.layer = shaped(inputs[0], output)};
+  Layer& layer = operation.layer;
+  layer.kernel = size_of(attributes.window.kernel);
+  layer.stride = size_of(attributes.window.stride);
+  layer.padding = padding_of(attributes.window.padding);
+  layer.dilation = size_of(attributes.window.dilation);
+  layer.groups = attributes.groups;
+  set_clamp(layer, attributes.clamp);
+  if (attributes.residual_multiplier) {
+    constexpr std::int64_t most = 1 << 24;
+    if (*attributes.residual_multiplier > most) {
+      return failure("Conv2D adds residuals of up to 256 times the output's scale");
+    }
+    operation.residual_input = 4;
+    layer.residual = residual_of(*attributes.residual_multiplier, inputs[4]);
+  }
+  if (attributes.pool) layer.pooling = pooling_of(*attributes.pool);
+  return operation;
+}
+
+Result<Operation> addition(const Kernel& kernel, std::span<const TensorType> inputs, const TensorType& output) {
+  const nlohmann::json attributes = kernel.attributes();
+  AttributeReader reader(kernel.name(), attributes);
+  const auto multipliers = reader.numbers<2>("multipliers");
+  Operation operation = sum_of(shaped(inputs[0], output), multipliers[0]);
+  set_clamp(operation.layer, reader.clamp());
+  const std::int64_t residual = residual_multiplier_of(multipliers[1]);
+  if (multipliers[0] <= 0 || residual <= 0 || multipliers[1] > 256.0F) {
+    return failure("Conv2D adds tensors with multipliers above 0 and up to 256");
+  }
+  operation.residual_input = 1;
+  operation.layer.residual = residual_of(residual, inputs[1]);
+  return operation;
+}
+
+Result<Operation> pooling(const Kernel& kernel, std::span<const TensorType> inputs, const TensorType& output) {
+  const nlohmann::json attributes = kernel.attributes();
+  AttributeReader reader(kernel.name(), attributes);
+  const Window window = read_pool_window(reader);
+  Layer layer = shaped(inputs[0], output);
+  if (kernel.name() == "max_pool2d") {
+    layer.kind = Kind::max_pooling;
+    layer.pooling = pooling_of(window);
+    return Operation{.layer = layer, .source = Operation::Source::none};
+  }
+  layer.kernel = size_of(window.kernel);
+  layer.stride = size_of(window.stride);
+  layer.padding = padding_of(window.padding);
+  set_clamp(layer, reader.clamp());
+  const float multiplier = reader.number("multiplier");
+  if (multiplier <= 0) return failure("Conv2D averages with multipliers above 0");
+  return sum_of(layer, multiplier);
+}
+
+}  // namespace
+
+Result<Operation> operation_of(const Kernel& kernel, std::span<const TensorType> inputs,
+                               std::span<const TensorType> outputs) {
+  if (const auto* conv2d = dynamic_cast<const Conv2DKernel*>(&kernel)) return convolution(*conv2d, inputs, outputs[0]);
+  if (kernel.name() == "add") return addition(kernel, inputs, outputs[0]);
+  if (kernel.name() == "max_pool2d" || kernel.name() == "average_pool2d") return pooling(kernel, inputs, outputs[0]);
+  return failure("Conv2D runs conv2d, add, max_pool2d and average_pool2d, not " + std::string(kernel.name()));
+}
+
+}  // namespace cosoc::conv2d

@@ -1,0 +1,96 @@
+/// What the engine does in one go over a tensor, in the units of the hardware: words, blocks, taps.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "drivers/conv2d/layer.hpp"
+
+namespace cosoc::conv2d {
+
+/// begin <= x < end.
+struct Range {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::int64_t size() const { return end - begin; }
+  bool operator==(const Range&) const = default;
+};
+
+/// Rows or columns of a pass.
+///
+/// Tap t of output position o lies at input position origin + stride * o + taps[t]; where that is outside of
+/// 0..in-1, the operand is the zero point. Position i of the input is position in_offset + in_step * i of the tensor
+/// in memory, likewise for the output.
+struct Axis {
+  std::int64_t in = 1;
+  std::int64_t in_offset = 0;
+  std::int64_t in_step = 1;
+  std::int64_t out = 1;
+  std::int64_t out_offset = 0;
+  std::int64_t out_step = 1;
+  std::int64_t stride = 1;
+  std::int64_t origin = 0;
+  std::vector<std::int64_t> taps;    // ascending
+  std::vector<std::int64_t> kernel;  // the position in the weight's kernel that each tap has, -1: no weights
+
+  /// Input positions inside the input that the outputs `out` need; empty when all lie outside.
+  Range inputs(Range out) const;
+};
+
+/// Pixels of few channels side by side in a word, see LOAD. The column axis then counts words: word k begins with
+/// pixel origin + stride * k, taps are in words, and origin and `kernel` of that axis do not count.
+struct ColumnFold {
+  std::int64_t channels = 1;
+  std::int64_t pixels = 1;  // of a word
+  std::int64_t stride = 1;
+  std::int64_t origin = 0;
+  std::vector<std::vector<std::int64_t>> kernel;  // by tap and pixel of the word: position in the kernel, or -1
+};
+
+/// Shape of a tensor in memory, in pixels and words of 16 bytes.
+struct TensorShape {
+  std::int64_t rows = 1;
+  std::int64_t columns = 1;
+  std::int64_t words = 1;
+  std::int64_t pixels() const { return rows * columns; }
+  bool operator==(const TensorShape&) const = default;
+};
+
+/// Units of channels: input words that a block of output channels multiplies.
+struct Pass {
+  std::int64_t images = 1;
+  TensorShape in_shape;  // of an image
+  TensorShape out_shape;
+  Axis rows;
+  Axis columns;
+  std::optional<ColumnFold> fold;
+  /// GEOMETRY.window: each tap of the rows is one step, for kernel columns 0..2 around the output's column. The columns
+  /// have one tap at distance 0 then, and their `kernel` does not count.
+  bool window = false;
+  std::optional<MaxPooling> pooling;
+  bool computes = true;  // else the input is pooled as it is
+  std::int64_t out_blocks = 1;
+  std::int64_t block_words = 1;           // words that each block multiplies, for each tap
+  std::vector<std::int64_t> first_words;  // of each block
+
+  std::int64_t taps() const { return static_cast<std::int64_t>(rows.taps.size() * columns.taps.size()); }
+  /// Words of a reduction: what a block multiplies for each pixel.
+  std::int64_t reduction() const { return taps() * block_words; }
+  Size stored() const;
+};
+
+/// Positions of the convolution's result that pooled positions need.
+Range pooled_inputs(std::int64_t window, std::int64_t stride, std::int64_t padding, std::int64_t extent, Range pooled);
+
+/// The passes of a layer that `validate` accepted: one, or one for each phase of a transposed convolution.
+std::vector<Pass> passes_of(const Config& config, const Layer& layer);
+
+/// The same pass on an input that has all positions, also those that its strides skip.
+Pass with_whole_input(const Pass& pass);
+
+/// Channels of a word of the feature buffer.
+inline std::int64_t word_channels(const Config& config) { return 128 / config.activation_bits; }
+
+inline std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace cosoc::conv2d

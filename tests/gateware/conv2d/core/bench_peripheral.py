@@ -1,0 +1,89 @@
+"""cocotb tests of the engine inside its peripheral: layers through the ring, soft resets, memory that answers with errors."""
+
+from __future__ import annotations
+
+import cocotb
+import numpy as np
+
+from cosoc.gateware.conv2d.config import COMMAND, Conv2DConfig
+from cosoc.gateware.layout.page import Error
+from tests.gateware.conv2d.core.engine import SMALLEST
+from tests.gateware.conv2d.core.image import Image
+from tests.gateware.conv2d.layers import Layer
+from tests.gateware.peripheral_bench import PeripheralBench, seed
+
+RING = 0x1000
+FIRST = 0x2000
+"""Where images begin, behind the ring."""
+
+LAYER = Layer(size=(5, 6, 8), out_channels=8, kernel=(3, 3), padding=(1, 1, 1, 1), residual=True)
+
+
+def layers(count: int, *, salt: int = 0) -> Image:
+    """Memory with a few small layers."""
+    image = Image(Conv2DConfig(**SMALLEST), seed() + salt, first=FIRST)
+    for _ in range(count):
+        image.add(LAYER)
+    return image
+
+
+async def begin(dut, stall: str) -> PeripheralBench:
+    bench = PeripheralBench(dut, COMMAND, stall=stall, seed=seed())
+    await bench.start()
+    return bench
+
+
+async def run(bench: PeripheralBench, image: Image) -> list[int]:
+    """Runs an image's commands with a fresh ring; nothing but results may change, and the ring. Returns the errors."""
+    bench.memory.data[:] = image.data
+    await bench.set_up_ring(base=RING, slots_log2=4)
+    completions = await bench.run(image.commands)
+    data = bytearray(bench.memory.data)
+    data[RING:FIRST] = image.data[RING:FIRST]
+    image.check(data)
+    return [completion["error"] for completion in completions]
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=["never", "random"])
+async def layers_through_the_ring(dut, stall):
+    bench = await begin(dut, stall)
+    assert await run(bench, layers(4)) == [Error.NONE] * 4
+    assert bench.monitor.quiet
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=["never", "random"])
+async def soft_reset_in_mid_layer(dut, stall):
+    """At any moment of three layers; nothing of them is left, and the next ones are right."""
+    rng = np.random.default_rng(seed())
+    bench = await begin(dut, stall)
+    for attempt in range(4):
+        image = layers(3, salt=attempt)
+        bench.memory.data[:] = image.data
+        await bench.set_up_ring(base=RING, slots_log2=4)
+        bench.place(image.commands)
+        await bench.ring()
+        await bench.wait(int(rng.integers(50, 1500)))
+        await bench.soft_reset()
+        assert bench.monitor.quiet
+        assert await bench.read("status") == 0
+    assert await run(bench, layers(2, salt=9)) == [Error.NONE] * 2
+
+
+@cocotb.test()
+async def programs_that_cannot_be_read(dut):
+    """Memory's error is the code of the command, also when what came instead of instructions is wrong; the next layer is right."""
+    bench = await begin(dut, "never")
+    image = layers(1, salt=20)
+    outside = image.commands[0] | {"instruction_address": 0xFF_0000}
+    await bench.write64("window_limit", len(image.data) - 1)
+    bench.memory.data[:] = image.data
+    await bench.set_up_ring(base=RING, slots_log2=4)
+    bad = image.commands[0]["instruction_address"] + 64
+    bench.memory.bad |= {bad, bad + 16}
+    completions = await bench.run([outside, image.commands[0]])
+    assert [completion["error"] for completion in completions] == [Error.OUTSIDE_WINDOW, Error.READ_RESPONSE]
+    bench.memory.bad.clear()
+    await bench.soft_reset()
+    assert await run(bench, layers(2, salt=21)) == [Error.NONE] * 2

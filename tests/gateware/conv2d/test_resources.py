@@ -1,0 +1,64 @@
+"""The resource estimate, on what can be counted by hand and on what synthesis found."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from cosoc.gateware.conv2d.config import Conv2DConfig
+from cosoc.gateware.conv2d.resources import UNITS, core, estimate
+
+LARGE = Conv2DConfig(
+    input_lanes=16, output_lanes=16, pixel_lanes=8, feature_words=65536, weight_steps=2048, channel_blocks=128, memory_ports=2
+)
+
+
+def test_multipliers():
+    """Two int8 multiplications in a DSP slice, two slices in a requantizer, four products of LOAD and STORE."""
+    assert core(LARGE).dsp == 2048 // 2 + 2 * 16 * 2 + 4
+    assert UNITS["compute"](replace(LARGE, pixel_lanes=1)).dsp == 256
+    words = Conv2DConfig(activation_bits=16, input_lanes=8, output_lanes=8, pixel_lanes=8)
+    assert UNITS["compute"](words).dsp == words.macs
+
+
+def test_block_ram():
+    """The feature buffer is 1 MB, 4 KB in a block without its parity bits.
+
+    Of the 16 beats of a step each is 2,048 x 128 bits, 8 blocks; of the 8 of a block of channels each is 128 x 128 bits, 2 blocks;
+    a micro-program of 1,024 x 40 bits is 2.
+    """
+    assert UNITS["features"](LARGE).bram36 == (1 << 20) // 4096
+    assert UNITS["weights"](LARGE).bram36 == 16 * 8 + 8 * 2
+    assert core(LARGE).bram36 == 256 + 144 + 2
+
+
+def test_large_engine_fits_twice():
+    total = core(LARGE)
+    assert total.dsp <= 1100
+    assert total.lut <= 100_000
+    assert total.bram36 <= 420
+
+
+@pytest.mark.parametrize(
+    ("unit", "sizes", "lut"),
+    [
+        ("compute", {"input_lanes": 16, "output_lanes": 16, "pixel_lanes": 8}, 47240),
+        ("output", {"input_lanes": 4, "output_lanes": 16, "pixel_lanes": 8}, 20052),
+        ("features", {"input_lanes": 8, "output_lanes": 8, "pixel_lanes": 8, "memory_ports": 2}, 12337),
+        ("load", {"input_lanes": 16, "output_lanes": 16, "pixel_lanes": 8, "memory_ports": 2}, 2055),
+        ("store", {"input_lanes": 16, "output_lanes": 16, "pixel_lanes": 8, "memory_ports": 2}, 2804),
+        ("dispatch", {"input_lanes": 16, "output_lanes": 16, "pixel_lanes": 8}, 2554),
+    ],
+)
+def test_synthesized_sizes(unit: str, sizes: dict[str, int], lut: int):
+    """What synthesis found at large sizes; that of `compute` had no part in its coefficients."""
+    assert UNITS[unit](Conv2DConfig(**sizes)).lut == pytest.approx(lut, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["input_lanes", "output_lanes", "pixel_lanes", "feature_words", "weight_steps", "memory_ports"])
+def test_more_of_anything_is_not_less(name: str):
+    allowed = Conv2DConfig.__dataclass_fields__[name].metadata["allowed"]
+    sizes = [estimate(replace(Conv2DConfig(input_lanes=16, output_lanes=16), **{name: value})) for value in allowed]
+    for smaller, larger in itertools.pairwise(sizes):
+        assert all(getattr(larger, item) >= getattr(smaller, item) for item in ("lut", "ff", "dsp", "bram36"))
+    assert sizes[0] != sizes[-1]
