@@ -1,4 +1,4 @@
-"""Random layers on the RTL of the default Conv2D against the functional model, until functional coverage is reached."""
+"""Random layers on the RTL of the default Conv2D against the functional model; the cycle model against the RTL."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+from bench.support.networks import Layer
 
 SEED = 2
 LAYERS = 96
@@ -118,13 +121,33 @@ def test_the_layers_cover_what_they_must() -> None:
     assert len(seen) >= COVERAGE * len(BINS), f"not covered: {sorted(map(str, missing))}"
 
 
+def run_in_rtl(build: Path, folder: Path, layers: list[dict[str, Any]], seed: int) -> dict[str, Any]:
+    """Runs the layers as one program; what `conv2d-network` prints. RTL and functional model agree."""
+    path = folder / "network.json"
+    path.write_text(json.dumps({"soc": str(build / "soc.json"), "seed": seed, "layers": layers}))
+    command = [build / "bin" / "conv2d-network", "rtl", path]
+    # In another folder than the project's: programs find their library beside themselves.
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert done.returncode == 0, f"seed {seed}: {done.stderr}\n{layers}"
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert result["bit_exact"], f"seed {seed}: {layers}"
+    return result
+
+
 @pytest.mark.parametrize("number", range(LAYERS // LAYERS_PER_PROGRAM))
 def test_rtl_equals_the_functional_model(build: Path, tmp_path: Path, number: int) -> None:
-    layers = list(programs())[number][0]
-    path = tmp_path / "network.json"
-    path.write_text(json.dumps({"soc": str(build / "soc.json"), "seed": SEED + number, "layers": layers}))
-    command = [build / "bin" / "conv2d-network", "rtl", path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-    assert done.returncode == 0, f"seed {SEED + number}: {done.stderr}\n{layers}"
-    result = json.loads(done.stdout)
-    assert result["bit_exact"], f"seed {SEED + number}: {layers}"
+    run_in_rtl(build, tmp_path, list(programs())[number][0], SEED + number)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Layer(name="3x3", input="x", output="y", rows=14, columns=14, channels=64, filters=64, kernel=3, padding=1, residual="r"),
+        Layer(name="1x1", input="x", output="y", rows=28, columns=28, channels=64, filters=128, kernel=1),
+        Layer(name="first", input="x", output="y", rows=56, columns=56, channels=3, filters=32, kernel=7, stride=2, padding=3),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_the_cycle_model_of_dense_layers_is_within_two_percent_of_the_rtl(build: Path, tmp_path: Path, layer: Layer) -> None:
+    result = run_in_rtl(build, tmp_path, [asdict(layer)], SEED)
+    assert result["estimated_cycles"] == pytest.approx(result["cycles"], rel=0.02)
