@@ -7,9 +7,12 @@
 /// program; results that later layers read reach memory only when there is no room on chip or they are `kept`. With
 /// `model` its duration is estimated, with `rtl` it runs in the simulated SoC on random tensors and constants, and
 /// every tensor is compared with the functional model. Prints one JSON object.
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -37,8 +40,11 @@ void require(const Status& status) {
 
 std::uint64_t aligned(std::uint64_t bytes) { return (bytes + 63) & ~std::uint64_t{63}; }
 
+/// Bytes of a pixel, and of the weights of a kernel position.
+std::int64_t pixel_pitch(std::int64_t channels) { return divide_up(channels, 16) * 16; }
+
 std::uint64_t tensor_bytes_of(std::int64_t rows, std::int64_t columns, std::int64_t channels) {
-  return static_cast<std::uint64_t>(rows * columns * ((channels + 15) / 16 * 16));
+  return static_cast<std::uint64_t>(rows * columns * pixel_pitch(channels));
 }
 
 /// The layers with places for their tensors, all behind base register 0.
@@ -123,10 +129,9 @@ void pack_random(const Compiler& compiler, const PackedConstants& call, std::mt1
                  std::span<std::byte> packed) {
   const Layer& layer = call.layer;
   const std::int64_t depth = layer.in_channels / layer.groups;
-  const std::int64_t pitch = (depth + 15) / 16 * 16;
   const std::int64_t products = layer.kernel.rows * layer.kernel.columns * depth;
   std::vector<std::int8_t> weight(
-      static_cast<std::size_t>(layer.out_channels * layer.kernel.rows * layer.kernel.columns * pitch));
+      static_cast<std::size_t>(layer.out_channels * layer.kernel.rows * layer.kernel.columns * pixel_pitch(depth)));
   for (auto& value : weight) value = static_cast<std::int8_t>(static_cast<int>(random() % 255) - 127);
   const auto channels = static_cast<std::size_t>(layer.out_channels);
   std::vector<std::int32_t> bias(channels);
@@ -192,8 +197,8 @@ class Runner final : public Driver {
 void clear_padding(const Network& network, std::span<std::byte> tensors) {
   for (const LayerCall& call : network.calls) {
     const Size out = output_size(call.layer);
-    const auto channels = static_cast<std::size_t>(call.layer.out_channels);
-    const std::size_t pitch = (channels + 15) / 16 * 16;
+    const std::int64_t channels = call.layer.out_channels;
+    const std::int64_t pitch = pixel_pitch(channels);
     auto* pixel = tensors.data() + call.out.offset;
     for (std::int64_t i = 0; i < out.rows * out.columns; ++i, pixel += pitch) {
       std::fill(pixel + channels, pixel + pitch, std::byte{0});

@@ -11,17 +11,12 @@ from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
 
 INT8_RANGE = [-128, 127]
 MAX_RESIDUAL = 16.0
-"""Bound of the residual's scale by that of the output: beyond it, the fixed-point factor has no room."""
-
-
-def readers(graph: Graph, tensor: str) -> list[Node]:
-    """The nodes that read a tensor; a graph output counts as one more reader by being excluded in `only_reader`."""
-    return [node for node in graph.nodes if tensor in node.inputs]
+"""Bound of the scale of a residual by that of the output: at it, a residual of 8 already saturates int8."""
 
 
 def only_reader(graph: Graph, tensor: str) -> Node | None:
     """The one node that reads a tensor that nobody else sees."""
-    found = readers(graph, tensor)
+    found = [node for node in graph.nodes if tensor in node.inputs]
     return found[0] if len(found) == 1 and tensor not in graph.outputs and found[0].inputs.count(tensor) == 1 else None
 
 

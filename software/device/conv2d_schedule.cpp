@@ -32,6 +32,19 @@ constexpr double compute_gap = 2;          // between two COMPUTEs
 constexpr double result_latency = 40;      // last step to last result in the buffer, without the slices of a group
 constexpr double completion_latency = 20;  // beside the memory's latency
 
+// The memory: the ZCU102's measured bandwidths at 300 MHz, as in sim/rtl/ddr_model.hpp, in cycles and bytes per cycle.
+constexpr double memory_latency = 45;   // address to first beat, last beat to response: 150 ns, an estimate
+constexpr double burst_beats = 16;      // longest burst
+constexpr double read_overhead = 0.2;   // added to the beats of a read burst ...
+constexpr double read_minimum = 4.138;  // ... which takes at least this
+struct Capacity {
+  double read;
+  double write;
+  double mixed;  // half of the bytes read, half written
+};
+constexpr Capacity one_port = {15.87, 16.0, 31.1};
+constexpr Capacity two_ports = {31.53, 32.0, 42.0};
+
 std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
 
 /// What one engine (a unit's part at one memory port) does for one instruction.
@@ -71,9 +84,9 @@ bool is_counted(Opcode opcode) {
 
 class Simulation {
  public:
-  Simulation(const Config& config, const MemoryTiming& timing) : config_(config), timing_(timing) {}
+  explicit Simulation(const Config& config) : config_(config) {}
 
-  Schedule run(std::span<const std::uint32_t> program);
+  double run(std::span<const std::uint32_t> program);
 
  private:
   struct Engine {
@@ -105,14 +118,13 @@ class Simulation {
 
   /// Port cycles of the read bursts of a transfer.
   double read_cost(double beats) const {
-    const double full = std::floor(beats / timing_.burst_beats);
-    const double rest = beats - full * timing_.burst_beats;
-    const auto burst = [&](double n) { return std::max(n + timing_.read_overhead, timing_.read_minimum); };
-    return full * burst(timing_.burst_beats) + (rest > 0 ? burst(rest) : 0);
+    const double full = std::floor(beats / burst_beats);
+    const double rest = beats - full * burst_beats;
+    const auto burst = [&](double n) { return std::max(n + read_overhead, read_minimum); };
+    return full * burst(burst_beats) + (rest > 0 ? burst(rest) : 0);
   }
 
   const Config& config_;
-  const MemoryTiming& timing_;
   std::vector<Instruction> instructions_;
   std::array<std::deque<std::size_t>, units> queues_;
   std::array<std::uint64_t, units> finished_{};
@@ -120,7 +132,6 @@ class Simulation {
   std::vector<std::size_t> parts_left_;  // engines that still move data of an instruction
   std::priority_queue<Completion, std::vector<Completion>, std::greater<>> completions_;
   std::array<std::size_t, units> flying_{};  // instructions of a unit that move data
-  Schedule result_;
   double now_ = 0;
   std::size_t next_ = 0;     // to be dispatched
   double dispatch_at_ = 0;   // when the next instruction is there
@@ -147,12 +158,10 @@ void Simulation::decode(std::span<const std::uint32_t> program) {
   }
 }
 
-Schedule Simulation::run(std::span<const std::uint32_t> program) {
+double Simulation::run(std::span<const std::uint32_t> program) {
   decode(program);
   parts_left_.resize(instructions_.size());
-  result_.finished.resize(instructions_.size());
-  result_.dispatched.resize(instructions_.size());
-  dispatch_at_ = command_latency + 2 * timing_.latency + dispatch_latency;
+  dispatch_at_ = command_latency + 2 * memory_latency + dispatch_latency;
   while (true) {
     bool progress = true;
     while (progress) {
@@ -165,8 +174,7 @@ Schedule Simulation::run(std::span<const std::uint32_t> program) {
     if (next == never) break;
     advance(next);
   }
-  result_.cycles = now_ + timing_.latency + completion_latency;
-  return std::move(result_);
+  return now_ + memory_latency + completion_latency;
 }
 
 bool Simulation::dispatch() {
@@ -174,7 +182,6 @@ bool Simulation::dispatch() {
   auto& queue = queues_[static_cast<std::size_t>(instructions_[next_].unit)];
   if (queue.size() >= queue_depth) return false;
   queue.push_back(next_);
-  result_.dispatched[next_] = now_;
   ++next_;
   dispatch_at_ = now_ + dispatch_cycles;
   return true;
@@ -229,7 +236,6 @@ void Simulation::start(std::size_t index) {
     default:
       prepare_free_ = now_ + 1;
   }
-  result_.finished[index] = now_;
 }
 
 void Simulation::add_flow(std::size_t index, std::size_t port, Flow flow) {
@@ -249,7 +255,7 @@ void Simulation::start_load(std::size_t index, const isa::Load& load) {
     const double cost = read_cost(transfer) * beats / transfer;
     const double around = load.fold_channels == 0 ? 0 : static_cast<double>(rows) * (load.fold_left + load.fold_right);
     const double own = beats + around;
-    add_flow(index, port, {0, own, cost / own, 16 * beats / own, now_ + request_latency + timing_.latency});
+    add_flow(index, port, {0, own, cost / own, 16 * beats / own, now_ + request_latency + memory_latency});
   }
 }
 
@@ -257,7 +263,7 @@ void Simulation::start_weights(std::size_t index, std::uint64_t beats, bool all_
   ++flying_[static_cast<std::size_t>(Unit::weights)];
   const double own = static_cast<double>(beats);
   for (std::size_t port = 0; port < (all_ports ? config_.memory_ports : 1); ++port) {
-    add_flow(index, port, {0, own, read_cost(own) / own, 16, now_ + request_latency + timing_.latency});
+    add_flow(index, port, {0, own, read_cost(own) / own, 16, now_ + request_latency + memory_latency});
   }
 }
 
@@ -288,7 +294,6 @@ void Simulation::start_compute(std::size_t index) {
   const double begin = std::max(now_ + prepare_latency + config_.pixel_lanes, array_free_ + compute_gap);
   prepare_free_ = begin;
   array_free_ = begin + cycles;
-  result_.array_cycles += cycles;
   completions_.push({array_free_ + result_latency + static_cast<double>(slices), index});
 }
 
@@ -297,7 +302,6 @@ bool Simulation::complete() {
   while (!completions_.empty() && completions_.top().time <= now_ + negligible) {
     const std::size_t index = completions_.top().instruction;
     completions_.pop();
-    result_.finished[index] = now_;
     ++finished_[static_cast<std::size_t>(instructions_[index].unit)];
     any = true;
   }
@@ -328,7 +332,7 @@ void Simulation::set_rates() {
   }
   const double total = read + written;
   if (total == 0) return;
-  const MemoryTiming::Capacity& capacity = busy_ports > 1 ? timing_.two_ports : timing_.one_port;
+  const Capacity& capacity = busy_ports > 1 ? two_ports : one_port;
   const double minor = 2 * std::min(read, written) / total;
   const double most = (read >= written ? capacity.read : capacity.write) * (1 - minor) + capacity.mixed * minor;
   if (total <= most) return;
@@ -377,13 +381,13 @@ void Simulation::end_flow(Unit unit, std::size_t port) {
   part.flows.pop_front();
   if (--parts_left_[index] > 0) return;
   --flying_[static_cast<std::size_t>(unit)];
-  completions_.push({now_ + finish_latency + (unit == Unit::store ? timing_.latency : 0), index});
+  completions_.push({now_ + finish_latency + (unit == Unit::store ? memory_latency : 0), index});
 }
 
 }  // namespace
 
-Schedule schedule(const Config& config, std::span<const std::uint32_t> program, const MemoryTiming& timing) {
-  return Simulation(config, timing).run(program);
+double scheduled_cycles(const Config& config, std::span<const std::uint32_t> program) {
+  return Simulation(config).run(program);
 }
 
 }  // namespace cosoc::conv2d

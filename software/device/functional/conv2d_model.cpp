@@ -7,14 +7,11 @@
 
 namespace cosoc::conv2d {
 
-std::uint64_t scheduled_cycles(const Config& config, std::span<const std::uint32_t> program) {
-  return static_cast<std::uint64_t>(std::ceil(schedule(config, program).cycles));
-}
-
 Execution Model::execute(const CommandWords& words, CommandMemory& memory) {
   const ErrorCode error = machine_.run(Command::decode(words), memory);
   const std::span<const std::uint32_t> executed = machine_.executed();
-  const std::uint64_t cycles = executed.empty() ? refused_cycles : duration_(machine_.config(), executed);
+  const auto scheduled = static_cast<std::uint64_t>(std::ceil(scheduled_cycles(machine_.config(), executed)));
+  const std::uint64_t cycles = executed.empty() ? refused_cycles : scheduled;
   // A transfer's error goes before that of an instruction, which may follow from it.
   return {memory.error() == ErrorCode::none ? error : memory.error(), cycles, cycles};
 }

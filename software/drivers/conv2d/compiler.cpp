@@ -167,7 +167,7 @@ bool Compilation::plan(const LayerCall& call, const Places& places, const Featur
     const PlannedPass planned = {config_,          call.layer, choice.pass, tiling,
                                  choice.residency, layout,     places,      choice.stored};
     if (!generate(planned, trial)) continue;
-    const double cycles = schedule(config_, trial.assembler.finish()).cycles;
+    const double cycles = scheduled_cycles(config_, trial.assembler.finish());
     if (found && cycles >= choice.cycles) continue;
     choice.tiling = tiling;
     choice.layout = std::move(layout);
@@ -307,7 +307,7 @@ Result<Program> Compilation::run() {
     drop(number);
   }
   program_.instructions = engine_.assembler.finish();
-  program_.cycles = schedule(config_, program_.instructions).cycles;
+  program_.cycles = scheduled_cycles(config_, program_.instructions);
   return std::move(program_);
 }
 

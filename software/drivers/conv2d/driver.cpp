@@ -39,10 +39,6 @@ const Result<Program>& Conv2DDriver::program(const Layer& layer) const {
 
 Status Conv2DDriver::supports(const Kernel& kernel, std::span<const TensorType> inputs,
                               std::span<const TensorType> outputs) const {
-  const auto operations = {"conv2d", "add", "max_pool2d", "average_pool2d"};
-  if (std::find(operations.begin(), operations.end(), kernel.name()) == operations.end()) {
-    return failure("Conv2D runs conv2d, add, max_pool2d and average_pool2d, not " + std::string(kernel.name()));
-  }
   if (auto status = kernel.check(inputs, outputs); !status) return status;
   const auto operation = operation_of(kernel, inputs, outputs);
   if (!operation) return tl::unexpected(operation.error());
