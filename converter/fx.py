@@ -52,12 +52,6 @@ def tensor_of(module: torch.fx.GraphModule, node: object) -> torch.Tensor | None
     return value.detach() if isinstance(value, torch.Tensor) else None
 
 
-def module_path(node: Node) -> str:
-    """Path of the innermost module of the user's model: `features.0`, or empty for the model itself."""
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    return str(stack[-1][0]) if stack else ""
-
-
 def label(node: Node) -> str:
     """A name that the user recognizes: the module's path, and for a function call also the operation."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())

@@ -104,30 +104,6 @@ Status check_pooling(const Layer& layer) {
 
 }  // namespace
 
-Layer average_pooling(std::int64_t images, Size in, std::int64_t channels, Size window, Size stride) {
-  Layer layer;
-  layer.images = images;
-  layer.in = in;
-  layer.in_channels = layer.out_channels = layer.groups = channels;
-  layer.kernel = window;
-  layer.stride = stride;
-  return layer;
-}
-
-Layer fully_connected(std::int64_t batch, std::int64_t in_features, std::int64_t out_features) {
-  Layer layer;
-  layer.images = batch;
-  layer.in_channels = in_features;
-  layer.out_channels = out_features;
-  return layer;
-}
-
-Layer elementwise_add(std::int64_t images, Size in, std::int64_t channels, Residual residual) {
-  Layer layer = average_pooling(images, in, channels, {1, 1}, {1, 1});
-  layer.residual = residual;
-  return layer;
-}
-
 Size convolved_size(const Layer& layer) {
   const Padding& padding = layer.padding;
   const Size span = {layer.dilation.rows * (layer.kernel.rows - 1) + 1,

@@ -69,16 +69,6 @@ struct Layer {
   bool operator==(const Layer&) const = default;
 };
 
-/// Average over windows as a depthwise convolution: its constants have no weights (all are 1), the bias
-/// -in_zero_point * area and the multiplier in_scale / out_scale / area.
-Layer average_pooling(std::int64_t images, Size in, std::int64_t channels, Size window, Size stride);
-
-/// A product with a matrix: one pixel for each row of the batch.
-Layer fully_connected(std::int64_t batch, std::int64_t in_features, std::int64_t out_features);
-
-/// Sum of two tensors: the input, without weights, and the residual.
-Layer elementwise_add(std::int64_t images, Size in, std::int64_t channels, Residual residual);
-
 /// Rows and columns of the convolution's result, before pooling.
 Size convolved_size(const Layer& layer);
 

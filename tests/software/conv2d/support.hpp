@@ -13,6 +13,33 @@
 
 namespace cosoc::conv2d::test {
 
+/// Average over windows: a depthwise convolution without weights (all are 1).
+inline Layer average_pooling(std::int64_t images, Size in, std::int64_t channels, Size window, Size stride) {
+  Layer layer;
+  layer.images = images;
+  layer.in = in;
+  layer.in_channels = layer.out_channels = layer.groups = channels;
+  layer.kernel = window;
+  layer.stride = stride;
+  return layer;
+}
+
+/// A product with a matrix: one pixel for each row of the batch.
+inline Layer fully_connected(std::int64_t batch, std::int64_t in_features, std::int64_t out_features) {
+  Layer layer;
+  layer.images = batch;
+  layer.in_channels = in_features;
+  layer.out_channels = out_features;
+  return layer;
+}
+
+/// Sum of two tensors: the input, without weights, and the residual.
+inline Layer elementwise_add(std::int64_t images, Size in, std::int64_t channels, Residual residual) {
+  Layer layer = average_pooling(images, in, channels, {1, 1}, {1, 1});
+  layer.residual = residual;
+  return layer;
+}
+
 /// Values of a feature map, dense: images, rows, columns, channels.
 struct Map {
   std::int64_t images = 1;
