@@ -127,6 +127,12 @@ inline std::shared_ptr<const Kernel> kernel(std::string_view name, const nlohman
   return value_of(make_kernel(name, attributes));
 }
 
+/// Parameters of an FFT without options.
+inline std::map<std::string, std::uint32_t> fft_config(std::uint32_t max_log2, std::uint32_t samples = 1) {
+  return {{"max_log2", max_log2}, {"samples", samples}, {"number_format", 0}, {"mantissa_bits", 16},
+          {"real_input", 0},      {"multiply", 0},      {"memory_ports", 1}};
+}
+
 /// A SoC with one accelerator.
 inline SoCDescription soc_with(const std::string& kind, std::map<std::string, std::uint32_t> config) {
   SoCDescription soc;

@@ -28,7 +28,7 @@ TEST_CASE("ZIP equals the CPU for any length") {
 TEST_CASE("FFT equals the CPU, also in place") {
   const std::int64_t length = GENERATE(8, 64, 1024);
   const std::string direction = GENERATE("forward", "inverse");
-  Machine machine(soc_with("fft", {{"max_log2", 10}}));
+  Machine machine(soc_with("fft", fft_config(10)));
   Tensors tensors(machine.platform->memory());
   Random random(static_cast<std::uint32_t>(length));
   const std::vector<TensorView> inputs = {tensors.make(tensor(DType::complex64, {3, 2, length}))};

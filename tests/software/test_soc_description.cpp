@@ -25,7 +25,14 @@ nlohmann::json good() {
              {"memory_ports", {"HP0", "HP3"}},
              {"layout_hash", fft::layout_hash},
              {"config_hash", 5},
-             {"config", {{"max_log2", 11}}}}}},
+             {"config",
+              {{"max_log2", 11},
+               {"samples", 1},
+               {"number_format", 0},
+               {"mantissa_bits", 16},
+               {"real_input", 0},
+               {"multiply", 0},
+               {"memory_ports", 1}}}}}},
           {"rtl", {{"library", "lib/libcosoc_soc.so"}}}};
 }
 
