@@ -16,9 +16,9 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "device/functional/conv2d_machine.hpp"
 #include "device/platform.hpp"
 #include "drivers/conv2d/compiler.hpp"
+#include "drivers/conv2d/machine.hpp"
 #include "drivers/driver.hpp"
 
 namespace {

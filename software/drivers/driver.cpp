@@ -5,8 +5,8 @@
 #include <string>
 
 #include "drivers/conv2d/driver.hpp"
-#include "drivers/fft.hpp"
-#include "drivers/zip.hpp"
+#include "drivers/fft/driver.hpp"
+#include "drivers/zip/driver.hpp"
 
 namespace cosoc {
 namespace {
@@ -187,8 +187,8 @@ Status Driver::reset() {
 
 Result<std::unique_ptr<Driver>> make_driver(std::string_view kind, Device& device, DeviceMemory& memory) {
   if (kind == conv2d::name) return conv2d::Conv2DDriver::open(device, memory);
-  if (kind == fft::name) return FFTDriver::open(device, memory);
-  if (kind == zip::name) return ZIPDriver::open(device, memory);
+  if (kind == fft::name) return fft::FFTDriver::open(device, memory);
+  if (kind == zip::name) return zip::ZIPDriver::open(device, memory);
   return failure("no driver for an accelerator of kind '" + std::string(kind) + "'; there are " +
                  std::string(conv2d::name) + ", " + std::string(fft::name) + ", " + std::string(zip::name));
 }

@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "device/functional/conv2d_machine.hpp"
+#include "drivers/conv2d/machine.hpp"
 
 namespace cosoc::conv2d::test {
 

@@ -1,6 +1,6 @@
 /// Errors of Conv2D commands and programs, and the model that accelerators use.
 #include "device/cycles.hpp"
-#include "device/functional/conv2d_model.hpp"
+#include "drivers/conv2d/model.hpp"
 #include "software/conv2d_programs.hpp"
 
 namespace cosoc::conv2d::test {
@@ -183,23 +183,19 @@ TEST_CASE("the model of an accelerator decodes commands, and takes the time that
   std::memcpy(bytes.data() + 1024, program.words().data(), 4 * program.words().size());
   const Command command{.instruction_address = 1024, .instruction_count = program.count()};
 
-  const auto execute = [&](Model& model, std::uint64_t limit) {
+  Conv2DModel model(config);
+  const auto execute = [&](std::uint64_t limit) {
     CommandMemory window(memory, 0, limit);
     return model.execute(command.encode(), window);
   };
-  Model plain_model(config);
-  const Execution done = execute(plain_model, 4095);
+  const Execution done = execute(4095);
   CHECK(done.error == ErrorCode::none);
   const std::uint64_t array = 3 * 4 * 9 * 4;  // blocks, groups, words, steps of a word
   CHECK(done.cycles > array);
   CHECK(done.cycles < array + 1000);
-  Model timed(config, [](const Config& used, std::span<const std::uint32_t> executed) {
-    return used.pixel_lanes * executed.size();
-  });
-  CHECK(execute(timed, 4095).cycles == 2 * program.words().size());
-  CHECK(execute(timed, 100).cycles == refused_cycles);
+  CHECK(execute(100).cycles == refused_cycles);
   // The error of the transfer explains that of the instruction.
-  CHECK(execute(timed, 100).error == ErrorCode::outside_window);
+  CHECK(execute(100).error == ErrorCode::outside_window);
 }
 
 }  // namespace

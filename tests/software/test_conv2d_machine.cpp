@@ -2,7 +2,7 @@
 #include <array>
 #include <cmath>
 
-#include "device/functional/conv2d_program_checker.hpp"
+#include "drivers/conv2d/program_checker.hpp"
 #include "kernels/arithmetic.hpp"
 #include "software/conv2d_layer.hpp"
 

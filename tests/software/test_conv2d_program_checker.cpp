@@ -1,5 +1,5 @@
 /// The checker of Conv2D programs: right programs pass, and every kind of wrong one is told.
-#include "device/functional/conv2d_program_checker.hpp"
+#include "drivers/conv2d/program_checker.hpp"
 #include "software/conv2d_layer.hpp"
 
 namespace cosoc::conv2d::test {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "device/cycles.hpp"
+
 namespace cosoc {
 namespace {
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "device/functional/conv2d_model.hpp"
-#include "device/functional/fft_model.hpp"
-#include "device/functional/zip_model.hpp"
+#include "drivers/conv2d/model.hpp"
+#include "drivers/fft/model.hpp"
+#include "drivers/zip/model.hpp"
 
 namespace cosoc {
 namespace {
@@ -34,10 +34,12 @@ Result<IdentifiedModel> make_model(const AcceleratorDescription& description, st
 
 Result<IdentifiedModel> make_functional_model(const AcceleratorDescription& description) {
   if (description.kind == conv2d::name) {
-    return make_model<conv2d::Config, conv2d::Model>(description, conv2d::kind, conv2d::layout_hash);
+    return make_model<conv2d::Config, conv2d::Conv2DModel>(description, conv2d::kind, conv2d::layout_hash);
   }
-  if (description.kind == fft::name) return make_model<fft::Config, FFTModel>(description, fft::kind, fft::layout_hash);
-  if (description.kind == zip::name) return make_model<zip::Config, ZIPModel>(description, zip::kind, zip::layout_hash);
+  if (description.kind == fft::name)
+    return make_model<fft::Config, fft::FFTModel>(description, fft::kind, fft::layout_hash);
+  if (description.kind == zip::name)
+    return make_model<zip::Config, zip::ZIPModel>(description, zip::kind, zip::layout_hash);
   return failure("no functional model of accelerator '" + description.name + "' of kind '" + description.kind + "'");
 }
 

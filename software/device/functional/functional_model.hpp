@@ -7,7 +7,6 @@
 #include <span>
 
 #include "cosoc/generated/page.hpp"
-#include "device/cycles.hpp"
 #include "device/memory.hpp"
 #include "device/platform.hpp"
 

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "device/conv2d_schedule.hpp"
+#include "drivers/conv2d/schedule.hpp"
 
 namespace cosoc::conv2d {
 namespace {

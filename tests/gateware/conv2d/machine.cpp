@@ -9,8 +9,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "device/functional/conv2d_model.hpp"
-#include "device/functional/conv2d_program_checker.hpp"
+#include "drivers/conv2d/model.hpp"
+#include "drivers/conv2d/program_checker.hpp"
 
 namespace {
 
@@ -37,7 +37,7 @@ void run() {
   auto bytes = read<std::byte>(addresses[1]);
   const auto config = conv2d::Config::from(std::span(header).first<8>());
   const DeviceMemory memory(bytes, addresses[0]);
-  conv2d::Model model(config);
+  conv2d::Conv2DModel model(config);
   conv2d::ProgramChecker checker(config);
 
   std::vector<std::uint32_t> errors;

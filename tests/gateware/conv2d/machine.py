@@ -18,18 +18,10 @@ _ROOT = Path(__file__).resolve().parents[3]
 _SOURCES = (
     "tests/gateware/conv2d/machine.cpp",
     *(
-        f"software/device/functional/{name}.cpp"
-        for name in (
-            "command_memory",
-            "conv2d_accesses",
-            "conv2d_compute",
-            "conv2d_model",
-            "conv2d_machine",
-            "conv2d_program",
-            "conv2d_program_checker",
-        )
+        f"software/drivers/conv2d/{name}.cpp"
+        for name in ("machine", "machine_compute", "model", "program", "program_accesses", "program_checker", "schedule")
     ),
-    "software/device/conv2d_schedule.cpp",
+    "software/device/functional/command_memory.cpp",
     "software/device/memory.cpp",
     "software/kernels/patches.cpp",
 )
@@ -76,7 +68,7 @@ def _program() -> Path:
     """The compiled model, made again when anything that it is made of has changed."""
     headers = {"page": page_header()} | {item.module: accelerator_header(item) for item in ACCELERATORS}
     state = hashlib.sha256("".join(headers.values()).encode())
-    for folder in ("software/device", "software/kernels"):
+    for folder in ("software/device", "software/drivers", "software/kernels"):
         for file in sorted((_ROOT / folder).rglob("*.hpp")):
             state.update(file.read_bytes())
     for source in _SOURCES:

@@ -6,9 +6,9 @@
 #include <limits>
 #include <random>
 
-#include "device/functional/conv2d_machine.hpp"
-#include "device/functional/conv2d_program_checker.hpp"
 #include "drivers/conv2d/compiler.hpp"
+#include "drivers/conv2d/machine.hpp"
+#include "drivers/conv2d/program_checker.hpp"
 #include "kernels/arithmetic.hpp"
 
 namespace cosoc::conv2d::test {

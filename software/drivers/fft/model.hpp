@@ -4,17 +4,17 @@
 #include "cosoc/generated/fft.hpp"
 #include "device/functional/functional_model.hpp"
 
-namespace cosoc {
+namespace cosoc::fft {
 
 class FFTModel final : public FunctionalModel {
  public:
-  explicit FFTModel(const fft::Config& config) : config_(config) {}
+  explicit FFTModel(const Config& config) : config_(config) {}
   Execution execute(const CommandWords& words, CommandMemory& memory) override;
 
  private:
-  ErrorCode check(const fft::Command& command) const;
+  ErrorCode check(const Command& command) const;
 
-  fft::Config config_;
+  Config config_;
 };
 
-}  // namespace cosoc
+}  // namespace cosoc::fft

@@ -1,4 +1,4 @@
-#include "device/conv2d_schedule.hpp"
+#include "drivers/conv2d/schedule.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,13 +1,13 @@
-#include "device/functional/conv2d_model.hpp"
+#include "drivers/conv2d/model.hpp"
 
 #include <cmath>
 
-#include "device/conv2d_schedule.hpp"
 #include "device/cycles.hpp"
+#include "drivers/conv2d/schedule.hpp"
 
 namespace cosoc::conv2d {
 
-Execution Model::execute(const CommandWords& words, CommandMemory& memory) {
+Execution Conv2DModel::execute(const CommandWords& words, CommandMemory& memory) {
   const ErrorCode error = machine_.run(Command::decode(words), memory);
   const std::span<const std::uint32_t> executed = machine_.executed();
   const auto scheduled = static_cast<std::uint64_t>(std::ceil(scheduled_cycles(machine_.config(), executed)));

@@ -1,12 +1,12 @@
-/// Driver of the ZIP accelerator: operation `zip` of any length.
+/// Driver of the FFT accelerator: operation `fft` of the lengths that it was built for.
 #pragma once
 
-#include "cosoc/generated/zip.hpp"
+#include "cosoc/generated/fft.hpp"
 #include "drivers/driver.hpp"
 
-namespace cosoc {
+namespace cosoc::fft {
 
-class ZIPDriver final : public Driver {
+class FFTDriver final : public Driver {
  public:
   static Result<std::unique_ptr<Driver>> open(Device& device, DeviceMemory& memory);
 
@@ -22,7 +22,7 @@ class ZIPDriver final : public Driver {
  private:
   using Driver::Driver;
 
-  zip::Config config_{};
+  Config config_{};
 };
 
-}  // namespace cosoc
+}  // namespace cosoc::fft

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "device/functional/conv2d_program_checker.hpp"
+#include "drivers/conv2d/program_checker.hpp"
 
 namespace cosoc::conv2d {
 

@@ -1,4 +1,4 @@
-#include "device/functional/conv2d_program.hpp"
+#include "drivers/conv2d/program.hpp"
 
 #include <algorithm>
 #include <array>

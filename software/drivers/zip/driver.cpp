@@ -1,21 +1,22 @@
-#include "drivers/zip.hpp"
+#include "drivers/zip/driver.hpp"
 
 #include <algorithm>
 
 #include "device/cycles.hpp"
+#include "drivers/zip/cycles.hpp"
 #include "kernels/zip.hpp"
 
-namespace cosoc {
+namespace cosoc::zip {
 namespace {
 
 /// Elements of one command; the bytes of a transfer are counted in 32 bits.
 constexpr std::uint64_t max_elements = std::uint64_t{1} << 28;
 
 /// Commands for a call of `count` elements, all but the last of `max_elements`, with addresses relative to each tensor.
-std::vector<zip::Command> split(ZIPKind kind, std::uint64_t count) {
-  std::vector<zip::Command> list;
+std::vector<Command> split(ZIPKind kind, std::uint64_t count) {
+  std::vector<Command> list;
   for (std::uint64_t first = 0; first < count; first += max_elements) {
-    zip::Command command;
+    Command command;
     command.opcode = static_cast<std::uint8_t>(kind);
     command.length = static_cast<std::uint32_t>(std::min(max_elements, count - first));
     command.a_address = command.b_address = command.out_address = first * sizeof(Complex);
@@ -28,10 +29,10 @@ std::vector<zip::Command> split(ZIPKind kind, std::uint64_t count) {
 
 Result<std::unique_ptr<Driver>> ZIPDriver::open(Device& device, DeviceMemory& memory) {
   std::unique_ptr<ZIPDriver> driver(new ZIPDriver(device, memory));
-  if (auto status = driver->Driver::open("ZIP", zip::kind, zip::layout_hash); !status) {
+  if (auto status = driver->Driver::open("ZIP", kind, layout_hash); !status) {
     return tl::unexpected(status.error());
   }
-  driver->config_ = zip::Config::from(driver->capabilities<zip::Config::names.size()>());
+  driver->config_ = Config::from(driver->capabilities<Config::names.size()>());
   return driver;
 }
 
@@ -53,7 +54,7 @@ Result<std::vector<CommandWords>> ZIPDriver::commands(const Kernel& kernel, std:
                                                       std::span<const TensorView> outputs) {
   std::vector<CommandWords> words;
   const auto count = static_cast<std::uint64_t>(inputs[0].type->elements());
-  for (zip::Command& command : split(static_cast<const ZIPKernel&>(kernel).kind(), count)) {
+  for (Command& command : split(static_cast<const ZIPKernel&>(kernel).kind(), count)) {
     command.a_address += inputs[0].block.physical;
     command.b_address += inputs[1].block.physical;
     command.out_address += outputs[0].block.physical;
@@ -62,4 +63,4 @@ Result<std::vector<CommandWords>> ZIPDriver::commands(const Kernel& kernel, std:
   return words;
 }
 
-}  // namespace cosoc
+}  // namespace cosoc::zip

@@ -1,4 +1,4 @@
-#include "device/functional/conv2d_program_checker.hpp"
+#include "drivers/conv2d/program_checker.hpp"
 
 #include <algorithm>
 #include <utility>

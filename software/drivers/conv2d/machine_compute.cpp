@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "device/functional/conv2d_machine.hpp"
+#include "drivers/conv2d/machine.hpp"
 #include "kernels/arithmetic.hpp"
 #include "kernels/patches.hpp"
 

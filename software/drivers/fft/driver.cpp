@@ -1,12 +1,13 @@
-#include "drivers/fft.hpp"
+#include "drivers/fft/driver.hpp"
 
 #include <algorithm>
 #include <bit>
 
 #include "device/cycles.hpp"
+#include "drivers/fft/cycles.hpp"
 #include "kernels/fft.hpp"
 
-namespace cosoc {
+namespace cosoc::fft {
 namespace {
 
 constexpr std::int64_t min_length = 8;
@@ -14,14 +15,13 @@ constexpr std::int64_t min_length = 8;
 constexpr std::uint64_t max_elements = std::uint64_t{1} << 28;
 
 /// Commands for a call on tensors of this type, with addresses relative to each tensor.
-std::vector<fft::Command> split(const FFTKernel& kernel, const TensorType& type) {
+std::vector<Command> split(const FFTKernel& kernel, const TensorType& type) {
   const auto length = static_cast<std::uint64_t>(type.shape.back());
   const auto count = static_cast<std::uint64_t>(type.elements());
-  std::vector<fft::Command> list;
+  std::vector<Command> list;
   for (std::uint64_t first = 0; first < count; first += max_elements) {
-    fft::Command command;
-    command.opcode =
-        static_cast<std::uint8_t>(kernel.inverse() ? fft::FFTOperation::inverse : fft::FFTOperation::forward);
+    Command command;
+    command.opcode = static_cast<std::uint8_t>(kernel.inverse() ? FFTOperation::inverse : FFTOperation::forward);
     command.log2_length = static_cast<std::uint8_t>(std::bit_width(length) - 1);
     command.frames = static_cast<std::uint32_t>(std::min(max_elements, count - first) / length);
     command.in_address = command.out_address = first * sizeof(Complex);
@@ -34,10 +34,10 @@ std::vector<fft::Command> split(const FFTKernel& kernel, const TensorType& type)
 
 Result<std::unique_ptr<Driver>> FFTDriver::open(Device& device, DeviceMemory& memory) {
   std::unique_ptr<FFTDriver> driver(new FFTDriver(device, memory));
-  if (auto status = driver->Driver::open("FFT", fft::kind, fft::layout_hash); !status) {
+  if (auto status = driver->Driver::open("FFT", kind, layout_hash); !status) {
     return tl::unexpected(status.error());
   }
-  driver->config_ = fft::Config::from(driver->capabilities<fft::Config::names.size()>());
+  driver->config_ = Config::from(driver->capabilities<Config::names.size()>());
   return driver;
 }
 
@@ -64,7 +64,7 @@ std::uint64_t FFTDriver::estimate_cycles(const Kernel& kernel, std::span<const T
 Result<std::vector<CommandWords>> FFTDriver::commands(const Kernel& kernel, std::span<const TensorView> inputs,
                                                       std::span<const TensorView> outputs) {
   std::vector<CommandWords> words;
-  for (fft::Command& command : split(static_cast<const FFTKernel&>(kernel), *inputs[0].type)) {
+  for (Command& command : split(static_cast<const FFTKernel&>(kernel), *inputs[0].type)) {
     command.in_address += inputs[0].block.physical;
     command.out_address += outputs[0].block.physical;
     words.push_back(command.encode());
@@ -72,4 +72,4 @@ Result<std::vector<CommandWords>> FFTDriver::commands(const Kernel& kernel, std:
   return words;
 }
 
-}  // namespace cosoc
+}  // namespace cosoc::fft

@@ -1,12 +1,12 @@
-/// Driver of the FFT accelerator: operation `fft` of the lengths that it was built for.
+/// Driver of the ZIP accelerator: operation `zip` of any length.
 #pragma once
 
-#include "cosoc/generated/fft.hpp"
+#include "cosoc/generated/zip.hpp"
 #include "drivers/driver.hpp"
 
-namespace cosoc {
+namespace cosoc::zip {
 
-class FFTDriver final : public Driver {
+class ZIPDriver final : public Driver {
  public:
   static Result<std::unique_ptr<Driver>> open(Device& device, DeviceMemory& memory);
 
@@ -22,7 +22,7 @@ class FFTDriver final : public Driver {
  private:
   using Driver::Driver;
 
-  fft::Config config_{};
+  Config config_{};
 };
 
-}  // namespace cosoc
+}  // namespace cosoc::zip

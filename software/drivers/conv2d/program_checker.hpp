@@ -11,8 +11,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "device/functional/conv2d_program.hpp"
 #include "device/result.hpp"
+#include "drivers/conv2d/program.hpp"
 
 namespace cosoc::conv2d {
 

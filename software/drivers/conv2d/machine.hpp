@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
-#include "device/functional/conv2d_program.hpp"
 #include "device/functional/functional_model.hpp"
+#include "drivers/conv2d/program.hpp"
 
 namespace cosoc::conv2d {
 

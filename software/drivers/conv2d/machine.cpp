@@ -1,4 +1,4 @@
-#include "device/functional/conv2d_machine.hpp"
+#include "drivers/conv2d/machine.hpp"
 
 #include <algorithm>
 #include <cstring>

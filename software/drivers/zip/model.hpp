@@ -4,15 +4,15 @@
 #include "cosoc/generated/zip.hpp"
 #include "device/functional/functional_model.hpp"
 
-namespace cosoc {
+namespace cosoc::zip {
 
 class ZIPModel final : public FunctionalModel {
  public:
-  explicit ZIPModel(const zip::Config& config) : config_(config) {}
+  explicit ZIPModel(const Config& config) : config_(config) {}
   Execution execute(const CommandWords& words, CommandMemory& memory) override;
 
  private:
-  zip::Config config_;
+  Config config_;
 };
 
-}  // namespace cosoc
+}  // namespace cosoc::zip
