@@ -53,6 +53,10 @@ class Accelerator:
         """AXI4 managers of an instance, each of which needs a memory port of the board."""
         return getattr(config, "memory_ports", 1)
 
+    def port_bits(self, config: Config) -> int:
+        """Bits of data of each AXI4 manager: 128, the width of what the core sees, or less."""
+        return getattr(config, "memory_port_bits", 128)
+
     def resources(self, config: Config) -> Resources:
         """Estimated FPGA resources of the whole peripheral: `estimate` of `gateware/<module>/resources.py`."""
         return cast(Resources, self._part("resources").estimate(config))

@@ -46,21 +46,22 @@ def top_verilog(instances: list[tuple[str, str]], ports: dict[str, list[Port]]) 
     return f"module {TOP} (\n  " + ",\n  ".join(declarations) + "\n);\n" + "".join(bodies) + "endmodule\n"
 
 
-def bindings(accelerators: list[tuple[str, list[str], int]]) -> str:
+def bindings(accelerators: list[tuple[str, list[str], list[Port]]]) -> str:
     """C++ that takes the addresses of a Verilated top's ports.
 
     Args:
-        accelerators: name, memory port (`HP0`) of each of its managers, and bits of the register address.
+        accelerators: name, memory port (`HP0`) of each of its managers, and ports of its module.
     """
     entries = []
-    for name, memory_ports, address_bits in accelerators:
+    for name, memory_ports, ports in accelerators:
+        widths = {port.name: port.width for port in ports}
         subordinate = ", ".join(f"&soc.{name}_s_axi_{signal}" for signal in SUBORDINATE_SIGNALS)
         managers = ", ".join(
-            _manager(f"soc.{name}_{manager}", port)
+            _manager(f"soc.{name}_{manager}", port, widths[f"{manager}_rdata"])
             for manager, port in zip(manager_names(len(memory_ports)), memory_ports, strict=True)
         )
         entries.append(
-            f'  accelerators.push_back({{"{name}", {address_bits}, {{{subordinate}}}, '
+            f'  accelerators.push_back({{"{name}", {widths["s_axi_araddr"]}, {{{subordinate}}}, '
             f"{{{managers}}}, &soc.{name}_interrupt, &soc.{name}_aclk}});\n"
         )
     return (
@@ -73,10 +74,12 @@ def bindings(accelerators: list[tuple[str, list[str], int]]) -> str:
     )
 
 
-def _manager(prefix: str, memory_port: str) -> str:
-    """The signals of one manager, and the index of its memory port."""
-    signals = ", ".join(f"{prefix}_{s}.data()" if s in ("rdata", "wdata") else f"&{prefix}_{s}" for s in MANAGER_SIGNALS)
-    return f"{{{{{signals}}}, {int(memory_port.removeprefix('HP'))}}}"
+def _manager(prefix: str, memory_port: str, data_bits: int) -> str:
+    """The signals of one manager, the index of its memory port, and the bytes of its beats."""
+    # Verilator has an array for what does not fit an integer of 64 bits.
+    arrays = ("rdata", "wdata") if data_bits > 64 else ()
+    signals = ", ".join(f"{prefix}_{s}.data()" if s in arrays else f"&{prefix}_{s}" for s in MANAGER_SIGNALS)
+    return f"{{{{{signals}}}, {int(memory_port.removeprefix('HP'))}, {data_bits // 8}}}"
 
 
 def generate(soc: Path, verilog: Path, output: Path) -> None:
@@ -88,10 +91,8 @@ def generate(soc: Path, verilog: Path, output: Path) -> None:
         name = f"cosoc_{module}"
         ports[name] = ports_of((verilog / f"{module}.v").read_text(), name)
     instances = [(entry["name"], f"cosoc_{modules[entry['kind']]}") for entry in description]
-    address_bits = {module: next(p.width for p in own if p.name == "s_axi_araddr") for module, own in ports.items()}
     bound = [
-        (entry["name"], entry["memory_ports"], address_bits[module])
-        for entry, (_, module) in zip(description, instances, strict=True)
+        (entry["name"], entry["memory_ports"], ports[module]) for entry, (_, module) in zip(description, instances, strict=True)
     ]
     output.mkdir(parents=True, exist_ok=True)
     (output / "soc.v").write_text(top_verilog(instances, ports))

@@ -17,7 +17,7 @@ ID_PREFIX = 0x434F5300
 VERSION = 0x0001_0000
 """Major and minor version of the common page."""
 
-CAPABILITIES = 8
+CAPABILITIES = 16
 """Capability registers; each accelerator names its own."""
 
 SLOT_BYTES = 128
@@ -71,7 +71,7 @@ PAGE = RegisterMap(
         *(Register(f"capability{i}", 0x010 + 4 * i, _RO, f"parameter {i} of this accelerator") for i in range(CAPABILITIES)),
         Register(
             "control",
-            0x030,
+            0x050,
             _RW,
             "control",
             (
@@ -87,7 +87,7 @@ PAGE = RegisterMap(
         ),
         Register(
             "status",
-            0x034,
+            0x054,
             _RO,
             "state",
             (
@@ -97,7 +97,7 @@ PAGE = RegisterMap(
         ),
         Register(
             "interrupt_status",
-            0x038,
+            0x058,
             _W1C,
             "reasons of the interrupt; the line is high while one is set and interrupt_enable is 1",
             (
@@ -105,18 +105,24 @@ PAGE = RegisterMap(
                 RegisterField("error", 1, 1, "a command failed"),
             ),
         ),
-        Register("error_code", 0x03C, _RO, "code of the latest failed command; 0 after reset"),
-        *_pair("ring_base", 0x040, _RW, "address of the ring, a multiple of 128"),
-        Register("ring_log2", 0x048, _RW, f"log2 of the slots of the ring, 0..{MAX_RING_LOG2}"),
-        Register("ring_head", 0x04C, _RO, "commands completed since reset"),
-        Register("ring_tail", 0x050, _RW, "commands submitted since reset; writing it is the doorbell"),
-        Register("burst_beats", 0x054, _RW, "longest burst of the DMA in beats of 16 bytes, 1..256", reset=16),
-        *_pair("window_base", 0x058, _RW, "lowest address that the DMA may touch"),
-        *_pair("window_limit", 0x060, _RW, "highest address that the DMA may touch", reset=(1 << 64) - 1),
-        *_pair("cycles_busy", 0x068, _RO, "clock cycles with status.busy"),
-        *_pair("cycles_starved", 0x070, _RO, "clock cycles in which the core waited for read data and had none"),
-        *_pair("cycles_blocked", 0x078, _RO, "clock cycles in which the core had data to write and could not"),
-        *_pair("beats_read", 0x080, _RO, "beats of 16 bytes read by the DMA"),
-        *_pair("beats_written", 0x088, _RO, "beats of 16 bytes written by the DMA"),
+        Register("error_code", 0x05C, _RO, "code of the latest failed command; 0 after reset"),
+        *_pair("ring_base", 0x060, _RW, "address of the ring, a multiple of 128"),
+        Register("ring_log2", 0x068, _RW, f"log2 of the slots of the ring, 0..{MAX_RING_LOG2}"),
+        Register("ring_head", 0x06C, _RO, "commands completed since reset"),
+        Register("ring_tail", 0x070, _RW, "commands submitted since reset; writing it is the doorbell"),
+        Register(
+            "burst_beats",
+            0x074,
+            _RW,
+            "longest burst of the DMA in beats of 16 bytes, 1..256; a narrower port takes at most 256 of its own beats",
+            reset=16,
+        ),
+        *_pair("window_base", 0x078, _RW, "lowest address that the DMA may touch"),
+        *_pair("window_limit", 0x080, _RW, "highest address that the DMA may touch", reset=(1 << 64) - 1),
+        *_pair("cycles_busy", 0x088, _RO, "clock cycles with status.busy"),
+        *_pair("cycles_starved", 0x090, _RO, "clock cycles in which the core waited for read data and had none"),
+        *_pair("cycles_blocked", 0x098, _RO, "clock cycles in which the core had data to write and could not"),
+        *_pair("beats_read", 0x0A0, _RO, "beats of 16 bytes read by the DMA"),
+        *_pair("beats_written", 0x0A8, _RO, "beats of 16 bytes written by the DMA"),
     )
 )

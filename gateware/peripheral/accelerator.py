@@ -11,11 +11,13 @@ from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.accelerators import Accelerator
 from cosoc.gateware.bus.arbiter import ID_BITS, Arbiter
-from cosoc.gateware.bus.axi import AXI4, MAX_BURST_BEATS, AXI4Lite
+from cosoc.gateware.bus.axi import AXI4, AXI4Lite
 from cosoc.gateware.bus.reader import DMAReader
+from cosoc.gateware.bus.width import WidthConverter, longest_burst
 from cosoc.gateware.bus.writer import DMAWriter
 from cosoc.gateware.layout.page import CAPABILITIES, ID_PREFIX, PAGE, VERSION
 from cosoc.gateware.parameters import Config
+from cosoc.gateware.peripheral.core import BEAT_BITS
 from cosoc.gateware.peripheral.registers import RegisterFile
 from cosoc.gateware.peripheral.ring import CommandRing
 from cosoc.gateware.ports import manager_names
@@ -34,7 +36,7 @@ _RING_BURST_BEATS = 7
 
 @dataclass(frozen=True)
 class _Manager:
-    """One AXI4 manager and the DMAs that share it; on manager 0, the last ones are the ring's."""
+    """One AXI4 manager, as its arbiter sees it, and the DMAs that share it; on manager 0, the last ones are the ring's."""
 
     axi: Any
     readers: list[Any]
@@ -45,13 +47,13 @@ class AcceleratorPeripheral(wiring.Component):
     """One accelerator behind an AXI4-Lite subordinate, one or two AXI4 managers and an interrupt.
 
     Each port of the core belongs to the manager that its signature tells, the ring to manager 0; every manager has an arbiter of
-    its own.
+    its own, and a width converter when it has less than 128 bits.
 
     A soft reset (control.reset) stops new bursts, waits until those on the bus have ended, and then puts everything but the
     bus interfaces into its reset state.
 
     Counters: `cycles_starved` and `cycles_blocked` count a cycle once, however many ports of the core wait in it; `beats_read`
-    and `beats_written` count the core's beats on the buses of all managers, not the ring's.
+    and `beats_written` count the core's beats of 16 bytes on the buses of all managers, not the ring's.
 
     Args:
         accelerator: which one.
@@ -67,12 +69,14 @@ class AcceleratorPeripheral(wiring.Component):
     def __init__(self, accelerator: Accelerator, config: Config) -> None:
         self._accelerator = accelerator
         self._config = config
+        self._port_bits = accelerator.port_bits(config)
+        axi = AXI4(data_bits=self._port_bits, id_bits=ID_BITS)
         super().__init__(
             {
                 "aclk": In(1),
                 "aresetn": In(1),
                 "s_axi": In(AXI4Lite(address_bits=REGISTER_ADDRESS_BITS)),
-                **{name: Out(AXI4(id_bits=ID_BITS)) for name in manager_names(accelerator.managers(config))},
+                **{name: Out(axi) for name in manager_names(accelerator.managers(config))},
                 "interrupt": Out(1),
             }
         )
@@ -125,9 +129,15 @@ class AcceleratorPeripheral(wiring.Component):
             for position, writer in enumerate(own_writers):
                 for channel in ("aw", "w", "b"):
                     wiring.connect(m, getattr(writer, channel), getattr(arbiter, channel)[position])
-            axi = getattr(self, name)
-            wiring.connect(m, arbiter.axi, wiring.flipped(axi))
-            managers.append(_Manager(axi, own_readers, own_writers))
+            manager = wiring.flipped(getattr(self, name))
+            if self._port_bits == BEAT_BITS:
+                wiring.connect(m, arbiter.axi, manager)
+            else:
+                converter = WidthConverter(port_bits=self._port_bits, readers=len(own_readers))
+                m.submodules[f"width{index}"] = converter
+                wiring.connect(m, arbiter.axi, converter.wide)
+                wiring.connect(m, converter.narrow, manager)
+            managers.append(_Manager(arbiter.axi, own_readers, own_writers))
         return managers
 
     def _connect_core(self, m: Module, core: Any, ring: Any, readers: list[Any], writers: list[Any]) -> None:
@@ -144,12 +154,12 @@ class AcceleratorPeripheral(wiring.Component):
 
     def _connect_windows(self, m: Module, registers: Any, readers: list[Any], writers: list[Any]) -> None:
         """The core's transfers stay inside the window of the page; the ring is bound by nothing."""
-        beats = registers.burst_beats.value
+        beats, longest = registers.burst_beats.value, longest_burst(self._port_bits)
         for dma in (*readers[:-1], *writers[:-1]):
             m.d.comb += [
                 dma.window.base.eq(Cat(registers.window_base_lo.value, registers.window_base_hi.value)),
                 dma.window.limit.eq(Cat(registers.window_limit_lo.value, registers.window_limit_hi.value)),
-                dma.window.burst_beats.eq(Mux(beats > MAX_BURST_BEATS, MAX_BURST_BEATS, beats)),
+                dma.window.burst_beats.eq(Mux(beats > longest, longest, beats)),
             ]
         for dma in (readers[-1], writers[-1]):
             m.d.comb += [dma.window.limit.eq(-1), dma.window.burst_beats.eq(_RING_BURST_BEATS)]

@@ -60,27 +60,28 @@ std::size_t DdrModel::offer_address(std::size_t port, bool read) const {
   return nobody;
 }
 
-bool DdrModel::offer_read_beat(const Port& port) {
-  if (port.reads.empty() || port.reads.front().due > cycle_ || port.read_free >= (cycle_ + 1) * 1000) return false;
+std::uint32_t DdrModel::offer_read_beat(const Port& port) {
+  if (port.reads.empty() || port.reads.front().due > cycle_ || port.read_free >= (cycle_ + 1) * 1000) return 0;
   const Burst& burst = port.reads.front();
+  const std::uint32_t bytes = managers_[burst.manager].beat_bytes;
   const ManagerPorts& signals = managers_[burst.manager].ports;
   *signals.rvalid = 1;
   *signals.rid = burst.id;
   *signals.rlast = burst.beats == 1;
   *signals.rresp = burst.error ? response_decode_error : response_okay;
   if (burst.error) {
-    std::memset(signals.rdata, 0, beat_bytes);
+    std::memset(signals.rdata, 0, bytes);
   } else {
-    std::memcpy(signals.rdata, at(burst.address), beat_bytes);
+    std::memcpy(signals.rdata, at(burst.address), bytes);
   }
-  return true;
+  return bytes;
 }
 
-bool DdrModel::offer_write_beat(const Port& port) {
-  if (port.writes.empty()) return false;
-  const ManagerPorts& signals = managers_[port.writes.front().manager].ports;
-  *signals.wready = *signals.wvalid;
-  return *signals.wvalid;
+std::uint32_t DdrModel::offer_write_beat(const Port& port) {
+  if (port.writes.empty()) return 0;
+  const Manager& manager = managers_[port.writes.front().manager];
+  *manager.ports.wready = *manager.ports.wvalid;
+  return *manager.ports.wvalid ? manager.beat_bytes : 0;
 }
 
 void DdrModel::drive() {
@@ -102,11 +103,12 @@ void DdrModel::drive() {
   // was served is the next.
   std::uint64_t budget = budget_;
   const std::size_t first = next_channel_;
-  for (std::size_t turn = 0; turn < 2 * memory_ports && budget >= beat_cost; ++turn) {
+  for (std::size_t turn = 0; turn < 2 * memory_ports && budget >= widest_beat * byte_cost; ++turn) {
     const std::size_t channel = (first + turn) % (2 * memory_ports);
     const Port& port = ports_[channel / 2];
-    if (!(channel % 2 == 0 ? offer_read_beat(port) : offer_write_beat(port))) continue;
-    budget -= beat_cost;
+    const std::uint32_t bytes = channel % 2 == 0 ? offer_read_beat(port) : offer_write_beat(port);
+    if (bytes == 0) continue;
+    budget -= bytes * byte_cost;
     next_channel_ = (channel + 1) % (2 * memory_ports);
   }
   for (std::size_t manager = 0; manager < managers_.size(); ++manager) {
@@ -141,7 +143,7 @@ void DdrModel::accept_addresses(std::size_t index) {
     if (managers_[manager].memory_port != index) continue;
     const ManagerPorts& signals = managers_[manager].ports;
     const auto make = [&](std::uint8_t id, std::uint64_t address, std::uint8_t len) {
-      const std::uint64_t bytes = (std::uint64_t{len} + 1) * beat_bytes;
+      const std::uint64_t bytes = (std::uint64_t{len} + 1) * managers_[manager].beat_bytes;
       const bool inside = address >= base_ && bytes <= memory_.size() && address - base_ <= memory_.size() - bytes;
       return Burst{manager, id, address, std::uint32_t{len} + 1, cycle_ + parameters_.latency, 0, !inside};
     };
@@ -158,14 +160,15 @@ void DdrModel::accept_addresses(std::size_t index) {
 
 void DdrModel::finish_read_beat(Port& port) {
   Burst& burst = port.reads.front();
+  const std::uint32_t bytes = managers_[burst.manager].beat_bytes;
   const ManagerPorts& signals = managers_[burst.manager].ports;
   if (!*signals.rvalid || !*signals.rready) return;
   // Overheads are fractions of a cycle, so the channel's time is kept finer than the clock.
   if (burst.begun == 0) burst.begun = std::max(cycle_ * 1000, port.read_free);
-  budget_ -= std::min<std::uint64_t>(budget_, beat_cost);
-  port.window_read += beat_bytes;
-  bytes_read_ += beat_bytes;
-  burst.address += beat_bytes;
+  budget_ -= std::min<std::uint64_t>(budget_, bytes * byte_cost);
+  port.window_read += bytes;
+  bytes_read_ += bytes;
+  burst.address += bytes;
   if (--burst.beats > 0) return;
   const std::uint64_t end = (cycle_ + 1) * 1000 + burst.begun % 1000;
   port.read_free = std::max(end + parameters_.read_overhead, burst.begun + parameters_.read_minimum);
@@ -174,20 +177,23 @@ void DdrModel::finish_read_beat(Port& port) {
 
 void DdrModel::take_write_beat(Port& port) {
   Burst& burst = port.writes.front();
+  const std::uint32_t bytes = managers_[burst.manager].beat_bytes;
   const ManagerPorts& signals = managers_[burst.manager].ports;
   if (!*signals.wvalid || !*signals.wready) return;
-  budget_ -= std::min<std::uint64_t>(budget_, beat_cost);
-  port.window_written += beat_bytes;
-  bytes_written_ += beat_bytes;
+  budget_ -= std::min<std::uint64_t>(budget_, bytes * byte_cost);
+  port.window_written += bytes;
+  bytes_written_ += bytes;
   if (!burst.error) {
-    std::array<std::uint8_t, beat_bytes> data;
-    std::memcpy(data.data(), signals.wdata, beat_bytes);
+    std::array<std::uint8_t, widest_beat> data;
+    std::memcpy(data.data(), signals.wdata, bytes);
+    std::uint16_t strobe = 0;
+    std::memcpy(&strobe, signals.wstrb, bytes == widest_beat ? 2 : 1);
     std::uint8_t* target = at(burst.address);
-    for (std::uint32_t i = 0; i < beat_bytes; ++i) {
-      if (*signals.wstrb >> i & 1) target[i] = data[i];
+    for (std::uint32_t i = 0; i < bytes; ++i) {
+      if (strobe >> i & 1) target[i] = data[i];
     }
   }
-  burst.address += beat_bytes;
+  burst.address += bytes;
   if (--burst.beats > 0) return;
   burst.due = cycle_ + parameters_.latency;
   responses_[burst.manager].push_back(burst);
@@ -215,7 +221,7 @@ void DdrModel::refill_budget() {
     refill_ = total == 0 ? peak : (pure * (total - minor) + capacity.mixed * minor) / total;
   }
   // A short burst of beats may exceed the average; the depth of the controller's queues bounds it.
-  constexpr std::uint64_t most = 16 * beat_cost;
+  constexpr std::uint64_t most = 16 * widest_beat * byte_cost;
   budget_ = std::min(budget_ + refill_, most);
 }
 

@@ -10,7 +10,8 @@
 
 namespace cosoc::sim {
 
-/// Signals of one AXI4 manager with 128 bits of data, as pointers into the model that drives them.
+/// Signals of one AXI4 manager, as pointers into the model that drives them; the types of data and strobes depend on
+/// its width.
 struct ManagerPorts {
   const std::uint8_t* arid;
   const std::uint64_t* araddr;
@@ -18,7 +19,7 @@ struct ManagerPorts {
   const std::uint8_t* arvalid;
   std::uint8_t* arready;
   std::uint8_t* rid;
-  std::uint32_t* rdata;  // 4 words
+  void* rdata;
   std::uint8_t* rresp;
   std::uint8_t* rlast;
   std::uint8_t* rvalid;
@@ -28,8 +29,8 @@ struct ManagerPorts {
   const std::uint8_t* awlen;
   const std::uint8_t* awvalid;
   std::uint8_t* awready;
-  const std::uint32_t* wdata;  // 4 words
-  const std::uint16_t* wstrb;
+  const void* wdata;
+  const void* wstrb;
   const std::uint8_t* wlast;
   const std::uint8_t* wvalid;
   std::uint8_t* wready;
@@ -68,7 +69,8 @@ struct DdrParameters {
 };
 
 /// The memory and its ports. Several managers may share a port; bursts of a port are served in the order of their
-/// addresses.
+/// addresses, one beat of their manager in each direction per cycle: what a manager of less than 128 bits leaves of a
+/// cycle is lost.
 ///
 /// Each cycle: `drive()` sets what the memory says in this cycle, then the managers settle, then `clock()` samples
 /// them.
@@ -77,6 +79,7 @@ class DdrModel {
   struct Manager {
     ManagerPorts ports;
     std::size_t memory_port;
+    std::uint32_t beat_bytes = 16;  // 4, 8 or 16
   };
 
   /// `memory` lies at bus address `base`; accesses outside are answered with DECERR.
@@ -113,12 +116,12 @@ class DdrModel {
   };
 
   static constexpr std::uint64_t window_cycles = 256;
-  static constexpr std::uint32_t beat_bytes = 16;
-  static constexpr std::uint32_t beat_cost = beat_bytes * 1000;
+  static constexpr std::uint32_t widest_beat = 16;
+  static constexpr std::uint32_t byte_cost = 1000;
 
   std::size_t offer_address(std::size_t port, bool read) const;
-  bool offer_read_beat(const Port& port);
-  bool offer_write_beat(const Port& port);
+  std::uint32_t offer_read_beat(const Port& port);   // its bytes, 0 for none
+  std::uint32_t offer_write_beat(const Port& port);  // likewise
   void accept_addresses(std::size_t port);
   void finish_read_beat(Port& port);
   void take_write_beat(Port& port);

@@ -85,7 +85,7 @@ class PeripheralBench:
         stall_channels(interfaces, stall, seed)
         for interface in interfaces:
             interface.log.setLevel("ERROR")
-        self.monitor = AXIMonitor(dut, "m_axi", dut.aclk, dut.aresetn, active=0)
+        self.monitor = AXIMonitor(dut, "m_axi", dut.aclk, dut.aresetn, active=0, word_bytes=len(dut.m_axi_wdata) // 8)
 
     async def start(self) -> None:
         """Starts the clock and resets everything."""

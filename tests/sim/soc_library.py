@@ -30,10 +30,9 @@ def build_soc(folder: Path, accelerator: Accelerator, config: Config, memory_por
     module, name = f"cosoc_{accelerator.module}", f"{accelerator.name}0"
     verilog = peripheral_verilog(accelerator, config)
     ports = ports_of(verilog, module)
-    address_bits = next(port.width for port in ports if port.name == "s_axi_araddr")
     (folder / "cosoc" / "generated").mkdir(parents=True)
     (folder / "cosoc" / "generated" / "page.hpp").write_text(page_header())
-    (folder / "soc_bindings.hpp").write_text(bindings([(name, list(memory_ports), address_bits)]))
+    (folder / "soc_bindings.hpp").write_text(bindings([(name, list(memory_ports), ports)]))
     sources = {f"{module}.v": verilog, "soc.v": top_verilog([(name, module)], {module: ports})}
     for file, text in sources.items():
         (folder / file).write_text(text)

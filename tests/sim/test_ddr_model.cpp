@@ -67,11 +67,11 @@ struct Bench {
   std::vector<std::unique_ptr<Traffic>> traffic;
   std::unique_ptr<DdrModel> model;
 
-  void connect(const std::vector<std::size_t>& ports) {
+  void connect(const std::vector<std::size_t>& ports, std::uint32_t beat_bytes = 16) {
     std::vector<DdrModel::Manager> managers;
     for (const std::size_t port : ports) {
       traffic.push_back(std::make_unique<Traffic>());
-      managers.push_back({traffic.back()->ports(), port});
+      managers.push_back({traffic.back()->ports(), port, beat_bytes});
     }
     model = std::make_unique<DdrModel>(memory, base, managers);
   }
@@ -156,6 +156,49 @@ TEST_CASE("ports and directions that want more than there is get equal parts") {
   CHECK(bench.traffic[0]->beats_written == Approx(part).epsilon(0.02));
   CHECK(bench.traffic[1]->beats_read == Approx(part).epsilon(0.02));
   CHECK(bench.traffic[1]->beats_written == Approx(part).epsilon(0.02));
+}
+
+TEST_CASE("a manager of less than 128 bits moves fewer bytes per cycle") {
+  const std::uint32_t beat_bytes = GENERATE(4, 8);
+  Bench bench;
+  bench.connect({0, 3}, beat_bytes);
+  for (auto& manager : bench.traffic) {
+    manager->reads = manager->writes = true;
+    manager->beats = 64;
+    manager->begin();
+  }
+  bench.run(20'000);
+  // Both directions of both ports, without a limit by the memory; a read burst takes 0.2 cycles more than its beats.
+  for (const auto& manager : bench.traffic) {
+    CHECK(manager->beats_read == Approx(20'000 * 64 / 64.2).epsilon(0.01));
+    CHECK(manager->beats_written == Approx(20'000).epsilon(0.01));
+  }
+  const std::uint64_t beats = bench.traffic[0]->beats_read + bench.traffic[1]->beats_read;
+  CHECK(bench.model->bytes_read() == beats * beat_bytes);
+}
+
+TEST_CASE("narrow data is read in order and written under its strobes") {
+  Bench bench;
+  for (std::uint32_t i = 0; i < 64; ++i) std::memcpy(&bench.memory[i * 8], &i, 4);
+  bench.connect({0}, 8);
+  Traffic& manager = *bench.traffic[0];
+  manager.reads = manager.writes = true;
+  manager.beats = 2;
+  manager.awaddr = base + 48;
+  manager.wstrb = 0x00F0;
+  manager.wdata = {1, 2, 3, 4};
+  manager.begin();
+  bench.run(1);
+  manager.arvalid = manager.awvalid = 0;
+  bench.run(2);
+  manager.wvalid = 0;
+  bench.run(100);
+  CHECK(manager.first_words == std::vector<std::uint32_t>{0, 1});
+  std::array<std::uint32_t, 5> words;
+  std::memcpy(words.data(), &bench.memory[48], 20);
+  CHECK(words == std::array<std::uint32_t, 5>{6, 2, 7, 2, 8});
+  CHECK(manager.responses == 1);
+  CHECK(manager.errors == 0);
 }
 
 TEST_CASE("the first beat comes after the latency") {

@@ -10,7 +10,7 @@ import pytest
 
 from cosoc.gateware.layout.page import Error
 from tests.gateware.pair_core import PairOperation, pattern
-from tests.gateware.peripheral.pair_accelerator import PAIR_ACCELERATOR, PAIR_CONFIG
+from tests.gateware.peripheral.pair_accelerator import PAIR_ACCELERATOR, PAIR_CONFIG, PairConfig
 from tests.sim.soc_library import Soc, build_soc
 
 CLOCK_HZ = 300e6
@@ -71,6 +71,19 @@ def test_two_managers_may_share_a_port(tmp_path: Path, memory: np.ndarray) -> No
     completion = soc.run(command(PairOperation.READ))
     soc.close()
     assert 2 * 16 * BEATS / (completion["cycles"] / CLOCK_HZ) / 1e9 == pytest.approx(4.76, rel=0.03)
+
+
+def test_managers_of_64_bits(tmp_path: Path, memory: np.ndarray) -> None:
+    """Each moves 8 bytes per cycle and direction, whatever else the memory could do."""
+    expected = memory.copy()
+    soc = Soc(build_soc(tmp_path, PAIR_ACCELERATOR, PairConfig(memory_port_bits=64), ["HP0", "HP3"]), PAIR_ACCELERATOR, memory)
+    completion = soc.run(command(PairOperation.COPY))
+    soc.close()
+    size = 2 * 16 * BEATS
+    expected[TARGET : TARGET + size] = expected[SOURCE : SOURCE + size]
+    assert np.array_equal(memory[4096:], expected[4096:])
+    # A burst of 32 beats takes 0.2 cycles more.
+    assert completion["cycles"] == pytest.approx(2 * BEATS * 32.2 / 32, rel=0.01)
 
 
 def test_latency_of_the_memory(library: Path, memory: np.ndarray) -> None:

@@ -8,16 +8,22 @@ from cosoc.gateware.bus.arbiter import ID_BITS, Arbiter
 from cosoc.gateware.bus.axi import AXI4
 from cosoc.gateware.bus.bursts import ErrorReport, Window
 from cosoc.gateware.bus.reader import DMAReader
+from cosoc.gateware.bus.width import WidthConverter
 from cosoc.gateware.bus.writer import DMAWriter
-from cosoc.gateware.peripheral.core import ReadPort, WritePort
+from cosoc.gateware.peripheral.core import BEAT_BITS, ReadPort, WritePort
 
 READERS = WRITERS = 2
 
 
 class DMASystem(wiring.Component):
-    """All ports that a core or a bench could see; `report` is that of the readers, then of the writers."""
+    """All ports that a core or a bench could see; `report` is that of the readers, then of the writers.
 
-    def __init__(self):
+    Args:
+        port_bits: width of the manager.
+    """
+
+    def __init__(self, port_bits=BEAT_BITS):
+        self.port_bits = port_bits
         super().__init__(
             {
                 "read": In(ReadPort()).array(READERS),
@@ -26,14 +32,19 @@ class DMASystem(wiring.Component):
                 "stop": In(1),
                 "idle": Out(READERS + WRITERS),
                 "report": Out(ErrorReport).array(READERS + WRITERS),
-                "m_axi": Out(AXI4(id_bits=ID_BITS)),
+                "m_axi": Out(AXI4(data_bits=port_bits, id_bits=ID_BITS)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.arbiter = arbiter = Arbiter(readers=READERS, writers=WRITERS)
-        wiring.connect(m, arbiter.axi, wiring.flipped(self.m_axi))
+        if self.port_bits == BEAT_BITS:
+            wiring.connect(m, arbiter.axi, wiring.flipped(self.m_axi))
+        else:
+            m.submodules.width = width = WidthConverter(port_bits=self.port_bits, readers=READERS)
+            wiring.connect(m, arbiter.axi, width.wide)
+            wiring.connect(m, width.narrow, wiring.flipped(self.m_axi))
         readers = [DMAReader() for _ in range(READERS)]
         writers = [DMAWriter() for _ in range(WRITERS)]
         m.submodules += [*readers, *writers]

@@ -1,4 +1,4 @@
-"""DMA readers, DMA writers and the arbiter against an independent model of memory."""
+"""DMA readers, DMA writers, the arbiter and the width converter against an independent model of memory."""
 
 import pytest
 
@@ -7,5 +7,6 @@ from tests.gateware.harness import SIMULATORS, simulate
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
-def test_dma(simulator):
-    simulate(DMASystem(), name="dma_system", module="tests.gateware.bus.bench_dma", simulator=simulator, seed=21)
+@pytest.mark.parametrize("port_bits", [128, 64, 32])
+def test_dma(port_bits, simulator):
+    simulate(DMASystem(port_bits), name="dma_system", module="tests.gateware.bus.bench_dma", simulator=simulator, seed=21)

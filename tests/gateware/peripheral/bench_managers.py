@@ -29,7 +29,8 @@ class Bench(PeripheralBench):
         stall_channels((ram.write_if, ram.read_if), stall, seed() + 1)
         for interface in (ram.write_if, ram.read_if):
             interface.log.setLevel("ERROR")
-        self.monitors = (self.monitor, AXIMonitor(dut, "m_axi1", dut.aclk, dut.aresetn, active=0))
+        word_bytes = len(dut.m_axi1_wdata) // 8
+        self.monitors = (self.monitor, AXIMonitor(dut, "m_axi1", dut.aclk, dut.aresetn, active=0, word_bytes=word_bytes))
         rng = random.Random(seed())
         for memory in self.memories:
             memory.data[:] = rng.randbytes(len(memory.data))

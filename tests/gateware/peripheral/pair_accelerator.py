@@ -13,6 +13,7 @@ class PairConfig(Config):
     """Announces two managers."""
 
     memory_ports: int = parameter(2, allowed=[1, 2], help="AXI managers")
+    memory_port_bits: int = parameter(128, allowed=[32, 64, 128], help="bits of a manager's data")
 
 
 class PairAccelerator(Accelerator):

@@ -10,10 +10,12 @@ from tests.gateware.harness import SIMULATORS, simulate
 from tests.gateware.peripheral.pair_accelerator import PAIR_ACCELERATOR, PAIR_CONFIG, PairConfig
 
 
-@pytest.mark.parametrize("simulator", SIMULATORS)
-def test_two_managers(simulator):
+@pytest.mark.parametrize(
+    ("port_bits", "simulator"), [*((PAIR_CONFIG.memory_port_bits, name) for name in SIMULATORS), (64, "icarus"), (32, "verilator")]
+)
+def test_two_managers(port_bits, simulator):
     simulate(
-        peripheral_verilog(PAIR_ACCELERATOR, PAIR_CONFIG),
+        peripheral_verilog(PAIR_ACCELERATOR, PairConfig(memory_port_bits=port_bits)),
         name="cosoc_pair",
         module="tests.gateware.peripheral.bench_managers",
         simulator=simulator,
