@@ -14,8 +14,8 @@ from cosoc.gateware.conv2d.prepare import LanePosition, walk_job
 from cosoc.gateware.conv2d.sequencer import Step
 from cosoc.gateware.conv2d.types import ADDRESS_BITS, PixelRead
 
-READ_STAGES = 2
-"""Cycles from a step's issue to its read: sums of positions, comparison with the bounds."""
+READ_STAGES = 3
+"""Cycles from a step's issue to its read: way to the lanes, sums of positions, comparison with the bounds."""
 
 
 def group_place(config: Conv2DConfig) -> data.StructLayout:
@@ -41,7 +41,7 @@ class Lanes(wiring.Component):
         restart, move: the lanes go to where they started, or to the next group.
         part, channel, plane_offset: where the results of the block belong.
         ends: the step is the last of the instruction.
-        pixels: reads of operands, `READ_STAGES` cycles after `step`.
+        pixels: reads of operands, `READ_STAGES` cycles after the step's issue, one less after `step`.
         used: the phase reads the lane's operand, at the time of the read.
         inside: the lane's operand is read; else it is the zero point.
         row_start: the lane's pixel is the first of its row; for windows, with `inside`.

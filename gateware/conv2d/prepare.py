@@ -157,6 +157,7 @@ class Prepare(wiring.Component):
         turn_step, out_turn_step = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         row_columns = Signal(15)
         remaining = Signal(range(self._config.pixel_lanes + 1))
+        turns = Signal()
         with m.FSM():
             with m.State("START"):
                 with m.If(~busy):
@@ -178,9 +179,10 @@ class Prepare(wiring.Component):
                     last_pixel.eq(compute.pixels - ~geometry.window),
                     row_columns.eq(_shifted(geometry, 0) + _shifted(geometry, 1)),
                     remaining.eq(self._config.pixel_lanes),
+                    turns.eq(geometry.out_columns == 1),
                 ]
             with m.State("WALK"):
-                self._walk_pixel(m, compute, geometry, output, pixel, moved, turn_step, out_turn_step)
+                self._walk_pixel(m, compute, geometry, output, pixel, moved, turns, turn_step, out_turn_step)
                 m.d.sync += remaining.eq(remaining - 1)
                 with m.If(remaining == self._config.pixel_lanes):
                     m.d.sync += row_columns.eq(row_columns + _shifted(geometry, 2))
@@ -211,13 +213,24 @@ class Prepare(wiring.Component):
         m.d.sync += [job[name].eq(output[name]) for name in names]
 
     def _walk_pixel(
-        self, m: Module, compute: Any, geometry: Any, output: Any, pixel: Any, moved: Any, turn_step: Signal, out_turn_step: Signal
+        self,
+        m: Module,
+        compute: Any,
+        geometry: Any,
+        output: Any,
+        pixel: Any,
+        moved: Any,
+        turns: Signal,
+        turn_step: Signal,
+        out_turn_step: Signal,
     ) -> None:
-        """Makes `pixel` the start of the lane after those before, and goes on to the next pixel."""
+        """Makes `pixel` the start of the lane after those before, and goes on to the next pixel.
+
+        `turns` tells whether that is in the next row.
+        """
         start = self.walk.payload.start
-        turns = Signal()
-        m.d.comb += turns.eq(pixel.turn + 1 == geometry.group_columns)
         m.d.sync += [
+            turns.eq(pixel.turn + 2 == geometry.group_columns),
             start.as_value().eq(Cat(start.as_value(), pixel)[LanePosition.size :]),
             pixel.address.eq(pixel.address + Mux(turns, turn_step, geometry.stride_columns)),
             pixel.out_address.eq(pixel.out_address + Mux(turns, out_turn_step, 1)),
@@ -230,6 +243,7 @@ class Prepare(wiring.Component):
                 pixel.row.eq(pixel.row + geometry.stride_rows),
                 pixel.column.eq(compute.in_column),
                 pixel.turn.eq(geometry.group_columns - geometry.out_columns),
+                turns.eq(geometry.out_columns == 1),
                 moved.address.eq(moved.address + geometry.row_step),
                 moved.out_address.eq(moved.out_address + output.row_step),
                 moved.row.eq(moved.row + geometry.stride_rows),

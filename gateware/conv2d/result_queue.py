@@ -17,7 +17,7 @@ RESULT_LATENCY = 2
 
 def queue_depth(config: Conv2DConfig) -> int:
     """Groups that fit: those on their way through the pipeline, about 20 cycles long, when they leave as fast as they may."""
-    return 32 if config.pixel_lanes == 1 else 16
+    return 32 if config.pixel_lanes <= 2 else 16
 
 
 class ResultQueue(wiring.Component):
