@@ -7,6 +7,7 @@
 
 #include "kernels/attributes.hpp"
 #include "kernels/check.hpp"
+#include "kernels/fourier/transform.hpp"
 #include "kernels/operations.hpp"
 
 namespace cosoc {
@@ -65,26 +66,25 @@ Status FFTKernel::check(std::span<const TensorType> inputs, std::span<const Tens
   check.require(!inputs[0].shape.empty(), "input 0 must have at least one dimension");
   check.shape(outputs[0], inputs[0].shape);
   if (!check.good()) return check.status();
-  const std::int64_t length = inputs[0].shape.back();
-  check.require(std::has_single_bit(static_cast<std::uint64_t>(length)),
-                "the last dimension must be a power of two, not " + std::to_string(length) + "; pad with zeros to one");
+  check.require(inputs[0].shape.back() > 0, "the last dimension must not be empty");
   return check.status();
 }
 
 Status FFTKernel::run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const {
   const auto length = static_cast<std::size_t>(inputs[0].type->shape.back());
   const auto count = static_cast<std::size_t>(inputs[0].type->elements());
-  FFTPlan plan(length);
+  using fourier::Direction;
+  const auto transform = fourier::transform_of(length, inverse_ ? Direction::inverse : Direction::forward);
   for (std::size_t first = 0; first < count; first += length) {
-    plan.transform(inputs[0].as<Complex>() + first, outputs[0].as<Complex>() + first, inverse_);
+    transform->execute(inputs[0].as<Complex>() + first, outputs[0].as<Complex>() + first);
   }
   return {};
 }
 
 Work FFTKernel::work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const {
   const auto length = static_cast<std::uint64_t>(inputs[0].shape.back());
-  const auto stages = static_cast<std::uint64_t>(std::bit_width(length) - 1);
-  // A butterfly is 10 operations on two elements.
+  const auto stages = static_cast<std::uint64_t>(std::bit_width(length - 1));
+  // As radix 2 has them, the field's measure: a butterfly is 10 operations on two elements.
   return {5 * stages * static_cast<std::uint64_t>(inputs[0].elements()), inputs[0].bytes() + outputs[0].bytes()};
 }
 

@@ -24,7 +24,7 @@ class FFTPlan {
   std::vector<Complex> values_;
 };
 
-/// Operation `fft` over the last dimension.
+/// Operation `fft` over the last dimension, of any length: see fourier/transform.hpp for its accuracy.
 class FFTKernel final : public Kernel {
  public:
   explicit FFTKernel(bool inverse) : inverse_(inverse) {}

@@ -49,9 +49,9 @@ Status FFTDriver::supports(const Kernel& kernel, std::span<const TensorType> inp
   if (auto status = kernel.check(inputs, outputs); !status) return status;
   const std::int64_t length = inputs[0].shape.back();
   const std::int64_t max_length = std::int64_t{1} << config_.max_log2;
-  if (length < min_length || length > max_length) {
-    return failure("this FFT transforms " + std::to_string(min_length) + ".." + std::to_string(max_length) +
-                   " points, not " + std::to_string(length));
+  if (length < min_length || length > max_length || !std::has_single_bit(static_cast<std::uint64_t>(length))) {
+    return failure("this FFT transforms a power of two of " + std::to_string(min_length) + ".." +
+                   std::to_string(max_length) + " points, not " + std::to_string(length));
   }
   return {};
 }
