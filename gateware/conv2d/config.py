@@ -32,6 +32,7 @@ class Conv2DConfig(Config):
         weight_steps: capacity of the weight buffer in steps; a step has `input_lanes * output_lanes` weights.
         channel_blocks: capacity of the buffer of channel parameters, in blocks of `output_lanes` channels.
         memory_ports: AXI managers, each with a loader of features, a loader of weights and a store engine.
+        memory_port_bits: bits of data of each manager; the core always sees beats of 128.
     """
 
     activation_bits: int = parameter(8, allowed=[8, 16], help="bits of an activation")
@@ -42,6 +43,7 @@ class Conv2DConfig(Config):
     weight_steps: int = parameter(1024, allowed=_powers(64, 16384), help="steps of the weight buffer")
     channel_blocks: int = parameter(128, allowed=_powers(8, 512), help="blocks of output channels with parameters on chip")
     memory_ports: int = parameter(1, allowed=[1, 2], help="AXI managers")
+    memory_port_bits: int = parameter(128, allowed=[32, 64, 128], help="bits of data of an AXI manager")
 
     def __post_init__(self) -> None:
         super().__post_init__()

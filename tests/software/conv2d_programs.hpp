@@ -43,7 +43,8 @@ inline Config config_of(std::uint32_t input_lanes, std::uint32_t output_lanes, s
           .feature_words = 4096,
           .weight_steps = 4096,
           .channel_blocks = 64,
-          .memory_ports = memory_ports};
+          .memory_ports = memory_ports,
+          .memory_port_bits = 128};
 }
 
 /// A machine with its memory. Base i of commands is `region` * i above the first byte; programs lie in region 7.

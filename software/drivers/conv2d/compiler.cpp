@@ -3,6 +3,7 @@
 #include <string>
 
 #include "drivers/conv2d/schedule.hpp"
+#include "drivers/conv2d/transfer.hpp"
 
 namespace cosoc::conv2d {
 namespace {
@@ -209,7 +210,7 @@ void Compilation::keep_result(std::size_t number, const Places& places, Choice& 
   kept.residency.out = ResidentTensor{*region, row_pitch, plane};
   if (!plan(call, places, features, kept)) return;
   // What the reader saves: the way of the tensor to memory and back.
-  const double saved = static_cast<double>(region->words) / config_.memory_ports;
+  const double saved = static_cast<double>(region->words) * word_cycles(config_) / config_.memory_ports;
   if (kept.cycles >= choice.cycles + saved) return;
   choice = std::move(kept);
   engine_.features = std::move(features);
@@ -236,7 +237,8 @@ double Compilation::cycles_to_store(const LayerCall& call, const Residency& resi
   for (const Resident& resident : residents_) {
     const bool read = (resident.place == call.in && !residency.in) ||
                       (call.layer.residual && resident.place == call.residual && !residency.residual);
-    if (read && !resident.stored) cycles += static_cast<double>(resident.tensor.region.words) / config_.memory_ports;
+    if (!read || resident.stored) continue;
+    cycles += static_cast<double>(resident.tensor.region.words) * word_cycles(config_) / config_.memory_ports;
   }
   return cycles;
 }

@@ -86,7 +86,7 @@ std::int64_t Generator::weights_of(std::int64_t index) {
   Effect effect;
   effect.reads.push_back(tensor_bytes(places_.constants.base, offset, offset + bytes));
   add_wrapped(effect.writes, Memory::weights, address, segment.steps, config_.weight_steps);
-  effect.cycles = static_cast<double>(bytes) / word_bytes / config_.memory_ports;
+  effect.cycles = static_cast<double>(bytes) / word_bytes * word_cycles(config_) / config_.memory_ports;
   assembler_.emit(weights, effect);
   return address;
 }
@@ -109,7 +109,7 @@ std::int64_t Generator::channels_of(std::int64_t block) {
   Effect effect;
   effect.reads.push_back(tensor_bytes(places_.constants.base, offset, offset + bytes));
   add_wrapped(effect.writes, Memory::channels, address, blocks, config_.channel_blocks);
-  effect.cycles = static_cast<double>(bytes) / word_bytes;
+  effect.cycles = static_cast<double>(bytes) / word_bytes * word_cycles(config_);
   assembler_.emit(channels, effect);
   return (address + block - first) % config_.channel_blocks;
 }

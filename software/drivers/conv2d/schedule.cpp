@@ -116,11 +116,14 @@ class Simulation {
   void end_flow(Unit unit, std::size_t port);
   Engine& engine(Unit unit, std::size_t port) { return engines_[static_cast<std::size_t>(unit)][port]; }
 
+  /// Cycles in which a port carries 16 bytes.
+  double beat_cycles() const { return 128.0 / config_.memory_port_bits; }
+
   /// Port cycles of the read bursts of a transfer.
   double read_cost(double beats) const {
     const double full = std::floor(beats / burst_beats);
     const double rest = beats - full * burst_beats;
-    const auto burst = [&](double n) { return std::max(n + read_overhead, read_minimum); };
+    const auto burst = [&](double n) { return std::max(n * beat_cycles() + read_overhead, read_minimum); };
     return full * burst(burst_beats) + (rest > 0 ? burst(rest) : 0);
   }
 
@@ -273,7 +276,7 @@ void Simulation::start_store(std::size_t index, const isa::Store& store) {
     const std::uint64_t rows = (store.rows + config_.memory_ports - 1 - port) / config_.memory_ports;
     if (rows == 0) continue;
     const double beats = static_cast<double>(rows) * store.columns * store.words;
-    const double own = beats * store.window_rows * store.window_columns;
+    const double own = beats * std::max<double>(store.window_rows * store.window_columns, beat_cycles());
     add_flow(index, port, {0, own, beats / own, 16 * beats / own, now_ + store_latency});
   }
 }

@@ -9,6 +9,11 @@ inline constexpr std::int64_t most_words = 255;  // LOAD.words, STORE.words and 
 inline constexpr std::int64_t word_bytes = 16;
 inline constexpr double shortest_transfer = 4.138;  // cycles of a port
 
+/// Cycles in which a port carries a word.
+inline double word_cycles(const Config& config) {
+  return 8.0 * static_cast<double>(word_bytes) / config.memory_port_bits;
+}
+
 inline std::uint16_t low16(std::int64_t value) { return static_cast<std::uint16_t>(value & 0xFFFF); }
 inline std::int16_t signed16(std::int64_t value) { return static_cast<std::int16_t>(low16(value)); }
 
@@ -65,7 +70,7 @@ struct Transfer {
     const double of_port = static_cast<double>(divide_up(rows, config.memory_ports));
     const double burst = static_cast<double>(pixel_pitch == words ? columns * words : words);
     const double bursts = pixel_pitch == words ? 1 : static_cast<double>(columns);
-    return of_port * bursts * std::max(burst, shortest_transfer);
+    return of_port * bursts * std::max(burst * word_cycles(config), shortest_transfer);
   }
 };
 

@@ -31,20 +31,21 @@ void write(const std::vector<T>& values) {
 }
 
 void run() {
-  const auto header = read<std::uint32_t>(10);
+  constexpr std::size_t parameters = conv2d::Config::names.size();
+  const auto header = read<std::uint32_t>(parameters + 2);
   const auto addresses = read<std::uint64_t>(4);
-  const auto commands = read<std::uint32_t>(header[8] * std::size_t{command_words});
+  const auto commands = read<std::uint32_t>(header[parameters] * std::size_t{command_words});
   auto bytes = read<std::byte>(addresses[1]);
-  const auto config = conv2d::Config::from(std::span(header).first<8>());
+  const auto config = conv2d::Config::from(std::span(header).first<parameters>());
   const DeviceMemory memory(bytes, addresses[0]);
   conv2d::Conv2DModel model(config);
   conv2d::ProgramChecker checker(config);
 
   std::vector<std::uint32_t> errors;
-  for (std::size_t i = 0; i < header[8]; ++i) {
+  for (std::size_t i = 0; i < header[parameters]; ++i) {
     CommandWords words;
     std::memcpy(words.data(), commands.data() + i * command_words, sizeof(words));
-    if (header[9] != 0) {
+    if (header[parameters + 1] != 0) {
       const auto command = conv2d::Command::decode(words);
       const auto place = memory.at(command.instruction_address,
                                    std::size_t{command.instruction_count} * conv2d::isa::instruction_bytes);

@@ -55,7 +55,7 @@ def execute(
     """
     parameters = [getattr(config, name) for name in config.__dataclass_fields__]
     words = [word for fields in commands for word in COMMAND.encode(fields)]
-    given = struct.pack("<10I", *parameters, len(commands), check)
+    given = struct.pack(f"<{len(parameters) + 2}I", *parameters, len(commands), check)
     given += struct.pack("<4Q", address, len(memory), *window) + struct.pack(f"<{len(words)}I", *words) + memory
     done = subprocess.run([_program()], input=given, capture_output=True, timeout=60, check=False)
     if done.returncode != 0:

@@ -296,7 +296,7 @@ inline Program check_layer(Bench& bench, const Config& config, const Layer& laye
 inline Config config_of(std::uint32_t input_lanes, std::uint32_t output_lanes, std::uint32_t pixel_lanes,
                         std::uint32_t activation_bits, std::uint32_t memory_ports, std::uint32_t feature_words = 4096,
                         std::uint32_t weight_steps = 1024) {
-  return {activation_bits, input_lanes, output_lanes, pixel_lanes, feature_words, weight_steps, 64, memory_ports};
+  return {activation_bits, input_lanes, output_lanes, pixel_lanes, feature_words, weight_steps, 64, memory_ports, 128};
 }
 
 inline std::vector<Config> configs() {

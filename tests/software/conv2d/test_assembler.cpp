@@ -6,7 +6,7 @@
 namespace cosoc::conv2d::test {
 namespace {
 
-constexpr Config config = {8, 8, 8, 4, 4096, 1024, 64, 1};
+constexpr Config config = {8, 8, 8, 4, 4096, 1024, 64, 1, 128};
 
 Interval words(std::uint64_t begin, std::uint64_t end) {
   return {static_cast<std::uint32_t>(Memory::features), begin, end};
