@@ -24,17 +24,19 @@ from amaranth.lib.wiring import In, Out
 from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
 from cosoc.gateware.conv2d.types import channel_parameters, output_job
+from cosoc.gateware.device import device_of
 
-REQUANTIZE_LATENCY = 17
+REQUANTIZE_LATENCY = 18
 """Cycles from a sum to its result."""
 
-_ADD = 12
+_ADD = 13
 """Cycles from a sum to the addition of its product and its residual."""
 
 _MULTIPLIER_BITS = 28
 _EXPONENT_BITS = 9
+_MANTISSA_BITS = 26
 _DSP_BITS = 17
-"""Unsigned bits of a factor of one DSP slice: the mantissa of the multiplier takes two."""
+"""Unsigned bits of the narrower factor of one hardware multiplier: the mantissa of the multiplier takes two."""
 
 _PRODUCT_LIMIT = {8: 15, 16: 21}
 """log2 of the magnitude at which products saturate. With 16 bits any bound gives the same results from where it and every
@@ -89,6 +91,7 @@ class Requantizer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = self._m = Module()
+        self._splits = device_of(platform).multiplier_bits < _MANTISSA_BITS
         rule = self.rule
         factor = self._delay("residual_multiplier", Mux(rule.residual, rule.residual_multiplier, 0))
         offset = self._residual_offset(factor)
@@ -102,15 +105,15 @@ class Requantizer(wiring.Component):
                 self._lane = f"{pixel}_{lane}"
                 total = self._register("total", (self.sums[pixel][lane] + channel.bias)[: self._config.accumulator_bits])
                 value, leading = self._normalized(total)
-                product, shift = self._product(value, Cat(mantissa.at(6), 1), exponent.at(7), subnormal.at(9), leading)
+                product, shift = self._product(value, Cat(mantissa.at(6), 1), exponent.at(8), subnormal.at(10), leading)
                 fixed, sticky = self._fixed_point(product, shift)
                 residual = self._residual(self.residual[pixel][lane], offset, factor)
                 value = self._register("value", _add(residual, fixed, Const(0, 1), max(len(residual), len(fixed)) + 1))
-                result = self._rounded(value, self._register("sticky_13", sticky), zero_point.at(14))
-                above = self._register("above", result > greatest.at(15))
-                below = self._register("below", result < least.at(15))
+                result = self._rounded(value, self._register("sticky_14", sticky), zero_point.at(15))
+                above = self._register("above", result > greatest.at(16))
+                below = self._register("below", result < least.at(16))
                 inside = self._register("inside", result[: self._config.activation_bits])
-                m.d.sync += self.out[pixel][lane].eq(Mux(above, greatest.at(16), Mux(below, least.at(16), inside)))
+                m.d.sync += self.out[pixel][lane].eq(Mux(above, greatest.at(17), Mux(below, least.at(17), inside)))
         return m
 
     def _register(self, name: str, value: ValueLike) -> Signal:
@@ -124,7 +127,7 @@ class Requantizer(wiring.Component):
         return _Delay(self._m, name, Value.cast(value), cycle)
 
     def _normalized(self, total: Signal) -> tuple[Signal, Signal]:
-        """Cycles 2 to 6: the sum rounded to a mantissa, and at cycle 7 by how many bits it was shifted left."""
+        """Cycles 2 to 6: the sum rounded to a mantissa, and at cycle 8 by how many bits it was shifted left."""
         width, steps = len(total), self._shift_bits
         coarse, middle, last = 1 << steps - 2, 1 << steps - 4, (1 << steps - 4) - 1
         runs = [_all_equal(total[width - 1 - min(k * coarse, width - 1) :]) for k in range(1, 4)]
@@ -149,24 +152,44 @@ class Requantizer(wiring.Component):
 
         total = (total << amount)[: width - low]
         mantissa = self._register("mantissa_6", _round(total[last:], total[:last].any() | rest))
-        return mantissa, self._register("leading_7", self._register("leading_6", leading))
+        for cycle in (6, 7, 8):
+            leading = self._register(f"leading_{cycle}", leading)
+        return mantissa, leading
+
+    def _partial_products(self, value: Signal, factor: Value) -> tuple[Signal, Value, Value]:
+        """Cycles 7 and 8: of value * factor whether any of the lowest _DSP_BITS bits is set, and two terms of what is above them.
+
+        Each product fits one hardware multiplier, and the second cycle has room for its output register. Where multipliers are
+        too narrow for the mantissa it is split like the factor.
+        """
+        low, high = factor[:_DSP_BITS], factor[_DSP_BITS:]
+        if not self._splits:
+            product_low, product_high = self._register("product_low", value * low), self._register("product_high", value * high)
+            outer: Value = product_low[_DSP_BITS:].as_signed()
+            inner: Value = product_high
+        else:
+            value_low, value_high = value[:_DSP_BITS], value[_DSP_BITS:].as_signed()
+            product_low = self._register("product_low", value_low * low)
+            inner = self._register("product_inner_0", value_high * low) + self._register("product_inner_1", value_low * high)
+            outer = Cat(product_low[_DSP_BITS:], self._register("product_high", value_high * high)).as_signed()
+        rest = self._register("rest_8", product_low[:_DSP_BITS].any())
+        return rest, self._register("outer", outer), self._register("inner", inner)
 
     def _product(self, value: Signal, factor: Value, exponent: Value, subnormal: Value, leading: Signal) -> tuple[Signal, Signal]:
-        """Cycles 7 to 10: the rounded product, saturated, and the shift right that brings it to its place."""
-        low = self._register("product_low", value * factor[:_DSP_BITS])
-        high = self._register("product_high", value * factor[_DSP_BITS:])
+        """Cycles 7 to 11: the rounded product, saturated, and the shift right that brings it to its place."""
+        rest_8, outer, inner = self._partial_products(value, factor)
 
         # The product has 49 bits. Those below _DSP_BITS are needed only together.
-        rest = self._register("rest_8", low[:_DSP_BITS].any())
-        upper = self._register("upper", ((low >> _DSP_BITS) + high)[: 49 - _DSP_BITS])
-        shift = self._register("shift_8", (exponent + leading)[:_EXPONENT_BITS].as_signed())
+        rest: Value = self._register("rest_9", rest_8)
+        upper = self._register("upper", (outer + inner)[: 49 - _DSP_BITS])
+        shift = self._register("shift_9", (exponent + leading)[:_EXPONENT_BITS].as_signed())
 
         large = upper[-1] ^ upper[-2]
         below = len(upper) - 26
         kept = Mux(large, upper[below:], upper[below - 1 : -1])
         rest = upper[: below - 1].any() | (large & upper[below - 1]) | rest
-        mantissa = self._register("mantissa_9", _round(kept, rest))
-        shift = self._register("shift_9", (shift - large)[:_EXPONENT_BITS].as_signed())
+        mantissa = self._register("mantissa_10", _round(kept, rest))
+        shift = self._register("shift_10", (shift - large)[:_EXPONENT_BITS].as_signed())
 
         # Beyond the bound a product is the bound; what is too small for the shifter becomes something as good.
         saturated = shift < 0
@@ -178,15 +201,15 @@ class Requantizer(wiring.Component):
             power = Mux(saturated, Cat(0, 1, negative), Cat(1, negative, negative))
             self._m.d.comb += bounded.eq(Cat(Const(0, 23), power & ~zero.replicate(3)))
         amount = (shift[: self._shift_bits] | tiny.replicate(self._shift_bits)) & ~saturated.replicate(self._shift_bits)
-        return self._register("mantissa_10", bounded), self._register("shift_10", amount)
+        return self._register("mantissa_11", bounded), self._register("shift_11", amount)
 
     def _fixed_point(self, mantissa: Signal, shift: Signal) -> tuple[Value, Value]:
-        """Cycles 11 and 12: floor(product * 2^F), and whether there is more below; the last shift is left to the adder."""
+        """Cycles 12 and 13: floor(product * 2^F), and whether there is more below; the last shift is left to the adder."""
         value = Cat(Const(0, self._limit + self._fraction - 24), mantissa).as_signed()
         sticky: Value = Const(0, 1)
         low = self._shift_bits - 4
-        for cycle, unit in ((11, 1 << self._shift_bits - 2), (12, 1 << low)):
-            index = shift[-2:] if cycle == 11 else shift[low : low + 2]
+        for cycle, unit in ((12, 1 << self._shift_bits - 2), (13, 1 << low)):
+            index = shift[-2:] if cycle == 12 else shift[low : low + 2]
             lost = select(index, [value[: k * unit].any() for k in range(4)])
             sticky = self._register(f"sticky_{cycle}", sticky | lost)
             value = self._register(f"fixed_{cycle}", select(index, [value >> k * unit for k in range(4)])[: len(value)].as_signed())
@@ -213,7 +236,7 @@ class Requantizer(wiring.Component):
         return self._delay("residual_offset", terms[0][: self._residual_bits].as_signed(), level)
 
     def _residual(self, residual: Value, offset: _Delay, factor: _Delay) -> Signal:
-        """(residual - residual_zero_point) * residual_multiplier at cycle 12, one digit per cycle."""
+        """(residual - residual_zero_point) * residual_multiplier at cycle 13, one digit per cycle."""
         start = residual_delay(self._config)
         total = offset.at(start)
         digits = Cat(0, residual)
@@ -225,7 +248,7 @@ class Requantizer(wiring.Component):
         return total
 
     def _rounded(self, value: Signal, sticky: Signal, zero_point: Value) -> Signal:
-        """Cycles 14 and 15: rounded to an integer and moved by the zero point; far outside any clamp it may be any such value."""
+        """Cycles 15 and 16: rounded to an integer and moved by the zero point; far outside any clamp it may be any such value."""
         bits = self._config.activation_bits + 2
         whole = value[self._fraction :]
         far = Cat(whole[-1].replicate(bits)) ^ Cat(Const(-1, bits - 1), 0)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from amaranth.hdl import Value
+from amaranth.hdl import Fragment, Value
 from amaranth.sim import Simulator, SimulatorContext
 
 from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.golden import OutputFormat, requantize
 from cosoc.gateware.conv2d.requantize import REQUANTIZE_LATENCY, Requantizer, residual_delay
+from cosoc.gateware.device import ULTRASCALE, Device
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Batch:
         return replace(self, sums=rows(self.sums), bias=rows(self.bias), multiplier=rows(self.multiplier), residual=residual)
 
 
-def run(config: Conv2DConfig, batches: list[Batch]) -> list[np.ndarray]:
-    """The results of each batch; all batches follow each other without a gap."""
+def run(config: Conv2DConfig, batches: list[Batch], device: Device = ULTRASCALE) -> list[np.ndarray]:
+    """The results of each batch, as the requantizer of `device` has them; all batches follow each other without a gap."""
     assert config.output_pixels == 1
     dut = Requantizer(config)
     wide = config.activation_bits == 16
@@ -75,7 +76,7 @@ def run(config: Conv2DConfig, batches: list[Batch]) -> list[np.ndarray]:
                 outputs.append(ctx.get(Value.cast(dut.out)))
             await ctx.tick()
 
-    simulator = Simulator(dut)
+    simulator = Simulator(Fragment.get(dut, device))
     simulator.add_clock(1e-6)
     simulator.add_testbench(drive)
     simulator.run()

@@ -10,6 +10,7 @@ import pytest
 from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.golden import OutputFormat
 from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
+from cosoc.gateware.device import ECP5, ULTRASCALE, Device
 from tests.gateware.conv2d.output.requantizer_bench import Batch, run
 
 CONFIGS = {
@@ -18,9 +19,9 @@ CONFIGS = {
 }
 
 
-def check(bits: int, batches: list[Batch]) -> list[np.ndarray]:
+def check(bits: int, batches: list[Batch], device: Device = ULTRASCALE) -> list[np.ndarray]:
     batches = [batch.reshaped(CONFIGS[bits].output_lanes) for batch in batches]
-    results = run(CONFIGS[bits], batches)
+    results = run(CONFIGS[bits], batches, device)
     for batch, result in zip(batches, results, strict=True):
         wrong = np.argwhere(result != batch.expected())
         row, lane = wrong[0] if len(wrong) else (0, 0)
@@ -59,7 +60,8 @@ def edges(bits: int) -> list[int]:
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_edges_of_sums_and_multipliers(bits: int) -> None:
+@pytest.mark.parametrize("device", [ULTRASCALE, ECP5], ids=["ultrascale", "ecp5"])
+def test_edges_of_sums_and_multipliers(bits: int, device: Device) -> None:
     """From subnormal to the greatest multiplier, around the bounds where products saturate or become tiny."""
     rng = np.random.default_rng(1)
     around = [exponent + offset for exponent in (-31, -24, -17, -9, -1) for offset in (0, 1, 2)]
@@ -73,6 +75,7 @@ def test_edges_of_sums_and_multipliers(bits: int) -> None:
             vectors(full(bits), edges(bits), multipliers, None, rng),
             vectors(full(bits, zero_point=-7, residual_multiplier=one // 2), edges(bits)[::3], multipliers, [-3, 1, 2], rng),
         ],
+        device,
     )
 
 
