@@ -11,7 +11,7 @@ Parameters engine(std::uint32_t input_lanes, std::uint32_t output_lanes, std::ui
                   std::uint32_t feature_words = 4096, std::uint32_t weight_steps = 512, std::uint32_t ports = 1) {
   return {{"activation_bits", 8},       {"input_lanes", input_lanes},     {"output_lanes", output_lanes},
           {"pixel_lanes", pixel_lanes}, {"feature_words", feature_words}, {"weight_steps", weight_steps},
-          {"channel_blocks", 64},       {"memory_ports", ports}};
+          {"channel_blocks", 64},       {"memory_ports", ports},          {"memory_port_bits", 128}};
 }
 
 struct Convolution {
