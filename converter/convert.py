@@ -56,7 +56,7 @@ def convert(
     *,
     calibration: object = None,
     name: str | None = None,
-    accelerators: Collection[str] = ("c2d", "fft", "zip"),
+    accelerators: Collection[str] = DEVICES[1:],
     force: Mapping[str, str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
@@ -87,7 +87,7 @@ def convert_in_detail(
     *,
     calibration: object = None,
     name: str | None = None,
-    accelerators: Collection[str] = ("c2d", "fft", "zip"),
+    accelerators: Collection[str] = DEVICES[1:],
     force: Mapping[str, str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Conversion:

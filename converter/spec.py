@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cosoc.converter.ir import DTYPES, Graph, Node, Tensor
+from cosoc.gateware.accelerators import ACCELERATORS
 
-DEVICES = ("cpu", "c2d", "fft", "zip")
+DEVICES = ("cpu", *(accelerator.name for accelerator in ACCELERATORS))
 
 
 class SpecError(Exception):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
-from cosoc.gateware.accelerators import ACCELERATORS, Accelerator
+from cosoc.gateware.accelerator import Accelerator
+from cosoc.gateware.accelerators import ACCELERATORS
 from cosoc.gateware.parameters import Config, ParameterError
 from cosoc.gateware.resources import Resources
 

@@ -262,8 +262,12 @@ def _unknown(name: str, known: list[str]) -> str:
 
 
 def _variant(values: Any, options: list[_Option]) -> str:
-    """Folder of a configuration: the counts by name, and a hash of every other value that is not a default."""
-    counts = [f"{accelerator.name}{int(values[accelerator.name])}" for accelerator in ACCELERATORS]
+    """Folder of a configuration: the counts by name, and a hash of every other value that is not a default.
+
+    A kind that the board does not have by default, and this configuration neither, is not named.
+    """
+    usual = load_platform(values["board"]).counts
+    counts = [f"{a.name}{int(values[a.name])}" for a in ACCELERATORS if a.name in usual or int(values[a.name])]
     shown = {"board", "bench", "full", "output", *(accelerator.name for accelerator in ACCELERATORS)}
     other = {o.name: values[o.name] for o in options if o.name not in shown and values[o.name] != o.default}
     parts = [values["board"], *counts]

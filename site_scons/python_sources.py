@@ -6,6 +6,8 @@ import ast
 import functools
 from pathlib import Path
 
+from cosoc.gateware.accelerators import MODULES
+
 ROOT = Path(__file__).resolve().parent.parent
 
 PACKAGES = {
@@ -48,6 +50,9 @@ def _imports(path: Path) -> tuple[Path, ...]:
             continue
         for name in names:
             files += _files(name, whole=False)
+    if path == ROOT / "gateware" / "accelerators.py":
+        # It imports the accelerators by the names in its list.
+        files += [file for module in MODULES for file in _files(f"cosoc.gateware.{module}.accelerator", whole=False)]
     return tuple(files)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum, IntFlag
 
-from cosoc.gateware.accelerators import Accelerator
+from cosoc.gateware.accelerator import Accelerator
 from cosoc.gateware.layout.command import COMPLETION, CommandField
 from cosoc.gateware.layout.instruction import InstructionLayout, InstructionSet
 from cosoc.gateware.layout.page import COMMAND_WORDS, ERROR_DOC, ID_PREFIX, PAGE, SLOT_BYTES, VERSION, Error
@@ -53,6 +53,21 @@ def accelerator_header(accelerator: Accelerator) -> str:
     if accelerator.instructions:
         lines += _instruction_set(accelerator.instructions)
     lines.append(f"}}  // namespace cosoc::{accelerator.module}\n")
+    return "\n".join(lines)
+
+
+def accelerators_header(accelerators: Sequence[Accelerator]) -> str:
+    """`cosoc/generated/accelerators.hpp`: the table of all kinds, with the driver and the functional model of each."""
+    headers = ["drivers/accelerator_kind.hpp"]
+    headers += sorted(f"drivers/{item.module}/{part}.hpp" for item in accelerators for part in ("driver", "model"))
+    lines = [_BANNER + "".join(f'#include "{header}"\n' for header in headers)]
+    lines.append("namespace cosoc {\n\n/// In the order of gateware/accelerators.py.")
+    lines.append("inline constexpr std::array accelerator_kind_table = {")
+    for item in accelerators:
+        types = ", ".join(f"{item.module}::{name}" for name in ("Config", f"{item.title}Driver", f"{item.title}Model"))
+        values = ", ".join(f"{item.module}::{name}" for name in ("name", "kind", "layout_hash"))
+        lines.append(f"    accelerator_kind<{types}>({values}),")
+    lines.append("};\n\n}  // namespace cosoc\n")
     return "\n".join(lines)
 
 

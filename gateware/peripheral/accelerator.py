@@ -9,7 +9,7 @@ from amaranth import Cat, ClockDomain, Module, Mux, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from cosoc.gateware.accelerators import Accelerator
+from cosoc.gateware.accelerator import Accelerator
 from cosoc.gateware.bus.arbiter import ID_BITS, Arbiter
 from cosoc.gateware.bus.axi import AXI4, AXI4Lite
 from cosoc.gateware.bus.reader import DMAReader

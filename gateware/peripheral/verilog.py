@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cosoc.gateware.accelerators import Accelerator
+from cosoc.gateware.accelerator import Accelerator
 from cosoc.gateware.parameters import Config
 from cosoc.gateware.peripheral.accelerator import AcceleratorPeripheral
 from cosoc.gateware.verilog import to_verilog

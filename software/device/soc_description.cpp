@@ -4,28 +4,13 @@
 #include <set>
 #include <span>
 
-#include "cosoc/generated/conv2d.hpp"
-#include "cosoc/generated/fft.hpp"
-#include "cosoc/generated/zip.hpp"
 #include "device/platform.hpp"
+#include "drivers/accelerator_kind.hpp"
 
 namespace cosoc {
 namespace {
 
 constexpr std::uint64_t schema_version = 2;
-
-/// What the headers that this library was compiled with know of one kind of accelerator.
-struct Kind {
-  std::string_view name;
-  std::uint32_t layout_hash;
-  std::span<const std::string_view> parameters;
-};
-
-constexpr std::array kinds = {
-    Kind{conv2d::name, conv2d::layout_hash, conv2d::Config::names},
-    Kind{fft::name, fft::layout_hash, fft::Config::names},
-    Kind{zip::name, zip::layout_hash, zip::Config::names},
-};
 
 std::string hexadecimal(std::uint32_t value) {
   std::array<char, 11> text{};
@@ -101,17 +86,7 @@ class ObjectReader {
   std::set<std::string> known_;
 };
 
-const Kind* find_kind(const std::string& name, ObjectReader& reader) {
-  std::string known;
-  for (const Kind& kind : kinds) {
-    if (kind.name == name) return &kind;
-    known += (known.empty() ? "" : ", ") + std::string(kind.name);
-  }
-  reader.fail("is of unknown kind '" + name + "'; there are " + known);
-  return nullptr;
-}
-
-void check_layout(const Kind& kind, std::uint32_t found, ObjectReader& reader) {
+void check_layout(const AcceleratorKind& kind, std::uint32_t found, ObjectReader& reader) {
   if (found == kind.layout_hash) return;
   reader.fail("has register layout " + hexadecimal(found) +
               ", but this software was built for another register layout, " + hexadecimal(kind.layout_hash) +
@@ -133,13 +108,16 @@ AcceleratorDescription read_accelerator(const nlohmann::json& object, std::size_
   reader.refuse_unknown();
   if (!problem.empty()) return accelerator;
 
-  const Kind* kind = find_kind(accelerator.kind, reader);
-  if (kind == nullptr) return accelerator;
-  check_layout(*kind, layout_hash, reader);
+  const auto kind = find_accelerator_kind(accelerator.kind);
+  if (!kind) {
+    reader.fail("is an " + kind.error().message);
+    return accelerator;
+  }
+  check_layout(**kind, layout_hash, reader);
   ObjectReader parameters(*config, "config of accelerator '" + accelerator.name + "'", problem);
-  for (const std::string_view name : kind->parameters) {
+  for (const std::string_view name : (*kind)->parameters) {
     const std::string key(name);
-    accelerator.config[key] = static_cast<std::uint32_t>(parameters.integer(key, 1, UINT32_MAX));
+    accelerator.config[key] = static_cast<std::uint32_t>(parameters.integer(key, 0, UINT32_MAX));
   }
   parameters.refuse_unknown();
   return accelerator;

@@ -4,9 +4,7 @@
 #include <cstring>
 #include <string>
 
-#include "drivers/conv2d/driver.hpp"
-#include "drivers/fft/driver.hpp"
-#include "drivers/zip/driver.hpp"
+#include "drivers/accelerator_kind.hpp"
 
 namespace cosoc {
 namespace {
@@ -186,11 +184,9 @@ Status Driver::reset() {
 }
 
 Result<std::unique_ptr<Driver>> make_driver(std::string_view kind, Device& device, DeviceMemory& memory) {
-  if (kind == conv2d::name) return conv2d::Conv2DDriver::open(device, memory);
-  if (kind == fft::name) return fft::FFTDriver::open(device, memory);
-  if (kind == zip::name) return zip::ZIPDriver::open(device, memory);
-  return failure("no driver for an accelerator of kind '" + std::string(kind) + "'; there are " +
-                 std::string(conv2d::name) + ", " + std::string(fft::name) + ", " + std::string(zip::name));
+  const auto found = find_accelerator_kind(kind);
+  if (!found) return tl::unexpected(found.error());
+  return (*found)->open_driver(device, memory);
 }
 
 }  // namespace cosoc

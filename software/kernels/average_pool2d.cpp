@@ -56,7 +56,8 @@ class AveragePool2D final : public Kernel {
   }
 
   Work work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override {
-    return {pool_operations(window_, outputs[0]), inputs[0].bytes() + outputs[0].bytes()};
+    // Widening additions.
+    return {pool_operations(window_, outputs[0]), inputs[0].bytes() + outputs[0].bytes(), 2.0};
   }
 
  private:

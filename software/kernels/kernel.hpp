@@ -16,6 +16,9 @@ namespace cosoc {
 struct Work {
   std::uint64_t operations = 0;  // multiply-accumulates, or the arithmetic operations of an element-wise kernel
   std::uint64_t bytes = 0;       // read and written
+  /// Throughput of one core of the reference CPU, an in-order Cortex-A53 with one 64-bit NEON pipe: an estimate, not a
+  /// measurement. The default is that of scalar float32 arithmetic.
+  double operations_per_cycle = 0.5;
 };
 
 /// One operation with fixed attributes. Immutable, so calls may run concurrently.

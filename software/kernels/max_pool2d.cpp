@@ -30,7 +30,8 @@ class MaxPool2D final : public Kernel {
   }
 
   Work work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override {
-    return {pool_operations(window_, outputs[0]), inputs[0].bytes() + outputs[0].bytes()};
+    // A maximum of 16 lanes, bound by loads.
+    return {pool_operations(window_, outputs[0]), inputs[0].bytes() + outputs[0].bytes(), 4.0};
   }
 
  private:

@@ -1,8 +1,13 @@
-/// Makers of all operations: each reads the operation's attributes from a bundle.
+/// How a kernel is made from the attributes of a bundle.
+///
+/// The kernel of an operation is the file kernels/<operation>.cpp that defines
+/// `KernelResult make_<operation>(const nlohmann::json& attributes)`; the build makes the table of all from these
+/// names.
 #pragma once
 
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <string_view>
 
 #include "kernels/kernel.hpp"
 
@@ -10,15 +15,10 @@ namespace cosoc {
 
 using KernelResult = Result<std::shared_ptr<const Kernel>>;
 
-KernelResult make_quantize(const nlohmann::json& attributes);
-KernelResult make_dequantize(const nlohmann::json& attributes);
-KernelResult make_conv2d(const nlohmann::json& attributes);
-KernelResult make_max_pool2d(const nlohmann::json& attributes);
-KernelResult make_average_pool2d(const nlohmann::json& attributes);
-KernelResult make_add(const nlohmann::json& attributes);
-KernelResult make_fft(const nlohmann::json& attributes);
-KernelResult make_zip(const nlohmann::json& attributes);
-KernelResult make_transpose(const nlohmann::json& attributes);
-KernelResult make_magnitude_squared(const nlohmann::json& attributes);
+/// One entry of the table.
+struct KernelMaker {
+  std::string_view operation;
+  KernelResult (*make)(const nlohmann::json& attributes);
+};
 
 }  // namespace cosoc

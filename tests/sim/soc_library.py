@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cosoc.gateware.accelerators import Accelerator
+from cosoc.gateware.accelerator import Accelerator
 from cosoc.gateware.layout.command import COMPLETION
 from cosoc.gateware.layout.cpp import page_header
 from cosoc.gateware.layout.page import COMMAND_WORDS, PAGE, SLOT_BYTES

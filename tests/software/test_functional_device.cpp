@@ -230,7 +230,7 @@ TEST_CASE("the accelerator with the lowest index is told first") {
 TEST_CASE("a parameter that is missing is named") {
   CHECK_THAT(message_of(make_functional_platform(soc_with("fft", {}))),
              Catch::Contains("'fft0' has no parameter 'max_log2'"));
-  CHECK_THAT(message_of(make_functional_platform(soc_with("gpu", {}))), Catch::Contains("no functional model"));
+  CHECK_THAT(message_of(make_functional_platform(soc_with("gpu", {}))), Catch::Contains("unknown kind 'gpu'; there are"));
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 /// What an accelerator computes, without registers and time.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "cosoc/generated/page.hpp"
 #include "device/memory.hpp"
@@ -64,7 +64,7 @@ struct Identity {
   std::uint32_t kind = 0;
   std::uint32_t layout_hash = 0;
   std::uint32_t config_hash = 0;
-  std::array<std::uint32_t, 8> capabilities{};
+  std::vector<std::uint32_t> capabilities;  // the first registers; the others are zero
 };
 
 struct IdentifiedModel {

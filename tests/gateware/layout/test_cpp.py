@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cosoc.gateware.accelerators import ACCELERATORS, Accelerator
+from cosoc.gateware.accelerator import Accelerator
+from cosoc.gateware.accelerators import ACCELERATORS
 from cosoc.gateware.conv2d.isa import INSTRUCTION_SET, RESIDUAL_FRACTION, Opcode, Unit
 from cosoc.gateware.layout.command import CommandField, CommandLayout, decode_fields, encode_fields
 from cosoc.gateware.layout.cpp import accelerator_header, page_header

@@ -9,14 +9,14 @@ import cocotb
 
 from cosoc.gateware.accelerators import ACCELERATORS
 from cosoc.gateware.layout.page import CAPABILITIES, ID_PREFIX, Error
-from tests.gateware.peripheral.smallest import SMALLEST
+from tests.gateware.peripheral.smallest import smallest
 from tests.gateware.peripheral_bench import PeripheralBench, seed
 
 
 @cocotb.test()
 async def identity_and_unknown_commands(dut):
     accelerator = next(item for item in ACCELERATORS if item.name == os.environ["ACCELERATOR"])
-    config = SMALLEST[accelerator.name]
+    config = smallest(accelerator)
     bench = PeripheralBench(dut, accelerator.command, stall="random", seed=seed())
     await bench.start()
     await bench.set_up_ring(base=0x1000, slots_log2=2)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cosoc.gateware.accelerators import Accelerator
+from cosoc.gateware.accelerator import Accelerator
 from cosoc.gateware.parameters import Config
 from cosoc.gateware.zip.config import ZIPConfig
 from tests.gateware.copy_core import COPY, CopyCore

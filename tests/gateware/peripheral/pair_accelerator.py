@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from cosoc.gateware.accelerators import Accelerator
+from cosoc.gateware.accelerator import Accelerator
 from cosoc.gateware.parameters import Config, parameter
 from tests.gateware.pair_core import PAIR, PairCore
 
