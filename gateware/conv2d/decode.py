@@ -86,9 +86,11 @@ class Decoder(wiring.Component):
         token2, valid2 = _stage(m, token1, valid1, 2)
         opcode2 = _opcode(token2)
         fault = Signal(8)
+        faulty = Signal()
         low, high = Signal(33), Signal(ALIGNED_BITS - 32)
         m.d.sync += [
             fault.eq(Mux(bad.bit_select(opcode2[:3], 1), Error.BAD_PARAMETER, Error.NONE)),
+            faulty.eq((token2.error != Error.NONE) | opcode2[3] | bad.bit_select(opcode2[:3], 1)),
             low.eq(self.base[:32] + _VIEWS[Opcode.LOAD](token2.word).offset),
             high.eq(self.base[32:]),
         ]
@@ -99,7 +101,7 @@ class Decoder(wiring.Component):
 
         token3, valid3 = _stage(m, token2, valid2, 3)
         m.d.sync += self.entry.payload.memory.eq(Cat(Const(0, 4), low[:32], (high + low[32])[: ALIGNED_BITS - 32]))
-        self._send(m, token3, valid3, fault)
+        self._send(m, token3, valid3, fault, faulty)
         return m
 
     def _enter(self, m: Module) -> tuple[Any, Signal]:
@@ -108,19 +110,18 @@ class Decoder(wiring.Component):
         has_low, whole = Signal(), Signal()
         program = Signal(Program)
         active = Signal()
-        is_last = Signal()
+        is_last, refused = Signal(), Signal()
         token = Signal(_Token)
         enters, instruction_enters, may_enter = Signal(), Signal(), Signal()
         unit_of = Array(UNIT_OF[opcode] for opcode in Opcode)
+        unit = Signal(range(len(Unit)))
         m.d.comb += [
             self.data.ready.eq(~(has_low & whole)),
             self.program.ready.eq(~active),
             self.slot.eq(program.slot),
             may_enter.eq(active & self.completion_room & ~self._generations(m, instruction_enters)),
-            instruction_enters.eq(
-                may_enter & whole & (program.error == Error.NONE) & self.room.bit_select(unit_of[_opcode(token)[:3]], 1)
-            ),
-            enters.eq(instruction_enters | (may_enter & (program.error != Error.NONE))),
+            instruction_enters.eq(may_enter & whole & ~refused & self.room.bit_select(unit, 1)),
+            enters.eq(instruction_enters | (may_enter & refused)),
             token.sequence.eq(program.sequence),
             token.generation.eq(self.generation),
             token.last.eq(is_last),
@@ -133,7 +134,7 @@ class Decoder(wiring.Component):
         with m.If(self.data.valid & self.data.ready):
             m.d.sync += has_low.eq(~has_low)
             with m.If(has_low):
-                m.d.sync += [word.eq(Cat(low, self.data.payload)), whole.eq(1)]
+                m.d.sync += [word.eq(Cat(low, self.data.payload)), whole.eq(1), unit.eq(unit_of[low[:3]])]
             with m.Else():
                 m.d.sync += low.eq(self.data.payload)
         with m.If(~active):
@@ -141,6 +142,7 @@ class Decoder(wiring.Component):
             m.d.sync += [
                 active.eq(self.program.valid),
                 program.eq(given),
+                refused.eq(given.error != Error.NONE),
                 is_last.eq((given.count == 1) | (given.error != Error.NONE)),
             ]
         with m.Elif(enters & is_last):
@@ -157,15 +159,15 @@ class Decoder(wiring.Component):
             m.d.sync += [full.eq(0), self.generation.eq(~self.generation)]
         return full
 
-    def _send(self, m: Module, token: Any, valid: Signal, fault: Signal) -> None:
+    def _send(self, m: Module, token: Any, valid: Signal, fault: Signal, faulty: Signal) -> None:
         """The last stage: counts the instruction and sends it, or drops it for an error that stays until its command ends."""
-        failed = Signal(8)
+        failed, has_failed = Signal(8), Signal()
         error = Signal(8)
         sends = Signal()
         waits = [_VIEWS[Opcode.LOAD](token.word)[f"wait_{unit.name.lower()}"] for unit in Unit]
         counted = Array(opcode not in SETTINGS for opcode in Opcode)[_opcode(token)[:3]]
         unit_of = Array(UNIT_OF[opcode] for opcode in Opcode)[_opcode(token)[:3]]
-        m.d.comb += [error.eq(Mux(failed != Error.NONE, failed, fault)), sends.eq(valid & (error == Error.NONE))]
+        m.d.comb += [error.eq(Mux(has_failed, failed, fault)), sends.eq(valid & ~has_failed & ~faulty)]
         m.d.sync += [
             self.entry.payload.word.eq(token.word),
             self.entry.payload.sequence.eq(token.sequence),
@@ -175,7 +177,7 @@ class Decoder(wiring.Component):
         ]
         m.d.comb += self.freed.eq(self.complete)
         with m.If(valid):
-            m.d.sync += failed.eq(Mux(token.last, Error.NONE, error))
+            m.d.sync += [failed.eq(error), has_failed.eq((has_failed | faulty) & ~token.last)]
         for unit in Unit:
             mine = sends & (unit_of == unit)
             m.d.sync += [

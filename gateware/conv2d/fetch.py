@@ -60,6 +60,7 @@ class Fetch(wiring.Component):
         misaligned = Signal()
         program = Signal(Program)
         whole, rest = Signal(32 - 6), Signal(6)
+        wholes_left, rest_left = Signal(), Signal()
         stored, offered = Signal(), Signal()
 
         used = Signal(range(SLOTS + 1))
@@ -70,15 +71,15 @@ class Fetch(wiring.Component):
         m.submodules.bases = memory = Memory(shape=unsigned(ALIGNED_BITS), depth=SLOTS * BASES, init=[])
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [
-            write.addr.eq(Cat(base_index, program.slot)),
-            write.data.eq(bases[0]),
             read.addr.eq(Cat(self.index, self.slot)),
             self.base.eq(read.data),
             self.program.payload.eq(program),
             self.request.payload.address.eq(address << 4),
-            self.request.payload.length.eq(Mux(whole == 0, rest, TRANSFER_INSTRUCTIONS) * INSTRUCTION_BYTES),
+            self.request.payload.length.eq(Mux(wholes_left, TRANSFER_INSTRUCTIONS, rest) * INSTRUCTION_BYTES),
             self.request.payload.sequence.eq(program.sequence),
         ]
+        stores = Signal()
+        m.d.sync += [write.en.eq(stores), write.addr.eq(Cat(base_index, program.slot)), write.data.eq(bases[0])]
         addresses = [given.instruction_address, *(given[f"base{i}"] for i in range(BASES))]
         with m.FSM():
             with m.State("TAKE"):
@@ -96,6 +97,7 @@ class Fetch(wiring.Component):
                     m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += [base_index.eq(0), stored.eq(0), offered.eq(0), program.error.eq(Error.NONE)]
+                m.d.sync += [wholes_left.eq(whole != 0), rest_left.eq(rest != 0)]
                 m.next = "FETCH"
                 with m.If(opcode != Conv2DOperation.RUN):
                     m.d.sync += program.error.eq(Error.BAD_OPCODE)
@@ -108,9 +110,9 @@ class Fetch(wiring.Component):
                     m.next = "REFUSE"
             with m.State("FETCH"):
                 m.d.comb += [
-                    write.en.eq(~stored),
+                    stores.eq(~stored),
                     self.program.valid.eq(stored & ~offered),
-                    self.request.valid.eq((whole != 0) | (rest != 0)),
+                    self.request.valid.eq(wholes_left | rest_left),
                 ]
                 with m.If(~stored):
                     m.d.sync += [bases.eq(bases.as_value() >> ALIGNED_BITS), base_index.eq(base_index + 1)]
@@ -119,10 +121,9 @@ class Fetch(wiring.Component):
                     m.d.sync += offered.eq(1)
                 with m.If(self.request.ready & self.request.valid):
                     m.d.sync += address.eq(address + TRANSFER_INSTRUCTIONS * INSTRUCTION_BYTES // BEAT_BYTES)
-                    with m.If(whole == 0):
-                        m.d.sync += rest.eq(0)
-                    with m.Else():
-                        m.d.sync += whole.eq(whole - 1)
+                    m.d.sync += [whole.eq(whole - 1), wholes_left.eq(wholes_left & (whole != 1))]
+                    with m.If(~wholes_left):
+                        m.d.sync += rest_left.eq(0)
                 with m.If(offered & ~self.request.valid):
                     m.d.sync += program.slot.eq(program.slot + 1)
                     m.next = "TAKE"

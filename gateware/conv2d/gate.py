@@ -5,10 +5,10 @@ from __future__ import annotations
 from amaranth import Module, Mux, Signal, unsigned
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.conv2d.isa import Unit
+from cosoc.gateware.conv2d.queue import Queue
 
 ROOM_MARGIN = 4
 """Entries that fit after `room` went low: those that are on their way when it does."""
@@ -64,15 +64,15 @@ class Gate(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.queue = queue = SyncFIFO(width=self._entry.size, depth=self._depth)
+        m.submodules.queue = queue = Queue(self._entry, self._depth)
         oldest = Signal(self._entry)
         holds = Signal()
         reached = Signal(len(Unit))
         leaves = Signal()
         m.d.comb += [
-            queue.w_data.eq(self.entry),
-            queue.w_en.eq(self.push),
-            queue.r_en.eq(~holds | leaves),
+            queue.input.payload.eq(self.entry),
+            queue.input.valid.eq(self.push),
+            queue.output.ready.eq(~holds | leaves),
             self.output.payload.eq(oldest.payload),
             self.output.valid.eq(holds & reached.all()),
             leaves.eq(self.output.valid & self.output.ready),
@@ -83,11 +83,11 @@ class Gate(wiring.Component):
             m.d.comb += ahead.eq(self.finished[unit] - oldest.targets[unit])
             with m.If(holds & (~ahead[-1] | ~oldest.waits[unit])):
                 m.d.sync += reached[unit].eq(1)
-        with m.If(queue.r_en):
-            m.d.sync += [oldest.eq(queue.r_data), holds.eq(queue.r_rdy), reached.eq(0)]
+        with m.If(queue.output.ready):
+            m.d.sync += [oldest.eq(queue.output.payload), holds.eq(queue.output.valid), reached.eq(0)]
         m.d.sync += [
-            self.room.eq(queue.w_level <= self._depth - ROOM_MARGIN),
+            self.room.eq(queue.level <= self._depth - ROOM_MARGIN),
             # Entries are in order: an oldest one of this generation has no older behind it.
-            self.old.eq(Mux(holds, oldest.generation != self.generation, queue.r_rdy)),
+            self.old.eq(Mux(holds, oldest.generation != self.generation, queue.output.valid)),
         ]
         return m

@@ -1,4 +1,7 @@
-"""Queues between stages: no handshake reaches the other side in the same cycle, and both sides' come from registers."""
+"""Queues between stages: no handshake reaches the other side in the same cycle, and both sides' come from registers.
+
+Counts are compared when they change, so that what depends on them begins with a register.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,30 @@ from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+
+
+class Tally:
+    """Counts what comes and goes.
+
+    Args:
+        limit: highest count.
+        init: count after reset.
+
+    Attributes:
+        value: the count.
+        some: it is not zero; a register.
+    """
+
+    def __init__(self, limit: int, *, name: str, init: int = 0) -> None:
+        self.value = Signal(range(limit + 1), name=name, init=init)
+        self.some = Signal(name=f"{name}_some", init=init != 0)
+
+    def count(self, m: Module, *, up: Value, down: Value) -> None:
+        """Counts in every cycle: one more, one less, or the same with both. It may not go below zero or above the limit."""
+        with m.If(up & ~down):
+            m.d.sync += [self.value.eq(self.value + 1), self.some.eq(1)]
+        with m.If(down & ~up):
+            m.d.sync += [self.value.eq(self.value - 1), self.some.eq(self.value != 1)]
 
 
 class Queue(wiring.Component):
@@ -30,15 +57,18 @@ class Queue(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        source, target, level = self.input, self.output, self.level
+        source, target = self.input, self.output
         places = 1 << (self._depth - 1).bit_length()
         m.submodules.memory = memory = Memory(
             shape=len(Value.cast(source.payload)), depth=places, init=[], attrs={"ram_style": "distributed"}
         )
         write, read = memory.write_port(), memory.read_port(domain="comb")
         puts, takes, room = Signal(), Signal(), Signal(init=1)
+        filled = Tally(self._depth, name="filled")
         m.d.comb += [
             source.ready.eq(room),
+            target.valid.eq(filled.some),
+            self.level.eq(filled.value),
             puts.eq(source.valid & room),
             takes.eq(target.valid & target.ready),
             write.en.eq(puts),
@@ -50,10 +80,11 @@ class Queue(wiring.Component):
             m.d.comb += port.addr.eq(position)
             with m.If(moves):
                 m.d.sync += position.eq(position + 1)
-        with m.If(puts & ~takes):
-            m.d.sync += [level.eq(level + 1), room.eq(level != self._depth - 1), target.valid.eq(1)]
-        with m.If(takes & ~puts):
-            m.d.sync += [level.eq(level - 1), target.valid.eq(level != 1), room.eq(1)]
+        filled.count(m, up=puts, down=takes)
+        with m.If(takes):
+            m.d.sync += room.eq(1)
+        with m.Elif(puts):
+            m.d.sync += room.eq(filled.value != self._depth - 1)
         return m
 
 

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.lanes import group_place
+from cosoc.gateware.conv2d.queue import Tally
 from cosoc.gateware.conv2d.types import group_result
 
 RESULT_LATENCY = 2
@@ -50,15 +51,16 @@ class ResultQueue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         depth = queue_depth(self._config)
-        reserved, ready = Signal(range(depth + 1)), Signal(range(depth + 1))
+        reserved = Signal(range(depth + 1))
+        ready = Tally(depth, name="ready")
         takes = Signal()
         result = self.result
-        m.d.comb += takes.eq((ready != 0) & (~result.valid | result.ready))
+        m.d.comb += takes.eq(ready.some & (~result.valid | result.ready))
         m.d.sync += [
             reserved.eq(reserved + self.reserve - takes),
-            ready.eq(ready + self.sums_valid - takes),
             self.room.eq(reserved < depth - 1),  # a group that starts in this cycle is not counted yet
         ]
+        ready.count(m, up=self.sums_valid, down=takes)
         with m.If(~result.valid | result.ready):
             m.d.sync += result.valid.eq(takes)
 
