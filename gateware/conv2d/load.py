@@ -16,13 +16,13 @@ from typing import Any
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.fold import FOLD_LATENCY
 from cosoc.gateware.conv2d.fork import Fork, Join
 from cosoc.gateware.conv2d.isa import INSTRUCTIONS, Opcode
+from cosoc.gateware.conv2d.queue import Queue, RegisterSlice
 from cosoc.gateware.conv2d.receive import LoadItem, TileReceiver
 from cosoc.gateware.conv2d.tiles import TileJob, TilePlace, TileRequests
 from cosoc.gateware.conv2d.types import FeatureWrite, UnitInstruction
@@ -40,7 +40,8 @@ LOAD_LATENCY = FOLD_LATENCY + 1
 LOAD_IDLE = 1
 """Cycles between the last beat of an instruction and the first of the next."""
 
-_QUEUE = 2
+_SLICE = 2
+"""Places of a `RegisterSlice`."""
 
 
 class LoadUnit(wiring.Component):
@@ -147,19 +148,19 @@ class LoadEngine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.requests = requests = TileRequests()
-        m.submodules.ahead = ahead = SyncFIFO(width=TilePlace.size, depth=LOAD_AHEAD)
+        m.submodules.ahead = ahead = Queue(TilePlace, LOAD_AHEAD - _SLICE)
+        m.submodules.next_place = next_place = RegisterSlice(TilePlace)
         m.submodules.receiver = receiver = TileReceiver(self._config)
+        wiring.connect(m, ahead.output, next_place.input)
+        wiring.connect(m, next_place.output, receiver.place)
         wiring.connect(m, requests.request, wiring.flipped(self.read.request))
         wiring.connect(m, wiring.flipped(self.read.data), receiver.data)
         m.d.comb += [
             requests.job.payload.eq(self.job.payload),
-            requests.job.valid.eq(self.job.valid & ahead.w_rdy),
-            self.job.ready.eq(requests.job.ready & ahead.w_rdy),
-            ahead.w_data.eq(self.job.payload.place),
-            ahead.w_en.eq(self.job.valid & requests.job.ready),
-            receiver.place.payload.eq(ahead.r_data),
-            receiver.place.valid.eq(ahead.r_rdy),
-            ahead.r_en.eq(receiver.place.ready),
+            requests.job.valid.eq(self.job.valid & ahead.input.ready),
+            self.job.ready.eq(requests.job.ready & ahead.input.ready),
+            ahead.input.payload.eq(self.job.payload.place),
+            ahead.input.valid.eq(self.job.valid & requests.job.ready),
         ]
         self._queue(m, receiver)
         return m
@@ -167,16 +168,16 @@ class LoadEngine(wiring.Component):
     def _queue(self, m: Module, receiver: TileReceiver) -> None:
         """Words wait here for the buffer; the end of a job waits behind them, with its last word or alone."""
         item = receiver.item
-        m.submodules.queue = queue = SyncFIFO(width=LoadItem.size, depth=_QUEUE)
-        head = data.View(LoadItem, queue.r_data)
+        m.submodules.queue = queue = RegisterSlice(LoadItem)
+        head = queue.output.payload
         m.d.comb += [
-            receiver.enable.eq(queue.w_rdy),
-            queue.w_data.eq(item),
-            queue.w_en.eq(item.write | item.last),
-            self.write.valid.eq(queue.r_rdy & head.write),
+            receiver.enable.eq(queue.input.ready),
+            queue.input.payload.eq(item),
+            queue.input.valid.eq(item.write | item.last),
+            self.write.valid.eq(queue.output.valid & head.write),
             self.write.payload.address.eq(head.address),
             self.write.payload.data.eq(head.data),
             self.write.payload.enable.eq((1 << BEAT_BYTES) - 1),
-            queue.r_en.eq(self.write.ready | ~head.write),
-            self.done.eq(queue.r_rdy & queue.r_en & head.last),
+            queue.output.ready.eq(self.write.ready | ~head.write),
+            self.done.eq(queue.output.valid & queue.output.ready & head.last),
         ]

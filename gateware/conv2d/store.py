@@ -12,12 +12,12 @@ Cycles: one word of the buffer per cycle, so a window costs as many cycles as it
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFO
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.conv2d.config import Conv2DConfig
+from cosoc.gateware.conv2d.queue import Queue, RegisterSlice, Tally
 from cosoc.gateware.conv2d.store_jobs import RequestJob, StorePrepare, StoreRequests, WalkJob
 from cosoc.gateware.conv2d.types import ADDRESS_BITS, FEATURE_LATENCY, FeatureRead, UnitInstruction
 from cosoc.gateware.conv2d.window import Operand, WindowWalk
@@ -26,7 +26,7 @@ from cosoc.gateware.peripheral.core import BEAT_BITS, WritePort
 STORE_START = 15
 """Cycles from an accepted instruction to the offer of its first address, when the unit is idle."""
 
-STORE_LATENCY = FEATURE_LATENCY + 2
+STORE_LATENCY = FEATURE_LATENCY + 3
 """Cycles from the accepted address of a window's last word to the offer of the maximum."""
 
 STORE_IDLE = 0
@@ -40,6 +40,9 @@ STORES_RUNNING = 16
 
 _READ_AHEAD = 16
 """Words read ahead of the reduction: more than the cycles from a word's reservation to its reduction."""
+
+
+_Order = data.StructLayout({"empty": 1, "first": 1, "last": 1})
 
 
 class StoreUnit(wiring.Component):
@@ -72,20 +75,24 @@ class StoreUnit(wiring.Component):
         ports = self._config.memory_ports
         m.submodules.prepare = prepare = StorePrepare(ports)
         wiring.connect(m, wiring.flipped(self.instruction), prepare.instruction)
-        m.submodules.running = running = SyncFIFO(width=ports, depth=STORES_RUNNING)
-        wiring.connect(m, prepare.started, running.w_stream)
+        m.submodules.running = running = Queue(ports, STORES_RUNNING)
+        wiring.connect(m, prepare.started, running.input)
         finished_parts = []
+        ends = Signal()
         for port in range(ports):
             m.submodules[f"engine_{port}"] = engine = StoreEngine(self._config)
             wiring.connect(m, prepare.walk[port], engine.walk)
             wiring.connect(m, prepare.requests[port], engine.requests)
             wiring.connect(m, engine.read, wiring.flipped(self.read[port]))
             wiring.connect(m, engine.write, wiring.flipped(self.write[port]))
-            parts = Signal(range(STORES_RUNNING + 1), name=f"finished_parts_{port}")
-            m.d.sync += parts.eq(parts + engine.finished - (running.r_en & running.r_data[port]))
-            finished_parts.append(parts != 0)
-        m.d.comb += running.r_en.eq(running.r_rdy & (Cat(finished_parts) | ~running.r_data).all())
-        m.d.sync += self.finished.eq(running.r_en)
+            parts = Tally(STORES_RUNNING, name=f"finished_parts_{port}")
+            parts.count(m, up=engine.finished, down=ends & running.output.payload[port])
+            finished_parts.append(parts.some)
+        m.d.comb += [
+            ends.eq(running.output.valid & (Cat(finished_parts) | ~running.output.payload).all()),
+            running.output.ready.eq(ends),
+        ]
+        m.d.sync += self.finished.eq(ends)
         return m
 
 
@@ -153,64 +160,49 @@ class WindowMaxima(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.address = address = AddressQueue()
-        m.submodules.order = order = SyncFIFO(width=3, depth=_READ_AHEAD)
-        m.submodules.words = words = SyncFIFO(width=BEAT_BITS, depth=_READ_AHEAD)
-        room = Signal(range(_READ_AHEAD + 1), init=_READ_AHEAD)
-        reserves, reduces = Signal(), Signal()
+        m.submodules.address = address = RegisterSlice(ADDRESS_BITS)
+        m.submodules.order = order = Queue(_Order, _READ_AHEAD)
+        m.submodules.words = words = Queue(BEAT_BITS, _READ_AHEAD)
+        room = Tally(_READ_AHEAD, name="room", init=_READ_AHEAD)
+        reserves, loads, reduces, loaded = Signal(), Signal(), Signal(), Signal()
+        word, first, last = Signal(BEAT_BITS, reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
         operand = self.operand.payload
-        empty, first, last = order.r_data[0], order.r_data[1], order.r_data[2]
+        following = order.output.payload
         wiring.connect(m, address.output, wiring.flipped(self.read.address))
         m.d.comb += [
-            self.operand.ready.eq((room != 0) & address.input.ready),
+            self.operand.ready.eq(room.some & address.input.ready),
             reserves.eq(self.operand.valid & self.operand.ready),
             address.input.payload.eq(operand.address),
             address.input.valid.eq(reserves & ~operand.empty),
-            order.w_data.eq(Cat(operand.empty, operand.first, operand.last)),
-            order.w_en.eq(reserves),
-            words.w_data.eq(self.read.data),
-            words.w_en.eq(self.read.valid),
-            reduces.eq(order.r_rdy & (words.r_rdy | empty) & (self.maximum.ready | ~self.maximum.valid)),
-            order.r_en.eq(reduces),
-            words.r_en.eq(reduces & ~empty),
+            *(order.input.payload[name].eq(operand[name]) for name in ("empty", "first", "last")),
+            order.input.valid.eq(reserves),
+            words.input.payload.eq(self.read.data),
+            words.input.valid.eq(self.read.valid),
+            reduces.eq(loaded & (self.maximum.ready | ~self.maximum.valid)),
+            loads.eq(order.output.valid & (words.output.valid | following.empty) & (reduces | ~loaded)),
+            order.output.ready.eq(loads),
+            words.output.ready.eq(loads & ~following.empty),
         ]
-        m.d.sync += room.eq(room - reserves + reduces)
+        room.count(m, up=loads, down=reserves)
+        lowest = Const(1 << self._bits - 1, self._bits).replicate(BEAT_BITS // self._bits)
+        with m.If(reduces | ~loaded):
+            m.d.sync += [
+                loaded.eq(loads),
+                word.eq(Mux(following.empty, lowest, words.output.payload)),
+                first.eq(following.first),
+                last.eq(following.last),
+            ]
         with m.If(reduces):
-            m.d.sync += [self.maximum.valid.eq(last), self.maximum.payload.eq(self._next(words.r_data, empty, first))]
+            m.d.sync += [self.maximum.valid.eq(last), self.maximum.payload.eq(self._next(word, first))]
         with m.Elif(self.maximum.ready):
             m.d.sync += self.maximum.valid.eq(0)
         return m
 
-    def _next(self, word: Value, empty: Value, first: Value) -> Value:
+    def _next(self, word: Value, first: Value) -> Value:
         """The maximum so far, with one more word."""
         values = []
         for i in range(BEAT_BITS // self._bits):
             new = word.word_select(i, self._bits).as_signed()
             old = self.maximum.payload.word_select(i, self._bits).as_signed()
-            lowest = Const(-(1 << self._bits - 1), signed(self._bits))
-            values.append(Mux(empty, lowest, Mux(first | (new > old), new, old))[: self._bits])
+            values.append(Mux(first | (old - new)[-1], new, old)[: self._bits])
         return Cat(values)
-
-
-class AddressQueue(wiring.Component):
-    """Two registers in front of the feature buffer, whose `ready` comes late: all of `output` and `input.ready` are registers."""
-
-    def __init__(self) -> None:
-        super().__init__({"input": In(stream.Signature(ADDRESS_BITS)), "output": Out(stream.Signature(ADDRESS_BITS))})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        waiting = Signal(ADDRESS_BITS, reset_less=True)
-        full = Signal()
-        m.d.comb += self.input.ready.eq(~full)
-        with m.If(~full):
-            m.d.sync += waiting.eq(self.input.payload)
-        with m.If(self.output.ready | ~self.output.valid):
-            m.d.sync += [
-                self.output.valid.eq(full | self.input.valid),
-                self.output.payload.eq(Mux(full, waiting, self.input.payload)),
-                full.eq(0),
-            ]
-        with m.Elif(self.input.valid):
-            m.d.sync += full.eq(1)
-        return m

@@ -6,10 +6,10 @@ from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.conv2d.isa import INSTRUCTIONS, Opcode
+from cosoc.gateware.conv2d.queue import Queue
 from cosoc.gateware.conv2d.tiles import Counter
 from cosoc.gateware.conv2d.types import ADDRESS_BITS, UnitInstruction
 from cosoc.gateware.conv2d.window import COUNT_BITS, WindowColumns, axis_job
@@ -165,19 +165,19 @@ class StoreRequests(wiring.Component):
         active = Signal()
         columns, rows = Counter("columns"), Counter("rows")
         # What was asked for waits here for its `done`: whether it is the last of its job.
-        m.submodules.awaited = awaited = SyncFIFO(width=1, depth=TRANSFERS_RUNNING)
+        m.submodules.awaited = awaited = Queue(1, TRANSFERS_RUNNING)
         asks = Signal()
         last = columns.last & rows.last
         m.d.comb += [
-            self.request.valid.eq(active & awaited.w_rdy),
+            self.request.valid.eq(active & awaited.input.ready),
             self.request.payload.address.eq(job.memory << 4),
             self.request.payload.length.eq(job.beats << 4),
             self.request.payload.sequence.eq(job.sequence),
             asks.eq(self.request.valid & self.request.ready),
-            awaited.w_en.eq(asks),
-            awaited.w_data.eq(last),
-            awaited.r_en.eq(self.done),
-            self.finished.eq(self.done & awaited.r_data),
+            awaited.input.valid.eq(asks),
+            awaited.input.payload.eq(last),
+            awaited.output.ready.eq(self.done),
+            self.finished.eq(self.done & awaited.output.payload),
             self.job.ready.eq(~active | (asks & last)),
         ]
         with m.If(self.job.ready):

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from cosoc.gateware.conv2d.queue import Queue
 from cosoc.gateware.conv2d.tiles import Counter
 from cosoc.gateware.conv2d.types import ADDRESS_BITS
 
@@ -68,26 +68,6 @@ def axis_job(rest: Any) -> data.StructLayout:
 def axis_window(rest: Any) -> data.StructLayout:
     """A window along an axis: the address of its first position inside, how many are inside, and the job's `rest`."""
     return data.StructLayout({"address": ADDRESS_BITS, "size": WINDOW_BITS, "rest": rest})
-
-
-class Queue(wiring.Component):
-    """Four payloads in distributed RAM between two stages: neither side's handshake reaches the other in the same cycle."""
-
-    def __init__(self, shape: Any) -> None:
-        super().__init__({"input": In(stream.Signature(shape)), "output": Out(stream.Signature(shape))})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.fifo = fifo = SyncFIFO(width=len(Value.cast(self.input.payload)), depth=4)
-        m.d.comb += [
-            fifo.w_data.eq(self.input.payload),
-            fifo.w_en.eq(self.input.valid),
-            self.input.ready.eq(fifo.w_rdy),
-            Value.cast(self.output.payload).eq(fifo.r_data),
-            self.output.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(self.output.ready),
-        ]
-        return m
 
 
 class WindowAxis(wiring.Component):
