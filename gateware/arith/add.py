@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
 
-from cosoc.gateware.arith.float32 import SIGNIFICAND_BITS, Float32, Pipeline, Special, encode, leading_zeros, minimum
+from cosoc.gateware.arith.float32 import SIGNIFICAND_BITS, Float32, Pipeline, Special, encode, leading_zeros
 from cosoc.gateware.shared import SharedComponent
 
 _MAX_DISTANCE = SIGNIFICAND_BITS + 3
@@ -17,7 +17,7 @@ class FloatAdd(SharedComponent):
 
     Subnormal operands and results, signed zeros, infinities; an exact zero of unlike numbers is +0; NaN is 0x7FC00000.
 
-    Stages: order by magnitude, align the smaller, add or subtract, count leading zeros, normalize and round.
+    Stages: order by magnitude, align the smaller, add or subtract, count leading zeros, normalize, round.
 
     Members:
         en: the pipeline advances in cycles in which it is 1.
@@ -26,7 +26,7 @@ class FloatAdd(SharedComponent):
         o: encoded result of the operands `latency` enabled cycles ago.
     """
 
-    latency = 5
+    latency = 6
 
     def __init__(self) -> None:
         super().__init__({"en": In(1), "a": In(32), "b": In(32), "subtract": In(1), "o": Out(32)})
@@ -62,34 +62,31 @@ class FloatAdd(SharedComponent):
             special=ordered.special,
         )
 
+        # A number whose leading one would need an exponent below the smallest stays subnormal: a one at the place of
+        # the smallest exponent ends the count of leading zeros.
+        total_bits = SIGNIFICAND_BITS + 4
         added = pipeline.stage(
-            total=Mux(aligned.unlike, aligned.big - aligned.small, aligned.big + aligned.small)[: SIGNIFICAND_BITS + 4],
+            total=Mux(aligned.unlike, aligned.big - aligned.small, aligned.big + aligned.small)[:total_bits],
+            end=Cat(aligned.scale == total_bits - 1 - place for place in range(total_bits)),
             scale=aligned.scale,
             sign=aligned.sign,
             special=aligned.special,
         )
 
-        # The carry is the leading bit. A number whose leading one would need an exponent below the smallest stays subnormal.
-        shift = minimum(leading_zeros(added.total), added.scale)
-        counted = pipeline.stage(
-            total=added.total,
-            shift=shift[:5],
-            exponent=(added.scale - shift)[:8],
-            sign=added.sign,
-            special=added.special,
-        )
+        # The carry is the leading bit.
+        shift = leading_zeros(added.total | added.end)
+        counted = pipeline.stage(total=added.total, shift=shift[:5], scale=added.scale, sign=added.sign, special=added.special)
 
-        normal = (counted.total << counted.shift)[: SIGNIFICAND_BITS + 4]
-        result = pipeline.stage(
-            o=encode(
-                sign=counted.sign,
-                exponent=counted.exponent,
-                significand=normal[4:],
-                guard=normal[3],
-                sticky=normal[:3].any(),
-                special=counted.special,
-            )
+        normal = (counted.total << counted.shift)[:total_bits]
+        normalized = pipeline.stage(
+            exponent=(counted.scale - counted.shift)[:8],
+            significand=normal[4:],
+            guard=normal[3],
+            sticky=normal[:3].any(),
+            sign=counted.sign,
+            special=counted.special,
         )
+        result = pipeline.stage(o=encode(**vars(normalized)))
         m.d.comb += self.o.eq(result.o)
         assert pipeline.depth == self.latency
         return m

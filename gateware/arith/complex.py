@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Mux
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -13,6 +13,44 @@ from cosoc.gateware.shared import SharedComponent
 
 Complex = data.StructLayout({"re": 32, "im": 32})
 """A complex64 number as it lies in memory."""
+
+MINUS_ZERO = 0x80000000
+"""Added to any number, it gives that number."""
+
+
+class ComplexAdd(SharedComponent):
+    """`o = a + b`, `a - b` if `subtract`, `-i (a - b)` if `turn` too, or `a` if `keep`: two adders, each rounding.
+
+    Turned, the real part is `a.im - b.im` and the imaginary part `b.re - a.re`.
+
+    Members:
+        en: the pipeline advances in cycles in which it is 1.
+        a, b: operands, of layout `Complex`.
+        subtract, turn, keep: the operation; not `subtract` and `keep` together.
+        o: result of the operands `latency` enabled cycles ago.
+    """
+
+    latency = FloatAdd.latency
+
+    def __init__(self) -> None:
+        operation = {"subtract": In(1), "turn": In(1), "keep": In(1)}
+        super().__init__({"en": In(1), "a": In(Complex), "b": In(Complex), **operation, "o": Out(Complex)})
+
+    def logic(self) -> Module:
+        m = Module()
+        m.submodules.re = re = FloatAdd()
+        m.submodules.im = im = FloatAdd()
+        a, b = self.a, self.b
+        m.d.comb += [
+            re.a.eq(Mux(self.turn, a.im, a.re)),
+            re.b.eq(Mux(self.keep, MINUS_ZERO, Mux(self.turn, b.im, b.re))),
+            im.a.eq(Mux(self.turn, b.re, a.im)),
+            im.b.eq(Mux(self.keep, MINUS_ZERO, Mux(self.turn, a.re, b.im))),
+            self.o.re.eq(re.o),
+            self.o.im.eq(im.o),
+        ]
+        m.d.comb += [adder.en.eq(self.en) for adder in (re, im)] + [adder.subtract.eq(self.subtract) for adder in (re, im)]
+        return m
 
 
 class FloatSumOfProducts(SharedComponent):

@@ -118,10 +118,6 @@ def trailing_zeros(value: Value) -> Value:
     return leading_zeros(Cat(value[i] for i in reversed(range(len(value)))))
 
 
-def minimum(a: Value, b: Value) -> Value:
-    return Mux(a < b, a, b)
-
-
 def encode(*, sign: Value, exponent: Value, significand: Value, guard: Value, sticky: Value, special: Value) -> Value:
     """Rounds to nearest even and encodes; the arguments are as the module's description says.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module
+from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 
@@ -53,10 +53,10 @@ class FFTCore(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         max_log2 = self.config.max_log2
-        max_inside = max(FFTPipeline.latency(n) >> n for n in range(MIN_LOG2, max_log2 + 1)) + 2
+        max_inside = max(FFTPipeline.latency(self.config, n) >> n for n in range(MIN_LOG2, max_log2 + 1)) + 2
         m.submodules.commands = commands = CommandUnit(max_log2=max_log2)
         m.submodules.feeder = feeder = Feeder(max_log2=max_log2, max_frames_inside=max_inside)
-        m.submodules.pipeline = pipeline = FFTPipeline(max_log2=max_log2)
+        m.submodules.pipeline = pipeline = FFTPipeline(self.config)
         m.submodules.reorder = reorder = ReorderBuffer(max_log2=max_log2)
         m.submodules.writer = writer = Writer()
         m.submodules.reads = reads = SyncFIFOBuffered(width=FeedJob.size, depth=QUEUED_READS)
@@ -77,16 +77,21 @@ class FFTCore(wiring.Component):
                 sink.valid.eq(queue.r_rdy),
                 queue.r_en.eq(sink.ready),
             ]
+        place = Signal(max_log2)  # of the sample in its frame
+        with m.If(feeder.en & feeder.sample_valid):
+            m.d.sync += place.eq(Mux(place + 1 == 1 << feeder.log2_length, 0, place + 1))
         m.d.comb += [
             commands.completed.eq(self.completion.valid & self.completion.ready),
             pipeline.en.eq(feeder.en),
-            pipeline.log2_length.eq(feeder.log2_length),
-            pipeline.inverse.eq(feeder.inverse),
-            pipeline.i.eq(feeder.sample),
+            pipeline.i_first.eq(place == 0),
+            pipeline.i_frame.log2_length.eq(feeder.log2_length),
+            pipeline.i_frame.inverse.eq(feeder.inverse),
+            pipeline.i_frame.scaled.eq(feeder.inverse),
+            pipeline.i[0].eq(feeder.sample),
             pipeline.i_valid.eq(feeder.sample_valid),
             reorder.en.eq(feeder.en),
             reorder.valid.eq(pipeline.o_valid),
-            reorder.sample.eq(pipeline.o),
+            reorder.sample.eq(pipeline.o[0]),
             reorder.log2_length.eq(feeder.log2_length),
             feeder.blocked.eq(reorder.blocked),
             feeder.frame_done.eq(reorder.valid & reorder.last),

@@ -27,4 +27,4 @@ def command_cycles(fields: Mapping[str, int], config: FFTConfig) -> int:
         return REFUSAL_CYCLES
     log2_length = fields["log2_length"]
     samples = fields["frames"] << log2_length
-    return COMMAND_CYCLES + samples + FFTPipeline.latency(log2_length) + (1 << log2_length - 1)
+    return COMMAND_CYCLES + samples + FFTPipeline.latency(config, log2_length) + (1 << log2_length - 1)

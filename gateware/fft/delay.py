@@ -1,15 +1,17 @@
-"""Delay lines of the FFT's stages."""
+"""Delay lines of the FFT's pipeline, for samples and for what accompanies them."""
 
 from __future__ import annotations
 
 import itertools
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+
+from cosoc.gateware.fft.frame import Control
 
 SHIFT_REGISTER_DEPTH = 8
 """Longest line that is made of registers, which become SRLs; a longer one is a memory."""
@@ -58,10 +60,30 @@ class DelayLine(wiring.Component):
             m.d.sync += [write.addr.eq(write.addr + 1), output.eq(read.data)]
 
 
-def delayed(m: Module, signal: Any, depth: int, en: Any) -> Any:
-    """A control bit `depth` enabled cycles later, 0 after reset."""
-    for _ in range(depth):
-        register = Signal()
-        m.d.sync += register.eq(Mux(en, signal, register))
-        signal = register
-    return signal
+class ControlLine(wiring.Component):
+    """As `DelayLine`, for `Control`: what comes out is not valid until `depth` cycles after reset.
+
+    Args:
+        depth: cycles of delay, 0 for a wire.
+    """
+
+    def __init__(self, *, depth: int) -> None:
+        self.depth = depth
+        super().__init__({"en": In(1), "i": In(Control), "o": Out(Control)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.line = line = DelayLine(width=Control.size, depth=self.depth)
+        missing = Signal(range(self.depth + 1), init=self.depth)
+        filled = Signal(init=self.depth == 0)
+        with m.If(self.en & ~filled):
+            m.d.sync += [missing.eq(missing - 1), filled.eq(missing <= 1)]
+        delayed = Control(line.o)
+        m.d.comb += [
+            line.en.eq(self.en),
+            line.i.eq(self.i),
+            self.o.eq(delayed),
+            self.o.valid.eq(delayed.valid & filled),
+            self.o.first.eq(delayed.first & filled),
+        ]
+        return m

@@ -17,8 +17,23 @@ Frame = data.StructLayout(
         "context": CONTEXT_BITS,  # nothing to the pipeline; comes out with the results
     }
 )
-"""One transform of N = 2**log2_length samples, or W = 2**interleave_log2 interleaved ones: sample n of column c is the frame's
-input number `n * W + c`. A block of W adjacent columns of a matrix, row after row, is such a frame. N >= 8, N * W <= 2**max_log2."""
+"""One transform of N = 2**log2_length samples, or W = 2**interleave_log2 interleaved ones: sample n of column c is input number
+`n * W + c` of the frame. A block of W adjacent columns of a matrix, row after row, is such a frame. N is at least 8, N * W at most
+2**max_log2."""
+
+
+Control = data.StructLayout(
+    {
+        "valid": 1,
+        "first": 1,  # implies valid
+        "top": 5,  # log2 of the samples of the frame
+        "interleave_log2": 4,
+        "inverse": 1,
+        "scaled": 1,
+        "context": CONTEXT_BITS,
+    }
+)
+"""What runs through the pipeline one cycle ahead of the samples of each beat; but for `valid`, constant within a frame."""
 
 
 def bit_reversal(length: int) -> NDArray[np.intp]:

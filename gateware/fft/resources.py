@@ -6,8 +6,7 @@ registers of up to 32 words.
 
 from __future__ import annotations
 
-from cosoc.gateware.arith.complex import ComplexMultiply
-from cosoc.gateware.arith.resources import COMPLEX_MULTIPLY, FLOAT_ADD, FLOAT_MULTIPLY
+from cosoc.gateware.arith.resources import COMPLEX_MULTIPLY, FLOAT_ADD
 from cosoc.gateware.fft.config import FFTConfig
 from cosoc.gateware.fft.delay import SHIFT_REGISTER_DEPTH
 from cosoc.gateware.resources import Resources
@@ -19,25 +18,20 @@ CONTROL = Resources(lut=1200, ff=1500)
 """Command unit, feeder and writer, with their queues."""
 
 STAGE = Resources(lut=200, ff=60)
-"""Selection of the input and the output, counters."""
+"""Selection of the operands, counters, and what accompanies the samples."""
 
 _SAMPLE_BITS = 64
 
 
 def estimate(config: FFTConfig) -> Resources:
     """Resources of one FFT accelerator with its registers and DMA."""
-    # Inverse transforms are scaled behind the last stage; a result is read from both banks of the reorder buffer at once.
-    total = PERIPHERAL + CONTROL + FLOAT_MULTIPLY * 2 + _memory(1 << config.max_log2) * 2
-    for log2_half in range(config.max_log2):
-        total += _stage(1 << log2_half)
+    # A result is read from both banks of the reorder buffer at once.
+    total = PERIPHERAL + CONTROL + _memory(1 << config.max_log2) * 2
+    for stage in range(config.max_log2):
+        total += STAGE + FLOAT_ADD * 2 + _delay_line(1 << stage) * 2
+        if stage >= 2 and stage % 2 == 0:
+            total += COMPLEX_MULTIPLY + _rom((1 if stage == config.max_log2 - 1 else 4) << stage)
     return total
-
-
-def _stage(half: int) -> Resources:
-    """Four additions in the butterfly, a complex product, two delay lines and the twiddle factors."""
-    latency = ComplexMultiply.latency
-    lines = _delay_line(half) + _delay_line(abs(half - latency))
-    return STAGE + FLOAT_ADD * 4 + COMPLEX_MULTIPLY + lines + _rom(half)
 
 
 def _delay_line(depth: int) -> Resources:

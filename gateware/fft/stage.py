@@ -1,113 +1,140 @@
-"""One stage of the FFT pipeline: decimation-in-frequency butterflies of half length h."""
+"""One stage of the FFT pipeline: butterflies of half length h on one complex adder per sample and cycle."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from amaranth import Const, Module, Mux, Signal
-from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
-from cosoc.gateware.arith.add import FloatAdd
-from cosoc.gateware.arith.complex import Complex, ComplexMultiply
-from cosoc.gateware.fft.delay import DelayLine, delayed
-from cosoc.gateware.fft.twiddles import bits, twiddles
-
-ROM_LATENCY = 2
-"""Enabled cycles from an address to the factor: those of a block RAM with its output register."""
+from cosoc.gateware.fft.delay import ControlLine, DelayLine
+from cosoc.gateware.fft.formats import Format
+from cosoc.gateware.fft.frame import Control
 
 
 class Stage(wiring.Component):
-    """Takes groups of 2h samples and gives, for each, the h sums and then the h products `(u - v) * w`.
+    """Takes groups of 2h samples and gives, for each, the h sums and then the h differences of its halves.
 
     ::
 
-        i --+--> history: h --u--> add -------> sums: max(0, M - h) --------+
-            |                  \\/                                           +--> o
-            +-------------v--> subtract --> * w --> products: max(0, h - M) +
+        i --+--> D = h --+--> D = h --+
+            |            |            |      sums:        middle + i
+            |            |            |      differences: last - middle
+            +----- i     + middle     + last
 
-    A single-path delay feedback stage would send the differences back through the memory that delays the first half, which
-    cannot work when h is below the adder's latency. Here no loop contains an operator: in the second half of a group every
-    pair (u, v) enters the butterfly, and the products are delayed until the sums are out. The cost is a second memory; the gain
-    is that any operator latency works, and that groups may be any number of cycles apart, or follow each other without a gap.
+    A single-path delay commutator: the sum and the difference of a pair are computed h samples apart, so one adder does both.
+    No loop contains an operator: any latency of the adder works, and frames of any length follow each other without a gap. A frame
+    that has no butterflies here, because it is too short or its columns are interleaved more closely, passes
+    unchanged. With P samples per cycle a stage with h < P has its pairs within a beat and needs no delay.
 
-    Latency: `h + A + max(0, M - h)` cycles with `en`, where A and M are the latencies of the adder and the complex multiplier.
+    In an odd stage (log2 h is odd) the second half of the differences is turned by -i, unless the frame skips the next stage.
+
+    Latency: `latency` cycles with `en`.
 
     Args:
-        half: h, a power of two.
+        log2_half: log2 of h.
+        samples: P.
+        number_format: of the samples.
 
     Members:
         en: the stage advances in cycles in which it is 1.
-        i, i_valid: a sample; the 2h samples of a group come in consecutive enabled cycles.
-        o, o_valid: a result, likewise.
+        i, o: samples, P per cycle.
+        control_i, control_o: one enabled cycle ahead of them.
+        control_early: `add_latency` enabled cycles ahead of `control_o`.
     """
 
-    def __init__(self, *, half: int) -> None:
-        self.half = half
+    def __init__(self, *, log2_half: int, samples: int, number_format: Format) -> None:
+        self.log2_half = log2_half
+        self.samples = samples
+        self.format = number_format
+        beat = data.ArrayLayout(number_format.sample, samples)
         super().__init__(
-            {"en": In(1), "i": In(Complex), "i_valid": In(1), "o": Out(Complex), "o_valid": Out(1)},
+            {
+                "en": In(1),
+                "i": In(beat),
+                "control_i": In(Control),
+                "o": Out(beat),
+                "control_o": Out(Control),
+                "control_early": Out(Control),
+            }
         )
 
     @staticmethod
-    def latency(half: int) -> int:
-        """Enabled cycles from the first sample of a group to its first result."""
-        return half + FloatAdd.latency + max(0, ComplexMultiply.latency - half)
+    def latency(log2_half: int, samples: int, number_format: Format) -> int:
+        """Enabled cycles from a sample to the result in its place."""
+        return (1 << log2_half) // samples + number_format.add_latency
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        position = Signal(range(2 * self.half))
-        with m.If(self.en & self.i_valid):
-            m.d.sync += position.eq(position + 1)
-        pair = Signal()  # i is the second number of a pair
-        m.d.comb += pair.eq(self.i_valid & position[-1])
-
-        sums, products = self._butterfly(m, pair)
-        early = max(0, ComplexMultiply.latency - self.half)
-        sums = self._delay(m, "sums", sums, early)
-        products = self._delay(m, "products", products, max(0, self.half - ComplexMultiply.latency))
-
-        # h sums, then h products, which arrive just when the sums are over.
-        sum_valid = delayed(m, pair, FloatAdd.latency + early, self.en)
-        count = Signal(range(2 * self.half))
-        m.d.comb += [self.o_valid.eq(sum_valid | count[-1]), self.o.eq(Mux(count[-1], products, sums))]
-        with m.If(self.en & self.o_valid):
-            m.d.sync += count.eq(count + 1)
+        depth = (1 << self.log2_half) // self.samples
+        m.submodules.control_line = line = ControlLine(depth=depth)
+        m.submodules.control_adders = adders = ControlLine(depth=self.format.add_latency)
+        m.d.comb += [
+            line.en.eq(self.en),
+            line.i.eq(self.control_i),
+            self.control_early.eq(line.o),
+            adders.en.eq(self.en),
+            adders.i.eq(line.o),
+            self.control_o.eq(adders.o),
+        ]
+        here = (line.o.interleave_log2 <= self.log2_half) & (line.o.top > self.log2_half)
+        next_too = line.o.interleave_log2 < self.log2_half
+        active = self._register(m, here, "active")
+        turns = self._register(m, here & next_too & (self.log2_half % 2 == 1), "turns")
+        places = self._places(m, line.o)
+        for lane, (middle, last) in enumerate(self._delayed(m, depth)):
+            second_half, second_quarter = places[lane]
+            difference = active & second_half
+            if depth:
+                a, b = Mux(difference, last, middle), Mux(difference, middle, self.i[lane])
+            else:
+                other = self.i[lane ^ 1 << self.log2_half]
+                a, b = Mux(difference, other, self.i[lane]), Mux(difference, self.i[lane], other)
+            m.submodules[f"add{lane}"] = adder = self.format.adder()
+            m.d.comb += [
+                adder.en.eq(self.en),
+                adder.a.eq(a),
+                adder.b.eq(b),
+                adder.subtract.eq(difference),
+                adder.turn.eq(turns & second_half & second_quarter),
+                adder.keep.eq(~active),
+                self.o[lane].eq(adder.o),
+            ]
         return m
 
-    def _butterfly(self, m: Module, pair: Signal) -> tuple[Any, Any]:
-        """Sums A cycles after their pairs, and products another M cycles later."""
-        first = Complex(self._delay(m, "history", self.i, self.half))
-        sums, differences = Signal(Complex), Signal(Complex)
-        for part in ("re", "im"):
-            for name, out, subtract in (("sum", sums, 0), ("difference", differences, 1)):
-                m.submodules[f"{name}_{part}"] = adder = FloatAdd()
-                m.d.comb += [
-                    adder.en.eq(self.en),
-                    adder.a.eq(first[part]),
-                    adder.b.eq(self.i[part]),
-                    adder.subtract.eq(subtract),
-                    out[part].eq(adder.o),
-                ]
-        m.submodules.rotate = rotate = ComplexMultiply()
-        m.d.comb += [rotate.en.eq(self.en), rotate.a.eq(differences), rotate.b.eq(self._twiddle(m, pair))]
-        return sums, rotate.o
+    def _delayed(self, m: Module, depth: int) -> list[tuple[Any, Any]]:
+        """Each lane's sample h ago and 2h ago."""
+        beat = data.ArrayLayout(self.format.sample, self.samples)
+        m.submodules.middle = middle = DelayLine(width=beat.size, depth=depth)
+        m.submodules.last = last = DelayLine(width=beat.size, depth=depth)
+        m.d.comb += [middle.en.eq(self.en), middle.i.eq(self.i), last.en.eq(self.en), last.i.eq(middle.o)]
+        return [(beat(middle.o)[lane], beat(last.o)[lane]) for lane in range(self.samples)]
 
-    def _twiddle(self, m: Module, pair: Signal) -> Any:
-        """The factor that belongs to the difference which leaves the subtracter."""
-        words = bits(twiddles(self.half))
-        if len(words) == 1:
-            return Const(words[0], Complex.size)
-        m.submodules.rom = rom = Memory(shape=Complex.size, depth=self.half, init=words)
-        port = rom.read_port()
-        factor = Signal(Complex.size, reset_less=True)
-        used = delayed(m, pair, FloatAdd.latency - ROM_LATENCY, self.en)
-        m.d.comb += port.en.eq(self.en)
+    def _places(self, m: Module, control: Any) -> list[tuple[Any, Any]]:
+        """For each lane whether the sample lies in the second half of its group, and there in the second half."""
+        skip = exact_log2(self.samples)
+        place: Any = Const(0, skip)
+        if self.log2_half >= skip:
+            count = Signal(self.log2_half + 1 - skip)
+            place = Mux(control.first, 0, count)[: len(count)]
+            with m.If(self.en):
+                m.d.sync += count.eq(place + 1)
+
+        def bit(number: int, lane: int) -> Any:
+            if number < 0:
+                return Const(0)
+            if number < skip:
+                return Const(lane >> number & 1)
+            return place[number - skip]
+
+        half = [self._register(m, bit(self.log2_half, lane), f"half{lane}") for lane in range(self.samples)]
+        quarter = [self._register(m, bit(self.log2_half - 1, lane), f"quarter{lane}") for lane in range(self.samples)]
+        return list(zip(half, quarter, strict=True))
+
+    def _register(self, m: Module, value: Any, name: str) -> Signal:
+        register = Signal(name=name, reset_less=True)
         with m.If(self.en):
-            m.d.sync += [factor.eq(port.data), port.addr.eq(port.addr + used)]
-        return factor
-
-    def _delay(self, m: Module, name: str, samples: Any, depth: int) -> Any:
-        m.submodules[name] = line = DelayLine(width=Complex.size, depth=depth)
-        m.d.comb += [line.en.eq(self.en), line.i.eq(samples)]
-        return line.o
+            m.d.sync += register.eq(value)
+        return register

@@ -1,4 +1,4 @@
-/// Discrete Fourier transform of complex float32, radix-2 decimation in frequency.
+/// Discrete Fourier transform of complex float32, radix-2^2 decimation in frequency.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -19,8 +19,11 @@ class FFTPlan {
   void transform(const Complex* in, Complex* out, bool inverse);
 
  private:
+  void butterflies(std::size_t half, bool odd);
+  void rotate(std::size_t half);
+
   std::size_t length_;
-  std::vector<Complex> twiddles_;  // exp(-2 pi i k / length), k < length / 2
+  std::vector<Complex> roots_;  // exp(-2 pi i k / length)
   std::vector<Complex> values_;
 };
 

@@ -20,24 +20,38 @@ Complex product(Complex a, Complex b) {
   return {rounded(mul(a.re, b.re) - mul(a.im, b.im)), rounded(mul(a.re, b.im) + mul(a.im, b.re))};
 }
 
-/// The recursion of decimation in frequency: even results from the sums, odd ones from the twiddled differences.
+Complex root(std::size_t power, std::size_t order) {
+  const long double angle = 2 * std::numbers::pi_v<long double> * static_cast<long double>(power) / order;
+  return {static_cast<float>(std::cos(angle)), static_cast<float>(-std::sin(angle))};
+}
+
+/// One step of radix 2 when log2 of the length is odd, of radix 4 otherwise, then the same for each part.
 std::vector<Complex> recursive_fft(const std::vector<Complex>& x) {
   if (x.size() == 1) return x;
-  const std::size_t half = x.size() / 2;
-  std::vector<Complex> sums;
-  std::vector<Complex> differences;
-  for (std::size_t k = 0; k < half; ++k) {
-    const double angle = -std::numbers::pi * static_cast<double>(k) / static_cast<double>(half);
-    const Complex w{static_cast<float>(std::cos(angle)), static_cast<float>(std::sin(angle))};
-    sums.push_back(sum(x[k], x[k + half]));
-    differences.push_back(product(difference(x[k], x[k + half]), w));
+  const bool four = std::countr_zero(x.size()) % 2 == 0;
+  const std::size_t parts = four ? 4 : 2;
+  const std::size_t part = x.size() / parts;
+  std::vector<std::vector<Complex>> steps(parts, std::vector<Complex>(part));  // result k of part p is k * parts + p
+  for (std::size_t n = 0; n < part; ++n) {
+    if (four) {
+      const Complex sum02 = sum(x[n], x[n + 2 * part]), sum13 = sum(x[n + part], x[n + 3 * part]);
+      const Complex difference02 = difference(x[n], x[n + 2 * part]);
+      const Complex a = x[n + part], b = x[n + 3 * part];
+      const Complex turned{rounded(double{a.im} - b.im), rounded(double{b.re} - a.re)};
+      steps[0][n] = sum(sum02, sum13);
+      steps[1][n] = sum(difference02, turned);
+      steps[2][n] = difference(sum02, sum13);
+      steps[3][n] = difference(difference02, turned);
+    } else {
+      steps[0][n] = sum(x[n], x[n + part]);
+      steps[1][n] = difference(x[n], x[n + part]);
+    }
+    for (std::size_t p = 1; p < parts && n > 0; ++p) steps[p][n] = product(steps[p][n], root(n * p, x.size()));
   }
-  const auto even = recursive_fft(sums);
-  const auto odd = recursive_fft(differences);
-  std::vector<Complex> result;
-  for (std::size_t k = 0; k < half; ++k) {
-    result.push_back(even[k]);
-    result.push_back(odd[k]);
+  std::vector<Complex> result(x.size());
+  for (std::size_t p = 0; p < parts; ++p) {
+    const auto transformed = recursive_fft(steps[p]);
+    for (std::size_t k = 0; k < part; ++k) result[k * parts + p] = transformed[k];
   }
   return result;
 }

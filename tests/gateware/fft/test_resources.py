@@ -7,13 +7,13 @@ from cosoc.gateware.fft.resources import estimate
 
 
 def test_default_core():
-    """11 stages of 4 multipliers and 2 for the scaling, of 2 DSP slices each.
+    """Complex multipliers of 8 DSP slices behind the stages of 1024, 256, 64, 16 and 4.
 
-    Stages of 1024, 512 and 256: history, products and twiddles of 2, 1 and 1 block RAMs; reorder buffer: two banks of 4.
+    Stages of 1024, 512 and 256: two lines of 2, 1 and 1 block RAMs each; twiddles of 2 and 2; reorder buffer: two banks of 4.
     """
     total = estimate(FFTConfig(max_log2=11))
-    assert total.dsp == 2 * (4 * 11 + 2)
-    assert total.bram36 == 3 * (2 + 1 + 1) + 2 * 4
+    assert total.dsp == 8 * 5
+    assert total.bram36 == 2 * (2 + 1 + 1) + 2 + 2 + 1 + 2 * 4
 
 
 def test_a_longer_transform_takes_more():
