@@ -18,10 +18,10 @@ from operator import and_
 
 from amaranth import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.conv2d.config import WORD_BYTES, Conv2DConfig
+from cosoc.gateware.conv2d.queue import Queue, Tally
 from cosoc.gateware.conv2d.requantize import REQUANTIZE_LATENCY, Requantizer, residual_delay, select
 from cosoc.gateware.conv2d.types import (
     ADDRESS_BITS,
@@ -35,10 +35,10 @@ from cosoc.gateware.conv2d.types import (
 )
 from cosoc.gateware.peripheral.core import BEAT_BITS
 
-OUTPUT_LATENCY = REQUANTIZE_LATENCY + WEIGHT_LATENCY + 4
+OUTPUT_LATENCY = REQUANTIZE_LATENCY + WEIGHT_LATENCY + 5
 """Cycles from a result that finds the unit idle, and its job there, to the write of its first slice."""
 
-RESIDUAL_LATENCY = FEATURE_LATENCY + 1
+RESIDUAL_LATENCY = FEATURE_LATENCY
 """Cycles more when the result has a residual and its reads do not wait."""
 
 _SLICES = 16
@@ -96,9 +96,9 @@ class OutputUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.requantizer = requantizer = Requantizer(self._config)
-        m.submodules.sums = sums = SyncFIFO(width=Value.cast(requantizer.sums).shape().width, depth=_SLICES)
-        m.submodules.heads = heads = SyncFIFO(width=self._head.size, depth=_SLICES)
-        m.submodules.rules = rules = SyncFIFO(width=output_job(self._config).size, depth=_SLICES)
+        m.submodules.sums = sums = Queue(Value.cast(requantizer.sums).shape(), _SLICES)
+        m.submodules.heads = heads = Queue(self._head, _SLICES)
+        m.submodules.rules = rules = Queue(output_job(self._config), _SLICES)
         self._split(m, sums, heads, rules)
 
         head, leave = self._leave(m, heads)
@@ -109,16 +109,16 @@ class OutputUnit(wiring.Component):
             m.d.sync += [left[cycle].eq(left[cycle - 1]), on_way[cycle].eq(on_way[cycle - 1])]
 
         # Channel parameters, sums and rule come together, WEIGHT_LATENCY cycles after their slice left the queue.
-        rule: Value = rules.r_data
+        rule = rules.output.payload
         for cycle in range(1, WEIGHT_LATENCY + 1):
-            register = Signal.like(rules.r_data, name=f"rule_{cycle}", reset_less=True)
+            register = Signal.like(rules.output.payload, name=f"rule_{cycle}", reset_less=True)
             m.d.sync += register.eq(rule)
             rule = register
-        values = Signal.like(sums.r_data, name="values", reset_less=True)
-        m.d.sync += values.eq(sums.r_data)
+        values = Signal.like(sums.output.payload, name="values", reset_less=True)
+        m.d.sync += values.eq(sums.output.payload)
         m.d.comb += [
-            rules.r_en.eq(leave & head.last),
-            sums.r_en.eq(left[WEIGHT_LATENCY - 1]),
+            rules.output.ready.eq(leave & head.last),
+            sums.output.ready.eq(left[WEIGHT_LATENCY - 1]),
             self.channel_address.eq(head.channel),
             requantizer.channels.eq(self.channels),
             requantizer.sums.eq(values),
@@ -128,78 +128,80 @@ class OutputUnit(wiring.Component):
         use = WEIGHT_LATENCY + residual_delay(self._config) - 1
         for pixel, words in enumerate(self._words):
             residual = Signal(self._part_bits, name=f"residual_{pixel}", reset_less=True)
-            m.d.sync += residual.eq(self._part(words.r_data, on_way[use].part))
-            m.d.comb += words.r_en.eq(left[use] & on_way[use].residual[pixel])
+            m.d.sync += residual.eq(self._part(words.output.payload, on_way[use].part))
+            m.d.comb += words.output.ready.eq(left[use] & on_way[use].residual[pixel])
             m.d.comb += requantizer.residual[pixel].eq(residual)
         self._write(m, requantizer, on_way[-1], left[-1])
         return m
 
-    def _split(self, m: Module, sums: SyncFIFO, heads: SyncFIFO, rules: SyncFIFO) -> None:
+    def _split(self, m: Module, sums: Queue, heads: Queue, rules: Queue) -> None:
         """One slice of the result per cycle into the queue, and the addresses of its residuals into theirs."""
         pixels, result, job = self._pixels, self.result.payload, self.job.payload
         index = Signal(range(self._slices))
         first = Signal(init=1)
         go, more, room = Signal(), Signal(), Signal(init=1)
-        # From a register: a slice that enters in this cycle is not counted yet. The sums of a slice leave after its head.
-        m.d.sync += room.eq(sums.w_level < _SLICES - 1)
+        # From a register: what enters in this cycle and the next is not counted yet. The sums of a slice leave after its head.
+        m.d.sync += room.eq(sums.level < _SLICES - 2)
         lanes = [range(s * pixels, (s + 1) * pixels) for s in range(self._slices)]
         valid = select(index, [Cat(result.valid[lane] for lane in part) for part in lanes])
         address = select(index, [Cat(result.address[lane] for lane in part) for part in lanes])
-        head = Signal(self._head)
+        head, entering, enters = Signal(self._head), Signal(self._head, reset_less=True), Signal()
+        values = Signal.like(sums.input.payload, name="entering_sums", reset_less=True)
         m.d.comb += [
             go.eq(self.result.valid & self.job.valid & room),
             more.eq(select(index, [result.valid[part.stop :].any() for part in lanes])),
             self.result.ready.eq(go & ~more),
             self.job.ready.eq(go & ~more & result.last),
-            sums.w_en.eq(go),
-            sums.w_data.eq(select(index, [Cat(result.sums[lane] for lane in part) for part in lanes])),
             head.address.eq(address),
             head.valid.eq(valid),
             head.residual.eq(Mux(job.residual, valid, 0)),
             head.part.eq(result.part),
             head.channel.eq(result.channel),
             head.last.eq(result.last & ~more),
-            heads.w_en.eq(go),
-            heads.w_data.eq(head),
+            heads.input.valid.eq(enters),
+            heads.input.payload.eq(entering),
+            sums.input.valid.eq(enters),
+            sums.input.payload.eq(values),
             # A job has a slice in the queue or is the only one here: there is always room for its rule.
-            rules.w_en.eq(go & first),
-            rules.w_data.eq(job),
+            rules.input.valid.eq(go & first),
+            rules.input.payload.eq(job),
+        ]
+        m.d.sync += [
+            enters.eq(go),
+            entering.eq(head),
+            values.eq(select(index, [Cat(result.sums[lane] for lane in part) for part in lanes])),
         ]
         with m.If(go):
             m.d.sync += [index.eq(Mux(more, index + 1, 0)), first.eq(head.last)]
 
-        asked, base = Signal(pixels), Signal(ADDRESS_BITS, reset_less=True)
-        m.d.sync += [asked.eq(Mux(go, head.residual, 0)), base.eq(job.residual_offset)]
+        base = Signal(ADDRESS_BITS, reset_less=True)
+        m.d.sync += base.eq(job.residual_offset)
         for pixel in range(pixels):
-            output_address = Signal(ADDRESS_BITS, name=f"output_address_{pixel}", reset_less=True)
-            m.submodules[f"addresses_{pixel}"] = addresses = SyncFIFO(width=ADDRESS_BITS, depth=_SLICES)
-            m.d.sync += output_address.eq(head.address[pixel])
+            m.submodules[f"addresses_{pixel}"] = addresses = Queue(ADDRESS_BITS, _SLICES)
             m.d.comb += [
-                addresses.w_en.eq(asked[pixel]),
-                addresses.w_data.eq(output_address + base),
-                self.read[pixel].address.valid.eq(addresses.r_rdy),
-                self.read[pixel].address.payload.eq(addresses.r_data),
-                addresses.r_en.eq(self.read[pixel].address.ready),
+                addresses.input.valid.eq(enters & entering.residual[pixel]),
+                addresses.input.payload.eq(entering.address[pixel] + base),
             ]
+            wiring.connect(m, addresses.output, wiring.flipped(self.read[pixel].address))
 
-    def _leave(self, m: Module, heads: SyncFIFO) -> tuple[data.View[data.StructLayout], Signal]:
+    def _leave(self, m: Module, heads: Queue) -> tuple[data.View[data.StructLayout], Signal]:
         """The oldest slice, and whether it leaves the queue: its residuals are there, and room for its results."""
         head = Signal(self._head, reset_less=True)
         waiting, leave = Signal(), Signal()
-        m.d.comb += heads.r_en.eq(~waiting | leave)
+        m.d.comb += heads.output.ready.eq(~waiting | leave)
         with m.If(~waiting | leave):
-            m.d.sync += [waiting.eq(heads.r_rdy), head.eq(heads.r_data)]
+            m.d.sync += [waiting.eq(heads.output.valid), head.eq(heads.output.payload)]
 
-        self._words: list[SyncFIFO] = []
-        self._credits: list[Signal] = []
+        self._words: list[Queue] = []
+        self._credits: list[Tally] = []
         go: Value = waiting
         for pixel in range(self._pixels):
-            m.submodules[f"words_{pixel}"] = words = SyncFIFO(width=BEAT_BITS, depth=_RESIDUALS)
-            m.d.comb += [words.w_en.eq(self.read[pixel].valid), words.w_data.eq(self.read[pixel].data)]
-            arrived = Signal(range(_RESIDUALS + 1), name=f"arrived_{pixel}")
-            m.d.sync += arrived.eq(arrived + self.read[pixel].valid - (leave & head.residual[pixel]))
-            credit = Signal(range(_WRITES + 1), name=f"credit_{pixel}", init=_WRITES)
-            go &= (~head.residual[pixel] | (arrived != 0)) & (credit != 0)
+            m.submodules[f"words_{pixel}"] = words = Queue(BEAT_BITS, _RESIDUALS)
+            m.d.comb += [words.input.valid.eq(self.read[pixel].valid), words.input.payload.eq(self.read[pixel].data)]
+            arrived = Tally(_RESIDUALS, name=f"arrived_{pixel}")
+            arrived.count(m, up=self.read[pixel].valid, down=leave & head.residual[pixel])
+            credit = Tally(_WRITES, name=f"credit_{pixel}", init=_WRITES)
+            go &= (~head.residual[pixel] | arrived.some) & credit.some
             self._words.append(words)
             self._credits.append(credit)
         m.d.comb += leave.eq(go)
@@ -211,16 +213,15 @@ class OutputUnit(wiring.Component):
         entry = data.StructLayout({"address": ADDRESS_BITS, "data": self._part_bits, "part": 2, "write": 1, "last": 1})
         ended = []
         for pixel, credit in enumerate(self._credits):
-            m.submodules[f"writes_{pixel}"] = writes = SyncFIFO(width=entry.size, depth=_WRITES)
-            entering, leaving = Signal(entry, name=f"entering_{pixel}"), data.View(entry, writes.r_data)
+            m.submodules[f"writes_{pixel}"] = writes = Queue(entry, _WRITES)
+            entering, leaving = writes.input.payload, writes.output.payload
             m.d.comb += [
                 entering.address.eq(head.address[pixel]),
                 entering.data.eq(requantizer.out[pixel]),
                 entering.part.eq(head.part),
                 entering.write.eq(head.valid[pixel]),
                 entering.last.eq(head.last),
-                writes.w_en.eq(valid),
-                writes.w_data.eq(entering),
+                writes.input.valid.eq(valid),
             ]
             port = self.write[pixel]
             occupied, last = Signal(name=f"occupied_{pixel}"), Signal(name=f"last_{pixel}", reset_less=True)
@@ -231,21 +232,21 @@ class OutputUnit(wiring.Component):
                 port.valid.eq(pending),
                 port.payload.eq(word),
                 done.eq(~pending | port.ready),
-                writes.r_en.eq(done),
+                writes.output.ready.eq(done),
             ]
             with m.If(done):
                 m.d.sync += [
-                    occupied.eq(writes.r_rdy),
-                    pending.eq(writes.r_rdy & leaving.write),
+                    occupied.eq(writes.output.valid),
+                    pending.eq(writes.output.valid & leaving.write),
                     last.eq(leaving.last),
                     word.address.eq(leaving.address),
                     word.data.eq(leaving.data.replicate(self._config.word_parts)),
                     word.enable.eq(self._enable(leaving.part)),
                 ]
-            m.d.sync += credit.eq(credit + (done & writes.r_rdy) - self._leaving)
-            count = Signal(range(_WRITES + 3), name=f"ended_{pixel}")
-            m.d.sync += count.eq(count + (occupied & done & last) - self.finished)
-            ended.append(count != 0)
+            credit.count(m, up=done & writes.output.valid, down=self._leaving)
+            count = Tally(_WRITES + 2, name=f"ended_{pixel}")
+            count.count(m, up=occupied & done & last, down=self.finished)
+            ended.append(count.some)
         m.d.comb += self.finished.eq(reduce(and_, ended))
 
     def _part(self, word: Value, part: Value) -> Value:
