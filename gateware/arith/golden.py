@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Complexes = NDArray[np.complex64]
 
 _NAN = np.uint32(0x7FC00000).view(np.float32)
@@ -63,3 +64,29 @@ def complex_multiply(a: Complexes, b: Complexes, *, conjugate: bool = False) -> 
     if conjugate:
         return to_complex(add(re_re, im_im), subtract(im_re, re_im))
     return to_complex(subtract(re_re, im_im), add(re_im, im_re))
+
+
+def wide_norm(a: Complexes) -> Doubles:
+    """`a.re^2 + a.im^2` as `WideNorm` computes it: squares and sum cut to 27 bits, in the range of float64."""
+    with np.errstate(all="ignore"):
+        re, im = a.real.astype(np.float64), a.imag.astype(np.float64)
+        return _cut(_cut(re * re) + _cut(im * im))
+
+
+def _cut(values: Doubles) -> Doubles:
+    """The upper 27 bits of significands. No square and no sum of two cut squares is near enough to the next number of 27 bits
+    that rounding to 53 bits could have reached it.
+    """
+    return (values.view(np.uint64) & np.uint64(-(1 << 26) & (1 << 64) - 1)).view(np.float64)
+
+
+def divide(a: Floats, d: Floats | Doubles) -> Floats:
+    """`a / d` rounded once; `d` has at most 27 bits, so that the quotient in double precision does not count as a rounding."""
+    with np.errstate(all="ignore"):
+        return canonical((a.astype(np.float64) / d).astype(np.float32))
+
+
+def square_root(d: Doubles) -> Floats:
+    """`sqrt(d)` rounded once, for `d` of at most 27 bits."""
+    with np.errstate(all="ignore"):
+        return canonical(np.sqrt(d).astype(np.float32))

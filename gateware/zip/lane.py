@@ -1,86 +1,126 @@
-"""One complex element per cycle through any operation of the ZIP accelerator."""
+"""One slot of float32 numbers per cycle through any operation of the ZIP accelerator."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux
+from collections.abc import Iterable
+from types import SimpleNamespace
+
+from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from cosoc.gateware.arith.add import FloatAdd
 from cosoc.gateware.arith.complex import Complex, FloatSumOfProducts
+from cosoc.gateware.arith.divide import FloatDivide
 from cosoc.gateware.arith.float32 import ONE, Pipeline
-from cosoc.gateware.arith.multiply import FloatMultiply
-from cosoc.gateware.arith.reciprocal import FloatReciprocal
+from cosoc.gateware.arith.norm import WideNorm
 from cosoc.gateware.zip.config import ZIPOperation
 
-OPERATION_BITS = 3
+OPERATION_BITS = max(ZIPOperation).bit_length()
+
+_MINUS_ZERO = 0x80000000
+"""What a sum leaves unchanged, whatever the sign of a zero."""
+
+Op = ZIPOperation
 
 
-class ZIPLane(wiring.Component):
-    """`o = a op b`, a result every cycle, whatever the sequence of operations.
+class FloatLane(wiring.Component):
+    """`o = a op b`, or of `a`, `b` and `c`: a result every cycle, whatever the sequence of operations.
 
     ::
 
-        a, b --> choose --> two sums of products --> delay -----> two multipliers --> o
-             \\-> |b|^2 ------------------------> reciprocal --/
+        a, b --> choose --> two sums of products --+--> two dividers, one takes roots ----> choose --> o
+            \\-> |b|^2, |a|^2 or the parts of b ---/        two adders of c --> delay ------/
 
-    All operations take the same way, so that their results stay in order. Factors of one, which change nothing, stand in where an
-    operation has no product: a sum is `a*1 + b*1`, and only a quotient multiplies by a reciprocal at the end.
+    All operations take the same way, so that their results stay in order. Where an operation has no product, factors of one stand
+    in, and where it has no sum a summand of minus zero: they change nothing.
 
     There is no enable: who uses the lane makes sure that there is room for results.
 
     Members:
         operation: a `ZIPOperation`, with its operands.
-        a, b: operands, of layout `Complex`.
-        o: result of the operands `latency` cycles ago.
+        a, b, c: operands, of layout `Complex`; two real numbers for real operations.
+        shift: unused; integers have one.
+        o: result of the operands `latency` cycles ago; a real result of a complex operand is in the lower half.
     """
 
-    latency = 2 + FloatSumOfProducts.latency + FloatReciprocal.latency + FloatMultiply.latency
+    latency = 2 + FloatSumOfProducts.latency + FloatDivide.latency
 
     def __init__(self) -> None:
-        super().__init__({"operation": In(OPERATION_BITS), "a": In(Complex), "b": In(Complex), "o": Out(Complex)})
+        operands = {name: In(Complex) for name in "abc"}
+        super().__init__({"operation": In(OPERATION_BITS), "shift": In(5), **operands, "o": Out(Complex)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         pipeline = Pipeline(m, Const(1))
-        a, b = self.a, self.b
-        operation = self.operation
-        plain_sum = (operation == ZIPOperation.ADD) | (operation == ZIPOperation.SUB)
-        conjugate = (operation == ZIPOperation.CONJUGATE_MUL) | (operation == ZIPOperation.DIV)
-
-        m.submodules.re = re = FloatSumOfProducts()
-        m.submodules.im = im = FloatSumOfProducts()
-        chosen = pipeline.stage(
-            re_b=Mux(plain_sum, ONE, b.re),
-            re_c=Mux(plain_sum, b.re, a.im),
-            re_d=Mux(plain_sum, ONE, b.im),
-            re_subtract=(operation == ZIPOperation.MUL) | (operation == ZIPOperation.SUB),
-            im_b=Mux(plain_sum, ONE, b.re),
-            im_c=Mux(plain_sum, b.im, a.re),
-            im_d=Mux(plain_sum, ONE, b.im),
-            im_subtract=conjugate | (operation == ZIPOperation.SUB),
-            a=a,
-            b=b,
-        )
-        chosen_a, chosen_b = data.View(Complex, chosen.a), data.View(Complex, chosen.b)
-        m.d.comb += [re.en.eq(1), re.a.eq(chosen_a.re), re.b.eq(chosen.re_b), re.c.eq(chosen.re_c), re.d.eq(chosen.re_d)]
-        m.d.comb += [im.en.eq(1), im.a.eq(chosen_a.im), im.b.eq(chosen.im_b), im.c.eq(chosen.im_c), im.d.eq(chosen.im_d)]
-        m.d.comb += [re.subtract.eq(chosen.re_subtract), im.subtract.eq(chosen.im_subtract)]
-
-        m.submodules.norm = norm = FloatSumOfProducts()
-        m.submodules.reciprocal = reciprocal = FloatReciprocal()
-        m.d.comb += [norm.en.eq(1), norm.a.eq(chosen_b.re), norm.b.eq(chosen_b.re)]
-        m.d.comb += [norm.c.eq(chosen_b.im), norm.d.eq(chosen_b.im)]
-        m.d.comb += [reciprocal.en.eq(1), reciprocal.a.eq(norm.o)]
-
-        to_factor = 1 + FloatSumOfProducts.latency + FloatReciprocal.latency
-        divide = pipeline.delay(operation == ZIPOperation.DIV, to_factor, "divide")
-        scaled = pipeline.stage(
-            re=pipeline.delay(re.o, FloatReciprocal.latency, "re"),
-            im=pipeline.delay(im.o, FloatReciprocal.latency, "im"),
-            factor=Mux(divide, reciprocal.o, ONE),
-        )
-        m.submodules.scale_re = scale_re = FloatMultiply()
-        m.submodules.scale_im = scale_im = FloatMultiply()
-        m.d.comb += [scale_re.en.eq(1), scale_re.a.eq(scaled.re), scale_re.b.eq(scaled.factor), self.o.re.eq(scale_re.o)]
-        m.d.comb += [scale_im.en.eq(1), scale_im.a.eq(scaled.im), scale_im.b.eq(scaled.factor), self.o.im.eq(scale_im.o)]
+        chosen = self._choose(pipeline)
+        m.submodules.norm = norm = WideNorm()
+        early = FloatSumOfProducts.latency - WideNorm.latency
+        m.d.comb += [
+            norm.en.eq(1),
+            norm.i.eq(pipeline.delay(chosen.b, early, "b")),
+            norm.parts.eq(pipeline.delay(chosen.parts, early, "parts")),
+        ]
+        sums = {}
+        for part, a in (("re", chosen.a_re), ("im", chosen.a_im)):
+            m.submodules[f"{part}_sum"] = sums[part] = unit = FloatSumOfProducts()
+            m.d.comb += [
+                unit.en.eq(1),
+                unit.a.eq(a),
+                unit.b.eq(getattr(chosen, f"{part}_b")),
+                unit.c.eq(getattr(chosen, f"{part}_c")),
+                unit.d.eq(getattr(chosen, f"{part}_d")),
+                unit.subtract.eq(getattr(chosen, f"{part}_subtract")),
+            ]
+        waited = 1 + FloatSumOfProducts.latency
+        c = data.View(Complex, pipeline.delay(self.c, waited, "c"))
+        operation = pipeline.delay(self.operation, waited, "operation")
+        results: dict[str, Value] = {}
+        for part in ("re", "im"):
+            m.submodules[f"{part}_divide"] = divide = FloatDivide()
+            m.submodules[f"{part}_add"] = add = FloatAdd()
+            m.d.comb += [divide.en.eq(1), divide.a.eq(sums[part].o), divide.d.eq(getattr(norm, part))]
+            m.d.comb += divide.root.eq(among(operation, [Op.MAGNITUDE]) if part == "re" else 0)
+            m.d.comb += [add.en.eq(1), add.a.eq(getattr(c, part)), add.b.eq(sums[part].o)]
+            plain = pipeline.delay(sums[part].o, FloatAdd.latency, f"{part}_plain")
+            added = among(pipeline.delay(operation, FloatAdd.latency, f"{part}_op"), _WITH_C)
+            rest = FloatDivide.latency - FloatAdd.latency
+            passed = pipeline.delay(Mux(added, add.o, plain), rest, f"{part}_passed")
+            divided = among(pipeline.delay(operation, FloatDivide.latency, f"{part}_late"), _DIVIDED)
+            results[part] = Mux(divided, divide.o, passed)
+        result = pipeline.stage(**results)
+        m.d.comb += [self.o.re.eq(result.re), self.o.im.eq(result.im)]
         return m
+
+    def _choose(self, pipeline: Pipeline) -> SimpleNamespace:
+        """The first stage: factors and signs of both sums of products, `re = a.re*re_b + re_c*re_d` and `im` likewise."""
+        a, operation = self.a, self.operation
+        b = data.View(Complex, Mux(among(operation, [Op.MAGNITUDE, Op.MAGNITUDE_SQUARED]), a.as_value(), self.b.as_value()))
+        plain_sum = among(operation, [Op.ADD, Op.SUB, Op.REAL_ADD, Op.REAL_SUB])
+        conjugate = among(operation, [Op.CONJUGATE_MUL, Op.CONJUGATE_MULTIPLY_ADD, Op.DIV, Op.MAGNITUDE_SQUARED])
+        difference = among(operation, [Op.SUB, Op.REAL_SUB])
+        real = among(operation, [Op.REAL_MUL, Op.REAL_DIV])
+        no_product = plain_sum | among(operation, [Op.REAL_DIV])
+        return pipeline.stage(
+            a_re=a.re,
+            a_im=a.im,
+            re_b=Mux(no_product, ONE, b.re),
+            re_c=Mux(plain_sum, b.re, Mux(real, _MINUS_ZERO, a.im)),
+            re_d=Mux(plain_sum | real, ONE, b.im),
+            re_subtract=among(operation, [Op.MUL, Op.MULTIPLY_ADD]) | difference,
+            im_b=Mux(no_product, ONE, Mux(real, b.im, b.re)),
+            im_c=Mux(plain_sum, b.im, Mux(real, _MINUS_ZERO, a.re)),
+            im_d=Mux(plain_sum | real, ONE, b.im),
+            im_subtract=conjugate | difference,
+            b=b,
+            parts=among(operation, [Op.REAL_DIV]),
+        )
+
+
+_WITH_C = (Op.MULTIPLY_ADD, Op.CONJUGATE_MULTIPLY_ADD)
+_DIVIDED = (Op.DIV, Op.REAL_DIV, Op.MAGNITUDE)
+
+
+def among(operation: Value, operations: Iterable[ZIPOperation]) -> Value:
+    """Whether `operation` is one of some."""
+    return Cat(operation == item for item in operations).any()

@@ -100,10 +100,4 @@ inline Complex conjugate_product(Complex a, Complex b) {
 
 inline float squared_magnitude(Complex a) { return a.re * a.re + a.im * a.im; }
 
-inline Complex operator/(Complex a, Complex b) {
-  const float reciprocal = 1.0F / squared_magnitude(b);
-  const Complex quotient = conjugate_product(a, b);
-  return {quotient.re * reciprocal, quotient.im * reciprocal};
-}
-
 }  // namespace cosoc

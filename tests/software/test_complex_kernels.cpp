@@ -28,8 +28,9 @@ Complex zip_reference(const std::string& operation, Complex a, Complex b) {
   }
   const Complex conjugate{add(mul(a.re, b.re), mul(a.im, b.im)), sub(mul(a.im, b.re), mul(a.re, b.im))};
   if (operation == "conjugate_mul") return conjugate;
-  const float r = rounded(1.0 / add(mul(b.re, b.re), mul(b.im, b.im)));
-  return {mul(conjugate.re, r), mul(conjugate.im, r)};
+  const auto cut = [](double x) { return std::bit_cast<double>(std::bit_cast<std::uint64_t>(x) >> 26 << 26); };
+  const double norm = cut(cut(double{b.re} * b.re) + cut(double{b.im} * b.im));
+  return {rounded(conjugate.re / norm), rounded(conjugate.im / norm)};
 }
 
 struct Memory {

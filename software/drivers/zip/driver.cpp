@@ -1,9 +1,14 @@
 #include "drivers/zip/driver.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <numeric>
+#include <optional>
 
 #include "device/cycles.hpp"
 #include "drivers/zip/cycles.hpp"
+#include "drivers/zip/format.hpp"
+#include "kernels/arithmetic.hpp"
 #include "kernels/zip.hpp"
 
 namespace cosoc::zip {
@@ -12,14 +17,60 @@ namespace {
 /// Elements of one command; the bytes of a transfer are counted in 32 bits.
 constexpr std::uint64_t max_elements = std::uint64_t{1} << 28;
 
-/// Commands for a call of `count` elements, all but the last of `max_elements`, with addresses relative to each tensor.
-std::vector<Command> split(ZIPKind kind, std::uint64_t count) {
+/// Elements below which a call is one command, also when there are two engines.
+constexpr std::uint64_t worth_sharing = 512;
+
+/// A call, as far as its commands depend on it.
+struct Call {
+  ZIPKind kind;
+  std::uint64_t count = 0;
+  std::uint64_t b_count = 0;  // 0: none
+  std::optional<std::array<float, 2>> factor;
+};
+
+Call call_of(const ZIPKernel& kernel, std::span<const TensorType> inputs) {
+  const bool with_b = inputs.size() > 1;
+  return {.kind = kernel.kind(inputs[0]),
+          .count = static_cast<std::uint64_t>(inputs[0].elements()),
+          .b_count = with_b ? static_cast<std::uint64_t>(inputs[1].elements()) : 0,
+          .factor = kernel.factor()};
+}
+
+/// The 8 bytes of b of a constant factor: a complex number, or a real one twice.
+std::uint64_t constant_of(const Call& call) {
+  const auto [re, im] = *call.factor;
+  return std::bit_cast<std::uint64_t>(std::array<float, 2>{re, is_real(call.kind) ? re : im});
+}
+
+/// Elements of each command of a call but the last: for two engines half of them, where that is worth it. Every command
+/// begins at a beat of each vector, and where `b` begins anew.
+std::uint64_t piece(const Config& config, const Call& call) {
+  const std::uint64_t unit =
+      std::lcm<std::uint64_t>(4, call.b_count > 0 && call.b_count < call.count ? call.b_count : 1);
+  const std::uint64_t engines = call.count >= worth_sharing ? config.memory_ports : 1;
+  const std::uint64_t wanted = std::min((call.count + engines - 1) / engines, max_elements);
+  return std::max(unit, (wanted + unit / 2) / unit * unit);
+}
+
+/// Commands of a call, with addresses relative to each tensor.
+std::vector<Command> split(const Config& config, const Call& call) {
+  const std::uint64_t element = is_real(call.kind) ? sizeof(float) : sizeof(Complex);
+  const std::uint64_t result = is_narrow(call.kind) ? sizeof(float) : element;
+  const bool repeats = call.b_count > 0 && call.b_count < call.count;
+  const std::uint64_t step = piece(config, call);
   std::vector<Command> list;
-  for (std::uint64_t first = 0; first < count; first += max_elements) {
+  for (std::uint64_t first = 0; first < call.count; first += step) {
     Command command;
-    command.opcode = static_cast<std::uint8_t>(kind);
-    command.length = static_cast<std::uint32_t>(std::min(max_elements, count - first));
-    command.a_address = command.b_address = command.out_address = first * sizeof(Complex);
+    command.opcode = static_cast<std::uint8_t>(call.kind);
+    command.length = static_cast<std::uint32_t>(std::min(step, call.count - first));
+    command.a_address = command.c_address = first * element;
+    command.b_address = repeats ? 0 : first * element;
+    command.b_length = repeats ? static_cast<std::uint16_t>(call.b_count) : 0;
+    command.out_address = first * result;
+    if (call.factor) {
+      command.b_constant = 1;
+      command.constant = constant_of(call);
+    }
     list.push_back(command);
   }
   return list;
@@ -38,25 +89,36 @@ Result<std::unique_ptr<Driver>> ZIPDriver::open(Device& device, DeviceMemory& me
 
 Status ZIPDriver::supports(const Kernel& kernel, std::span<const TensorType> inputs,
                            std::span<const TensorType> outputs) const {
-  if (dynamic_cast<const ZIPKernel*>(&kernel) == nullptr) {
-    return failure("ZIP runs the operation zip, not " + std::string(kernel.name()));
+  const auto* const zip = dynamic_cast<const ZIPKernel*>(&kernel);
+  if (zip == nullptr) return failure("ZIP runs the operation zip, not " + std::string(kernel.name()));
+  if (auto status = kernel.check(inputs, outputs); !status) return status;
+  if (config_.number_format != 0)
+    return failure("this ZIP computes int16, not " + std::string(name_of(inputs[0].dtype)));
+  const Call call = call_of(*zip, inputs);
+  const std::uint64_t bytes = call.b_count * (is_real(call.kind) ? sizeof(float) : sizeof(Complex));
+  if (call.b_count < 2 || call.b_count >= call.count) return {};
+  if (bytes > max_repeated_bytes || bytes % slot_bytes_of_b != 0) {
+    return failure("ZIP repeats a second operand of one element, or of " + std::to_string(slot_bytes_of_b) + ".." +
+                   std::to_string(max_repeated_bytes) + " bytes in steps of " + std::to_string(slot_bytes_of_b) +
+                   ", not of " + std::to_string(bytes));
   }
-  return kernel.check(inputs, outputs);
+  return {};
 }
 
 std::uint64_t ZIPDriver::estimate_cycles(const Kernel& kernel, std::span<const TensorType> inputs,
                                          std::span<const TensorType>) const {
-  const auto count = static_cast<std::uint64_t>(inputs[0].elements());
-  return call_cycles(config_, split(static_cast<const ZIPKernel&>(kernel).kind(), count));
+  return call_cycles(config_, split(config_, call_of(static_cast<const ZIPKernel&>(kernel), inputs)));
 }
 
 Result<std::vector<CommandWords>> ZIPDriver::commands(const Kernel& kernel, std::span<const TensorView> inputs,
                                                       std::span<const TensorView> outputs) {
+  std::vector<TensorType> types;
+  for (const TensorView& input : inputs) types.push_back(*input.type);
   std::vector<CommandWords> words;
-  const auto count = static_cast<std::uint64_t>(inputs[0].type->elements());
-  for (Command& command : split(static_cast<const ZIPKernel&>(kernel).kind(), count)) {
+  for (Command& command : split(config_, call_of(static_cast<const ZIPKernel&>(kernel), types))) {
     command.a_address += inputs[0].block.physical;
-    command.b_address += inputs[1].block.physical;
+    if (inputs.size() > 1) command.b_address += inputs[1].block.physical;
+    if (inputs.size() > 2) command.c_address += inputs[2].block.physical;
     command.out_address += outputs[0].block.physical;
     words.push_back(command.encode());
   }

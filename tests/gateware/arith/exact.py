@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from math import inf, isqrt, nan
 
 NAN = 0x7FC00000
 SIGN = 0x80000000
@@ -63,3 +64,45 @@ def exact_reciprocal(a: int) -> int:
     if _is_infinity(a):
         return a & SIGN
     return a & SIGN | 0x7F800000 if a & ~SIGN == 0 else _round(1 / _value(a), 0)
+
+
+def exact_norm(re: int, im: int) -> Fraction | float:
+    """`re^2 + im^2`, squares and sum cut to 27 bits; infinity or NaN where there is one."""
+    if is_nan(re) or is_nan(im):
+        return nan
+    if _is_infinity(re) or _is_infinity(im):
+        return inf
+    return _cut(_cut(_value(re) ** 2) + _cut(_value(im) ** 2))
+
+
+def exact_quotient(a: int, d: Fraction | float) -> int:
+    """`a / d`, d not negative."""
+    sign = a & SIGN
+    zero, infinite = a & ~SIGN == 0, _is_infinity(a)
+    if is_nan(a) or d != d or (zero and d == 0) or (infinite and d == inf):
+        return NAN
+    if infinite or d == 0:
+        return sign | 0x7F800000
+    return sign if zero or d == inf else _round(_value(a) / Fraction(d), 0)
+
+
+def exact_root(d: Fraction | float) -> int:
+    """`sqrt(d)`, d not negative: the only candidates that rounding needs to tell apart lie 2^-60 of the root apart."""
+    if d != d:
+        return NAN
+    if d == inf:
+        return 0x7F800000
+    d = Fraction(d)
+    places = 400
+    root = isqrt((d.numerator << 2 * places) // d.denominator)
+    more = Fraction(root, 1 << places) ** 2 != d
+    return _round(Fraction(2 * root + more, 2 << places), 0)
+
+
+def _cut(value: Fraction) -> Fraction:
+    """The upper 27 bits."""
+    if value == 0:
+        return value
+    log2 = value.numerator.bit_length() - value.denominator.bit_length()
+    unit = Fraction(2) ** ((log2 if value >= Fraction(2) ** log2 else log2 - 1) - 26)
+    return value // unit * unit

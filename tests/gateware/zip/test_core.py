@@ -1,23 +1,44 @@
-"""The ZIP core in both simulators."""
+"""The ZIP core in both simulators, and its peripheral."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from cosoc.gateware.accelerators import ACCELERATORS
+from cosoc.gateware.peripheral.verilog import peripheral_verilog
 from cosoc.gateware.zip.config import ZIPConfig
 from cosoc.gateware.zip.core import ZIPCore
 from tests.gateware.harness import SIMULATORS, simulate
 
+CONFIGS = {
+    "one_lane": {"lanes": 1},
+    "two_ports": {"lanes": 4, "memory_ports": 2},
+    "int16": {"lanes": 2, "number_format": 1},
+}
+
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize("lanes", [1, 2])
-def test_core(simulator: str, lanes: int) -> None:
+@pytest.mark.parametrize("name", CONFIGS)
+def test_core(simulator: str, name: str) -> None:
+    if (simulator, name) == ("icarus", "two_ports"):
+        pytest.skip("the largest configuration takes Icarus minutes; the others have its modules")
+    config = CONFIGS[name]
     simulate(
-        ZIPCore(ZIPConfig(lanes=lanes)),
-        name=f"zip_core_{lanes}",
+        ZIPCore(ZIPConfig(**config)),
+        name=f"zip_core_{name}",
         module="tests.gateware.zip.bench_core",
         simulator=simulator,
-        seed=lanes,
-        env={"LANES": str(lanes)},
+        seed=1,
+        env={"ZIP_CONFIG": json.dumps(config)},
         timeout_s=500,
     )
+
+
+def test_peripheral() -> None:
+    """With registers, ring and DMA around it; soft resets, and memory that refuses."""
+    (accelerator,) = (item for item in ACCELERATORS if item.name == "zip")
+    verilog = peripheral_verilog(accelerator, ZIPConfig(lanes=1))
+    module = "tests.gateware.zip.bench_peripheral"
+    simulate(verilog, name=f"cosoc_{accelerator.module}", module=module, simulator="verilator", seed=2, timeout_s=300)

@@ -1,0 +1,127 @@
+"""One slot of int16 numbers per cycle through the operations of the ZIP accelerator."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from cosoc.gateware.arith.complex import Complex
+from cosoc.gateware.arith.float32 import Pipeline
+from cosoc.gateware.zip.config import ZIPOperation
+from cosoc.gateware.zip.lane import OPERATION_BITS, among
+
+Op = ZIPOperation
+
+_BITS = 16
+_SUM_BITS = 34
+_MAX_SHIFT = 31
+
+
+class IntegerLane(wiring.Component):
+    """Two complex int16 numbers, or four real ones, per cycle.
+
+    Sums of products are exact in 34 bits, then `sum / 2^shift` is rounded to nearest even, `c` is added where there is one, and the
+    result saturates to -32768..32767. Sums and differences go the same way, as products by 1.
+
+    Stages: choose, multiply (two), add, shift, round, add `c`, saturate.
+
+    Members: as those of `FloatLane`; complex numbers have `re` in the lower 16 bits.
+    """
+
+    latency = 8
+
+    def __init__(self) -> None:
+        operands = {name: In(Complex) for name in "abc"}
+        super().__init__({"operation": In(OPERATION_BITS), "shift": In(5), **operands, "o": Out(Complex)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        pipeline = Pipeline(m, Const(1))
+        a, b, c = (_numbers(operand.as_value()) for operand in (self.a, self.b, self.c))
+        factors: dict[str, Value] = {}
+        for index in (0, 2):
+            factors |= self._factors(a[index : index + 2], b[index : index + 2], index)
+        subtract = {f"subtract{part}": value for part, value in enumerate(self._signs())}
+        chosen = pipeline.stage(**factors, **subtract)
+        products = pipeline.stage(
+            **{f"{side}{i}": getattr(chosen, f"{side}_a{i}") * getattr(chosen, f"{side}_b{i}") for i in range(4) for side in "xy"},
+            **{name: getattr(chosen, name) for name in subtract},
+        )
+        products = pipeline.stage(**vars(products))
+        sums = pipeline.stage(**{f"sum{i}": _sum(m, products, i) for i in range(4)})
+        shift = pipeline.delay(self.shift, pipeline.depth, "shift")
+        shifted = pipeline.stage(
+            **{f"value{i}": _shifted(getattr(sums, f"sum{i}").as_signed(), shift) for i in range(4)},
+        )
+        rounded = pipeline.stage(**{f"value{i}": _rounded(getattr(shifted, f"value{i}")) for i in range(4)})
+        operation = pipeline.delay(self.operation, pipeline.depth, "operation")
+        with_c = among(operation, [Op.MULTIPLY_ADD, Op.CONJUGATE_MULTIPLY_ADD])
+        summands = [pipeline.delay(value, pipeline.depth, f"c{i}").as_signed() for i, value in enumerate(c)]
+        totals = pipeline.stage(
+            **{f"value{i}": getattr(rounded, f"value{i}").as_signed() + Mux(with_c, summands[i], 0) for i in range(4)},
+            narrow=among(operation, [Op.MAGNITUDE_SQUARED]),
+        )
+        results = [_saturated(getattr(totals, f"value{i}").as_signed()) for i in range(4)]
+        result = pipeline.stage(o=Cat(results[0], Mux(totals.narrow, results[2], results[1]), results[2], results[3]))
+        m.d.comb += self.o.eq(result.o)
+        assert pipeline.depth == self.latency
+        return m
+
+    def _factors(self, a: list[Value], b: list[Value], index: int) -> dict[str, Value]:
+        """Factors of both sums of products of a complex number, `x_a*x_b` plus or minus `y_a*y_b`."""
+        operation = self.operation
+        square = among(operation, [Op.MAGNITUDE_SQUARED])
+        plain = among(operation, [Op.ADD, Op.SUB, Op.REAL_ADD, Op.REAL_SUB])
+        real = among(operation, [Op.REAL_MUL])
+        b_re, b_im = (Mux(square, own, other) for own, other in zip(a, b, strict=True))
+        one, zero = Const(1, signed(_BITS)), Const(0, signed(_BITS))
+        values = {
+            f"x_a{index}": a[0],
+            f"x_b{index}": Mux(plain, one, b_re),
+            f"y_a{index}": Mux(plain, b_re, Mux(real, zero, a[1])),
+            f"y_b{index}": Mux(plain, one, b_im),
+            f"x_a{index + 1}": a[1],
+            f"x_b{index + 1}": Mux(plain, one, Mux(real, b_im, b_re)),
+            f"y_a{index + 1}": Mux(plain, b_im, Mux(real, zero, a[0])),
+            f"y_b{index + 1}": Mux(plain, one, b_im),
+        }
+        return {name: value[:_BITS].as_signed() for name, value in values.items()}
+
+    def _signs(self) -> list[Value]:
+        """Whether the second product of each part is subtracted."""
+        operation = self.operation
+        difference = among(operation, [Op.SUB, Op.REAL_SUB])
+        re = difference | among(operation, [Op.MUL, Op.MULTIPLY_ADD])
+        im = difference | among(operation, [Op.CONJUGATE_MUL, Op.CONJUGATE_MULTIPLY_ADD])
+        return [re, im, re, im]
+
+
+def _numbers(slot: Value) -> list[Value]:
+    return [slot[_BITS * i :][:_BITS].as_signed() for i in range(4)]
+
+
+def _sum(m: Module, products: SimpleNamespace, index: int) -> Value:
+    total = Signal(signed(_SUM_BITS), name=f"total{index}")
+    x, y = getattr(products, f"x{index}").as_signed(), getattr(products, f"y{index}").as_signed()
+    m.d.comb += total.eq(Mux(getattr(products, f"subtract{index}"), x - y, x + y))
+    return total
+
+
+def _shifted(total: Value, shift: Value) -> Value:
+    """The sum with two bits behind the point: the first one, and whether there is more."""
+    exact = Cat(Const(0, _MAX_SHIFT), total).as_signed() >> shift
+    return Cat(exact[: _MAX_SHIFT - 1].any(), exact[_MAX_SHIFT - 1 : _MAX_SHIFT + _SUM_BITS])
+
+
+def _rounded(value: Value) -> Value:
+    up = value[1] & (value[0] | value[2])
+    return (value[2:].as_signed() + up)[:_SUM_BITS]
+
+
+def _saturated(value: Value) -> Value:
+    upper = value[_BITS - 1 :]
+    fits = (upper == 0) | upper.all()
+    return Mux(fits, value[:_BITS], Mux(value[-1], 1 << (_BITS - 1), (1 << (_BITS - 1)) - 1))[:_BITS]
