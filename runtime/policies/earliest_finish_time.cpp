@@ -1,25 +1,16 @@
-#include "policies/policy.hpp"
+/// EFT: each task to the device where it ends first, in the order in which tasks became ready.
+#include "policies/selection.hpp"
 
 namespace cosoc {
 
-Decision earliest_finish_time(const PolicyState& state, std::span<const ReadyTask> ready,
-                              std::span<const DeviceState> devices, const CostTable& costs) {
-  Decision decision{{}, state};
-  std::vector<DeviceState> after(devices.begin(), devices.end());
-  for (const ReadyTask& task : ready) {
-    std::optional<Assignment> best;
-    for (std::size_t device = 0; device < devices.size(); ++device) {
-      const auto cost = costs.at(task.task, device);
-      if (!devices[device].usable || !cost) continue;
-      const Time end = after[device].available_at + *cost;
-      // Equal ends go to the device that comes first.
-      if (!best || end < best->expected_end) best = Assignment{task.task, device, end};
-    }
-    if (!best) continue;
-    after[best->device].available_at = best->expected_end;
-    decision.assignments.push_back(*best);
+void earliest_finish_time(const Round& round, PolicyState&, std::vector<Assignment>& result) {
+  std::vector<Time> free_at = free_times(round.devices);
+  for (std::uint32_t task = 0; task < round.tasks.size(); ++task) {
+    const Choice best = earliest_end(round.tasks[task], round.devices, free_at);
+    if (best.device == no_device) continue;
+    free_at[best.device] = best.end;
+    result.push_back({task, best.device, best.end, {}});
   }
-  return decision;
 }
 
 }  // namespace cosoc

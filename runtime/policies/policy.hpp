@@ -1,71 +1,114 @@
-/// Scheduling policies: which ready task goes to which device.
+/// Scheduling policies: which device runs which ready task.
 ///
-/// A policy is a pure function: its result depends on nothing but its arguments, so it is tested without threads, and a
-/// simulated run repeats exactly. Devices work on what they were assigned in the order of assignment.
+/// A policy is one file with one function that depends on nothing but its arguments: it reads no clock and keeps
+/// nothing elsewhere, so that it can be tested without threads and gives the same schedule in every mode.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <span>
-#include <string_view>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
-#include "cost/cost.hpp"
-#include "device/result.hpp"
+#include "device/platform.hpp"
 
 namespace cosoc {
 
+/// Cost of a task on a device that may not run it, and when a quarantined device is available. Two of them add up
+/// without overflow; whatever is at least this never ends.
+inline constexpr Time impossible = Time::max() / 4;
+
+/// No device in particular.
+inline constexpr std::uint32_t no_device = ~std::uint32_t{0};
+
 /// A task whose inputs are made.
 struct ReadyTask {
-  std::size_t task = 0;  // row of the cost table
-  /// Upward rank: the expected time from the task's start to the end of the graph along the longest path, with costs
+  /// Expected time by device; `impossible` where it may not run. Tasks of equal kernels and shapes share one row.
+  const Time* costs = nullptr;
+  /// Upward rank: the expected time from the task's start to the end of its graph along the longest path, with costs
   /// averaged over the devices that may run each task.
   Time rank{};
+  /// When the task should have ended, so that its application meets its deadline; `impossible` without one.
+  Time latest_end = impossible;
+  /// What it adds to run the task on a device of another domain than where its inputs lie.
+  Time movement{};
+  std::uint32_t domain = 0;
+  /// Device and start in the static schedule of its graph; `no_device` without one.
+  std::uint32_t planned_device = no_device;
+  Time planned_start{};
+  /// Who submitted it: an identifier that is never used again, and the share of the SoC that it asks for.
+  std::uint64_t application = 0;
+  double weight = 1.0;
 };
 
 /// What a policy sees of a device.
 struct DeviceState {
-  Time available_at{};  // when everything assigned so far is expected to end; never before now
-  bool usable = true;   // false: quarantined
+  Time available_at{};       // when everything assigned so far is expected to end; never before now
+  bool usable = true;        // false: quarantined
+  std::uint32_t domain = 0;  // what one device of a domain wrote, all others of it read at no cost
+  double watts = 1.0;        // while it runs a task
+  Time running_order{};      // `Assignment::order` of what it runs; `impossible` when idle
 };
 
 struct Assignment {
-  std::size_t task = 0;
-  std::size_t device = 0;
+  std::uint32_t task = 0;  // index among the ready tasks
+  std::uint32_t device = 0;
   Time expected_end{};
+  /// A device takes tasks of smaller order first, equal ones as they were assigned.
+  Time order{};
 
   bool operator==(const Assignment&) const = default;
 };
 
-/// What a policy remembers from one round to the next.
+/// What a policy remembers from one round to the next; each uses what it needs.
 struct PolicyState {
-  std::size_t next_device = 0;
+  std::size_t next_device = 0;                               // of RR
+  std::uint64_t random = 0;                                  // of RANDOM: the seed at first
+  Time virtual_time{};                                       // of FAIR
+  std::unordered_map<std::uint64_t, Time> virtual_end = {};  // of FAIR, by application
+  std::size_t virtual_end_limit = 64;                        // of FAIR: when to look for entries that say nothing
+  std::array<std::uint64_t, 8> plugin{};                     // of a policy from a shared object
 
   bool operator==(const PolicyState&) const = default;
 };
 
-struct Decision {
-  std::vector<Assignment> assignments;  // in the order in which the devices shall take them
-  PolicyState state;
+/// What there is to decide, ready tasks in the order in which they became ready.
+struct Round {
+  std::span<const ReadyTask> tasks;
+  std::span<const DeviceState> devices;
 };
 
-/// Assigns every ready task to a usable device whose cost is given. A task that has no such device is left out.
-using PolicyFunction = Decision (*)(const PolicyState& state, std::span<const ReadyTask> ready,
-                                    std::span<const DeviceState> devices, const CostTable& costs);
+/// Appends an assignment for each ready task, in the order in which the devices shall take them. A task that no usable
+/// device may run is left out; one that is left out for another reason is offered again in the next round.
+using PolicyFunction = std::function<void(const Round& round, PolicyState& state, std::vector<Assignment>& result)>;
 
 struct Policy {
-  std::string_view name;
+  std::string name;
   PolicyFunction decide;
+  bool is_static = false;  // wants whole graphs scheduled before they run, see heft.hpp
 };
 
-/// Round robin: each task to the next device in turn that may run it.
-Decision round_robin(const PolicyState&, std::span<const ReadyTask>, std::span<const DeviceState>, const CostTable&);
-/// Earliest finish time, in the order in which tasks became ready.
-Decision earliest_finish_time(const PolicyState&, std::span<const ReadyTask>, std::span<const DeviceState>,
-                              const CostTable&);
-/// Earliest finish time, highest upward rank first.
-Decision heft_rt(const PolicyState&, std::span<const ReadyTask>, std::span<const DeviceState>, const CostTable&);
+/// Expected time of a task on a device, moving its data included; at least `impossible` where it may not run.
+inline Time cost_on(const ReadyTask& task, const DeviceState& device, std::size_t index) {
+  return task.costs[index] + (task.domain == device.domain ? Time{} : task.movement);
+}
 
-/// The policy with this name; an unknown name gives an error that lists the known ones.
-Result<Policy> find_policy(std::string_view name);
+// One file each.
+void round_robin(const Round& round, PolicyState& state, std::vector<Assignment>& result);
+void random_device(const Round& round, PolicyState& state, std::vector<Assignment>& result);
+void minimum_execution_time(const Round& round, PolicyState& state, std::vector<Assignment>& result);
+void earliest_finish_time(const Round& round, PolicyState& state, std::vector<Assignment>& result);
+void earliest_task_first(const Round& round, PolicyState& state, std::vector<Assignment>& result);
+void heft_rt(const Round& round, PolicyState& state, std::vector<Assignment>& result);
+void heft(const Round& round, PolicyState& state, std::vector<Assignment>& result);
+void minimum_energy(const Round& round, PolicyState& state, std::vector<Assignment>& result);
+void fair_share(const Round& round, PolicyState& state, std::vector<Assignment>& result);
+
+/// The policy with this name, or the one of a shared object when the name has a slash or ends in `.so`. Errors list the
+/// known names, or say what the shared object lacks.
+Result<Policy> find_policy(const std::string& name);
 
 }  // namespace cosoc

@@ -1,23 +1,23 @@
-#include "policies/policy.hpp"
+/// RR: each task to the next device in turn that may run it.
+#include "policies/selection.hpp"
 
 namespace cosoc {
 
-Decision round_robin(const PolicyState& state, std::span<const ReadyTask> ready, std::span<const DeviceState> devices,
-                     const CostTable& costs) {
-  Decision decision{{}, state};
-  std::vector<DeviceState> after(devices.begin(), devices.end());
-  for (const ReadyTask& task : ready) {
-    for (std::size_t step = 0; step < devices.size(); ++step) {
-      const std::size_t device = (decision.state.next_device + step) % devices.size();
-      const auto cost = costs.at(task.task, device);
-      if (!devices[device].usable || !cost) continue;
-      after[device].available_at += *cost;
-      decision.assignments.push_back({task.task, device, after[device].available_at});
-      decision.state.next_device = (device + 1) % devices.size();
+void round_robin(const Round& round, PolicyState& state, std::vector<Assignment>& result) {
+  std::vector<Time> free_at = free_times(round.devices);
+  const std::size_t count = round.devices.size();
+  std::size_t device = state.next_device;
+  for (std::uint32_t task = 0; task < round.tasks.size(); ++task) {
+    for (std::size_t step = 0; step < count; ++step, ++device) {
+      if (device >= count) device = 0;
+      const Time end = free_at[device] + cost_on(round.tasks[task], round.devices[device], device);
+      if (end >= impossible) continue;
+      free_at[device] = end;
+      result.push_back({task, static_cast<std::uint32_t>(device++), end, {}});
       break;
     }
   }
-  return decision;
+  state.next_device = device < count ? device : 0;
 }
 
 }  // namespace cosoc

@@ -56,8 +56,8 @@ class Session:
 
     Args:
         soc: `soc.json` or the directory of a build; mode `cpu` does without when `library` is given.
-        mode: `cpu`, `rtl`, `functional` or `board`.
-        policy: `RR`, `EFT` or `HEFT_RT`.
+        mode: `cpu`, `rtl`, `functional`, `model` (durations only, outputs are 0) or `board`.
+        policy: `RR`, `RANDOM`, `MET`, `EFT`, `ETF`, `HEFT_RT`, `HEFT`, `ENERGY` or `FAIR`, or the path of a shared object with one.
         trace: file for a trace that the Perfetto UI opens.
         library: path of `libcosoc.so`; default: `lib/libcosoc.so` beside `soc.json`.
         memory_bytes: device memory of mode `cpu`.

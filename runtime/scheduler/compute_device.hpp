@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -14,7 +15,9 @@ struct ComputeDevice {
   std::string kind;                // cpu, c2d
   std::unique_ptr<Driver> driver;  // none: a CPU core
   std::size_t accelerator = 0;     // index in the platform; of accelerators only
-  std::string quarantine;          // why it gets no more work; empty while it does
+  double watts = 1.0;              // while it works
+  std::uint32_t domain = 0;        // devices of one read each other's results without
+                                   // maintenance of caches
 
   bool is_cpu() const { return driver == nullptr; }
 };

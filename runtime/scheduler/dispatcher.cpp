@@ -1,142 +1,244 @@
 #include "scheduler/dispatcher.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace cosoc {
 
-Dispatcher::Dispatcher(const Plan& plan, const Policy& policy, PolicyState& state, std::span<ComputeDevice> devices,
-                       Trace* trace, Time now)
-    : plan_(plan),
-      policy_(policy),
-      policy_state_(state),
-      devices_(devices),
-      trace_(trace),
-      costs_(plan.costs),
-      states_(devices.size()),
-      notes_(plan.tasks.size()) {
-  report_.start = now;
-  report_.tasks.resize(plan.tasks.size());
-  for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
-    missing_.push_back(plan.tasks[i].dependencies);
-    if (missing_.back() == 0) ready_.push_back(i);
-  }
+Dispatcher::Dispatcher(Policy policy, std::uint64_t seed, std::span<const ComputeDevice> devices, Trace* trace)
+    : policy_(std::move(policy)), devices_(devices), trace_(trace), states_(devices.size()) {
+  policy_state_.random = seed;
 }
 
-std::vector<DeviceState> Dispatcher::device_states(Time now) const {
-  std::vector<DeviceState> result;
+void Dispatcher::admit(Task& task) {
+  for (const TaskHandle& before : task.after) {
+    // What has ended has another identifier, or none.
+    if (before.task->id.load(std::memory_order_relaxed) != before.id) continue;
+    before.task->waiting.push_back(&task);
+    ++task.missing;
+  }
+  if (task.missing == 0) make_ready(task);
+}
+
+void Dispatcher::make_ready(Task& task) {
+  if (!broken_.empty()) task.group->fail(broken_);
+  if (task.group->failed()) {
+    task.outcome = Outcome::cancelled;
+    task.note = task.group->status().error().message;
+    return end(task);
+  }
+  priorities_differ_ |= task.group->application().priority != 0;
+  ready_.push_back(&task);
+}
+
+/// Ends a task, and with it those that wait for it in vain.
+void Dispatcher::end(Task& task) {
+  ending_.push_back(&task);
+  if (ending_.size() > 1) return;  // called from below, where the loop goes on with it
+  for (std::size_t i = 0; i < ending_.size(); ++i) {
+    Task& ended = *ending_[i];
+    const std::uint32_t domain = ended.device == no_device ? 0 : devices_[ended.device].domain;
+    const auto release = [this, domain](Task& waiting) {
+      waiting.domain = domain;
+      if (--waiting.missing == 0) make_ready(waiting);
+    };
+    for (const std::size_t next : ended.successors) release(ended.siblings[next]);
+    for (Task* next : ended.waiting) release(*next);
+    ended.id.store(0, std::memory_order_relaxed);
+    ended.next = nullptr;
+    *ended_end_ = &ended;
+    ended_end_ = &ended.next;
+  }
+  ending_.clear();
+}
+
+Task* Dispatcher::take_ended() {
+  Task* list = ended_;
+  ended_ = nullptr;
+  ended_end_ = &ended_;
+  return list;
+}
+
+void Dispatcher::collect_round(Time now) {
+  if (priorities_differ_) {
+    std::ranges::stable_sort(ready_, std::greater{},
+                             [](const Task* task) { return task->group->application().priority; });
+  }
+  round_tasks_.clear();
+  for (const Task* task : ready_) {
+    const Application& application = task->group->application();
+    const Time deadline = task->group->deadline();
+    round_tasks_.push_back({.costs = task->costs(),
+                            .rank = task->rank,
+                            .latest_end = deadline - (task->rank - task->what->costs->mean),
+                            .movement = task->what->movement,
+                            .domain = task->domain,
+                            .planned_device = task->planned_device,
+                            .planned_start = task->planned_start,
+                            .application = application.id,
+                            .weight = application.weight});
+    if (deadline >= impossible) round_tasks_.back().latest_end = impossible;
+  }
+  round_devices_.clear();
   for (std::size_t device = 0; device < states_.size(); ++device) {
     const State& state = states_[device];
-    DeviceState summary{now, devices_[device].quarantine.empty()};
-    if (state.running) summary.available_at = std::max(now, state.started + cost(*state.running, device));
-    for (const std::size_t task : state.queue) summary.available_at += cost(task, device);
-    result.push_back(summary);
+    round_devices_.push_back({.available_at = std::max(now, state.busy_until) + state.queued,
+                              .usable = state.quarantine.empty(),
+                              .domain = devices_[device].domain,
+                              .watts = devices_[device].watts,
+                              .running_order = state.running_order});
   }
-  return result;
+  assignments_.clear();
 }
 
 void Dispatcher::schedule(Time now) {
-  if (ready_.empty() || !status_) return;
-  std::vector<ReadyTask> tasks;
-  tasks.reserve(ready_.size());
-  for (const std::size_t task : ready_) tasks.push_back({task, plan_.tasks[task].rank});
-  const Decision decision = policy_.decide(policy_state_, tasks, device_states(now), costs_);
-  policy_state_ = decision.state;
-  for (const Assignment& assignment : decision.assignments) {
-    states_[assignment.device].queue.push_back(assignment.task);
-    notes_[assignment.task].ready = ready_.size();
-    notes_[assignment.task].expected_end = assignment.expected_end;
-  }
-  for (const std::size_t task : ready_) {
-    const bool assigned =
-        std::ranges::find(decision.assignments, task, &Assignment::task) != decision.assignments.end();
-    if (!assigned) return fail(without_device(task));
-  }
-  ready_.clear();
+  if (ready_.empty()) return;
+  collect_round(now);
+  policy_.decide({round_tasks_, round_devices_}, policy_state_, assignments_);
+  for (const Assignment& assignment : assignments_) assign(assignment);
+  keep_unassigned();
 }
 
-std::string Dispatcher::without_device(std::size_t task) const {
-  std::string text = "node " + plan_.tasks[task].name + ": no device is left that can run it";
-  if (!notes_[task].trouble.empty()) text += "; " + notes_[task].trouble;
-  for (const ComputeDevice& device : devices_) {
-    if (!device.quarantine.empty()) text += "; " + device.name + " is quarantined: " + device.quarantine;
+/// Policies come from anybody: what they answer is checked.
+void Dispatcher::assign(const Assignment& assignment) {
+  const bool known = assignment.task < ready_.size() && assignment.device < states_.size();
+  Task& task = *ready_[known ? assignment.task : 0];
+  const bool possible = known && states_[assignment.device].quarantine.empty() &&
+                        task.costs()[assignment.device] < impossible && task.device == no_device;
+  if (!possible) {
+    return task.group->fail("policy " + policy_.name + " assigned task " + task.what->name +
+                            " twice, or to a device that cannot run it");
   }
+  task.device = assignment.device;
+  task.order = assignment.order;
+  task.expected_end = assignment.expected_end;
+  task.ready_count = static_cast<std::uint32_t>(ready_.size());
+  State& state = states_[assignment.device];
+  state.queued += task.cost();
+  state.queue.push(task);
+}
+
+/// What the policy left out stays ready, if that makes sense.
+void Dispatcher::keep_unassigned() {
+  const auto assigned = [](const Task* task) { return task->device != no_device; };
+  if (assignments_.size() == ready_.size() && std::ranges::all_of(ready_, assigned)) return ready_.clear();
+  const bool idle =
+      std::ranges::all_of(states_, [](const State& state) { return state.running == 0 && state.queue.empty(); });
+  std::vector<Task*> left;
+  std::ranges::copy_if(ready_, std::back_inserter(left), [&](const Task* task) { return !assigned(task); });
+  ready_.clear();
+  for (Task* task : left) {
+    if (!is_possible(*task)) task->group->fail(without_device(*task));
+    if (idle)
+      task->group->fail("policy " + policy_.name + " left task " + task->what->name + " although all devices are idle");
+    make_ready(*task);
+  }
+}
+
+bool Dispatcher::is_possible(const Task& task) const {
+  for (std::size_t device = 0; device < states_.size(); ++device) {
+    if (states_[device].quarantine.empty() && task.costs()[device] < impossible) return true;
+  }
+  return false;
+}
+
+std::string Dispatcher::without_device(const Task& task) const {
+  std::string text = "node " + task.what->name + ": no device is left that can run it";
+  if (!task.note.empty()) text += "; " + task.note;
+  for (const std::string& device : quarantined_) text += "; quarantined: " + device;
   return text;
 }
 
-bool Dispatcher::has_work(std::size_t device) const {
-  return status_.has_value() && !states_[device].running && !states_[device].queue.empty();
+bool Dispatcher::has_work(std::size_t device) {
+  State& state = states_[device];
+  while (!state.queue.empty()) {
+    Task& task = state.queue.front();
+    if (broken_.empty() && !task.group->failed()) return true;
+    state.queue.pop();
+    state.queued -= task.cost();
+    task.device = no_device;
+    make_ready(task);  // where it is cancelled
+  }
+  return false;
 }
 
-std::size_t Dispatcher::start(std::size_t device, Time now) {
+Task& Dispatcher::start(std::size_t device, Time now) {
   State& state = states_[device];
-  const std::size_t task = state.queue.front();
-  state.queue.pop_front();
-  state.running = task;
-  state.started = now;
+  Task& task = state.queue.front();
+  state.queue.pop();
+  state.queued -= task.cost();
+  state.busy_until = std::max(now, state.busy_until) + task.cost();
+  state.running_order = task.order;
+  ++state.running;
   return task;
 }
 
-void Dispatcher::complete(std::size_t device, Time now, const CallCounters& counters, const std::string& note) {
+void Dispatcher::finish(Task& task) {
+  State& state = states_[task.device];
+  if (--state.running == 0) {
+    state.busy_until = {};
+    state.running_order = impossible;
+  }
+  switch (task.outcome) {
+    case Outcome::done:
+      if (trace_ != nullptr) record(task);
+      break;
+    case Outcome::device_failed:
+      if (!broken_.empty()) break;
+      quarantine(task.device, task.note);
+      task.note = devices_[task.device].name + ": " + task.note;
+      // What failed on one accelerator is not tried on the next.
+      task.cpu_only = true;
+      task.device = no_device;
+      task.outcome = Outcome::pending;
+      return make_ready(task);
+    default:
+      task.group->fail("node " + task.what->name + " on " + devices_[task.device].name + ": " + task.note);
+  }
+  end(task);
+}
+
+void Dispatcher::quarantine(std::size_t device, const std::string& why) {
   State& state = states_[device];
-  const std::size_t index = *state.running;
-  const Task& task = plan_.tasks[index];
-  state.running.reset();
-
-  TaskRecord& record = report_.tasks[index];
-  record = {task.name,
-            std::string(task.kernel->name()),
-            devices_[device].name,
-            state.started,
-            now,
-            counters.cycles,
-            counters.commands,
-            task.reason};
-  for (const std::string& text : {notes_[index].trouble, note}) {
-    if (!text.empty()) record.reason += (record.reason.empty() ? "" : "; ") + text;
+  if (state.quarantine.empty()) {
+    const std::lock_guard lock(quarantine_mutex_);
+    quarantined_.push_back(devices_[device].name + ": " + why);
   }
-  if (trace_ != nullptr) {
-    trace_->write({device, &record, policy_.name, notes_[index].ready, notes_[index].expected_end});
+  state.quarantine = why;
+  while (!state.queue.empty()) {
+    Task& task = state.queue.front();
+    state.queue.pop();
+    task.device = no_device;
+    make_ready(task);
   }
-
-  ++done_;
-  for (const std::size_t next : task.successors) {
-    if (--missing_[next] == 0) ready_.push_back(next);
-  }
+  state.queued = {};
 }
 
-void Dispatcher::abandon(std::size_t device, const std::string& why) {
-  State& state = states_[device];
-  devices_[device].quarantine = why;
-  if (state.running) {
-    const std::size_t task = *state.running;
-    notes_[task].trouble = devices_[device].name + ": " + why;
-    // What failed on one accelerator is not tried on the next.
-    for (std::size_t other = 0; other < devices_.size(); ++other) {
-      if (!devices_[other].is_cpu()) costs_.set(task, other, std::nullopt);
-    }
-    ready_.push_back(task);
-    state.running.reset();
-  }
-  ready_.insert(ready_.end(), state.queue.begin(), state.queue.end());
-  state.queue.clear();
+void Dispatcher::fail_all(const std::string& message) {
+  broken_ = message;
+  const std::vector<Task*> ready = std::exchange(ready_, {});
+  for (Task* task : ready) make_ready(*task);
+  for (std::size_t device = 0; device < states_.size(); ++device) has_work(device);
 }
 
-void Dispatcher::fail(const std::string& message) {
-  if (status_) status_ = failure(message);
+std::vector<std::string> Dispatcher::quarantined() const {
+  const std::lock_guard lock(quarantine_mutex_);
+  return quarantined_;
 }
 
-bool Dispatcher::settled() const {
-  const bool idle = std::ranges::none_of(states_, [](const State& state) { return state.running.has_value(); });
-  return idle && (!status_ || done_ == plan_.tasks.size());
-}
-
-RunReport Dispatcher::take_report(Time now, const DeviceMemory& memory) {
-  report_.end = now;
-  report_.peak_memory_bytes = memory.peak_bytes();
-  for (const ComputeDevice& device : devices_) {
-    if (!device.quarantine.empty()) report_.quarantined.push_back(device.name + ": " + device.quarantine);
-  }
-  return std::move(report_);
+void Dispatcher::record(const Task& task) const {
+  trace_->write({.device = task.device,
+                 .node = task.what->name,
+                 .operation = task.what->kernel->name(),
+                 .application = task.group->application().name,
+                 .start = task.start,
+                 .end = task.end,
+                 .counters = task.counters,
+                 .policy = policy_.name,
+                 .ready = task.ready_count,
+                 .expected_end = task.expected_end,
+                 .reason = task.reason()});
 }
 
 }  // namespace cosoc

@@ -1,83 +1,90 @@
-/// State of one run: which tasks are ready, queued, running and done. It knows no clock and no threads.
+/// Which tasks wait, are ready, queued and running. It knows no clock and no
+/// threads.
 #pragma once
 
 #include <cstddef>
-#include <deque>
-#include <optional>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "cosoc/session.hpp"
-#include "policies/policy.hpp"
-#include "scheduler/plan.hpp"
+#include "scheduler/compute_device.hpp"
+#include "scheduler/device_queue.hpp"
+#include "scheduler/task.hpp"
 #include "trace/trace.hpp"
 
 namespace cosoc {
 
-/// Moves the tasks of a plan from ready over a policy's decision to a device's queue, and on to the report and the
-/// trace. Executors call it; when they have threads, under one mutex.
+/// Moves the tasks of all applications from their submission over a policy's
+/// decision to a device's queue, and on to the trace and to whoever waits for
+/// them. Executors call it, one thread at a time.
 class Dispatcher {
  public:
-  /// `state` is the policy's, kept from run to run; `trace` may be null. `now` begins the run.
-  Dispatcher(const Plan& plan, const Policy& policy, PolicyState& state, std::span<ComputeDevice> devices, Trace* trace,
-             Time now);
+  /// `trace` may be null.
+  Dispatcher(Policy policy, std::uint64_t seed, std::span<const ComputeDevice> devices, Trace* trace);
 
-  /// Lets the policy assign all ready tasks.
+  /// Takes a task that was submitted.
+  void admit(Task& task);
+  /// Lets the policy assign what is ready.
   void schedule(Time now);
 
-  /// Whether the device is idle, has something in its queue, and the run goes on.
-  bool has_work(std::size_t device) const;
-  /// Takes the next task of an idle device's queue: the task's index.
-  std::size_t start(std::size_t device, Time now);
-  /// The task of this device ended well. `note` goes into the record.
-  void complete(std::size_t device, Time now, const CallCounters& counters, const std::string& note);
-  /// The accelerator failed: it is quarantined, its task will run on a CPU, and what waits in its queue elsewhere.
-  void abandon(std::size_t device, const std::string& why);
-  /// The task of this device, or what carries it out, failed for good: nothing more is started.
-  void fail(const std::string& message);
-  /// The device's task will not end: after `fail` only.
-  void discard(std::size_t device) { states_[device].running.reset(); }
+  /// Whether the device's queue has something to start.
+  bool has_work(std::size_t device);
+  /// Takes the next task of a device's queue. More than one may run there, one
+  /// after the other.
+  Task& start(std::size_t device, Time now);
+  std::size_t running(std::size_t device) const { return states_[device].running; }
 
-  std::optional<std::size_t> running(std::size_t device) const { return states_[device].running; }
-  /// Nothing runs and nothing more will.
-  bool settled() const;
-  const Status& status() const { return status_; }
+  /// A started task came back: its outcome, times, counters and note are set.
+  void finish(Task& task);
+  /// All tasks on their way fail: what carries them out does not work any more.
+  /// Those that run have to come back.
+  void fail_all(const std::string& message);
 
-  const Plan& plan() const { return plan_; }
-  /// Expected time of a task on a device that may run it.
-  Time cost(std::size_t task, std::size_t device) const { return costs_.at(task, device).value_or(Time{}); }
-  RunReport take_report(Time now, const DeviceMemory& memory);
+  /// Tasks that have ended since the last call, linked by `next`.
+  Task* take_ended();
+  /// Devices that failed and get no more work, each with the reason. From any
+  /// thread.
+  std::vector<std::string> quarantined() const;
 
  private:
   struct State {
-    std::deque<std::size_t> queue;
-    std::optional<std::size_t> running;
-    Time started{};
-  };
-  /// What was decided about a task.
-  struct Note {
-    std::size_t ready = 0;
-    Time expected_end{};
-    std::string trouble;
+    DeviceQueue queue;
+    Time queued{};      // expected time of what is in the queue
+    Time busy_until{};  // expected, of what runs
+    Time running_order = impossible;
+    std::size_t running = 0;
+    std::string quarantine;  // why it gets no more work; empty while it does
   };
 
-  std::vector<DeviceState> device_states(Time now) const;
-  std::string without_device(std::size_t task) const;
+  void make_ready(Task& task);
+  void end(Task& task);
+  void collect_round(Time now);
+  void assign(const Assignment& assignment);
+  void keep_unassigned();
+  void quarantine(std::size_t device, const std::string& why);
+  bool is_possible(const Task& task) const;
+  std::string without_device(const Task& task) const;
+  void record(const Task& task) const;
 
-  const Plan& plan_;
-  const Policy& policy_;
-  PolicyState& policy_state_;
-  std::span<ComputeDevice> devices_;
+  Policy policy_;
+  PolicyState policy_state_;
+  std::span<const ComputeDevice> devices_;
   Trace* trace_;
-  CostTable costs_;
+  std::string broken_;  // why nothing can be carried out any more
   std::vector<State> states_;
-  std::vector<std::size_t> missing_;  // by task: inputs not made yet
-  std::vector<std::size_t> ready_;    // in the order in which they became ready
-  std::vector<Note> notes_;           // by task
-  std::size_t done_ = 0;
-  RunReport report_;
-  Status status_;
+  std::vector<Task*> ready_;  // in the order in which they became ready
+  bool priorities_differ_ = false;
+  Task* ended_ = nullptr;
+  Task** ended_end_ = &ended_;
+  std::vector<Task*> ending_;  // scratch of `end`
+  // Scratch of a round, kept for its memory.
+  std::vector<ReadyTask> round_tasks_;
+  std::vector<DeviceState> round_devices_;
+  std::vector<Assignment> assignments_;
+
+  mutable std::mutex quarantine_mutex_;
+  std::vector<std::string> quarantined_;
 };
 
 }  // namespace cosoc

@@ -1,12 +1,17 @@
 #include "scheduler/plan.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <map>
 
 #include "scheduler/memory_plan.hpp"
 
 namespace cosoc {
 namespace {
+
+/// Cleaning or invalidating lines of the caches of a Cortex-A53; an estimate.
+constexpr double maintained_bytes_per_second = 4.0e9;
 
 /// Types of a node's tensors, as kernels and drivers ask for them.
 struct CallTypes {
@@ -28,10 +33,10 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
   return text;
 }
 
-/// Fills a node's row of the cost table; the reasons against each accelerator kind that no device serves.
-std::vector<std::string> find_costs(const Graph::NodeInfo& node, const CallTypes& types, std::size_t row,
+/// Finds the expected time on each device; the reasons against each accelerator kind that no device serves.
+std::vector<std::string> find_costs(const Graph::NodeInfo& node, const CallTypes& types,
                                     std::span<const ComputeDevice> devices, const SoCDescription& soc,
-                                    CostTable& costs) {
+                                    std::vector<Time>& costs) {
   std::vector<std::string> reasons;
   for (const std::string& kind : node.devices) {
     std::vector<std::string> refusals;
@@ -40,12 +45,12 @@ std::vector<std::string> find_costs(const Graph::NodeInfo& node, const CallTypes
       const ComputeDevice& device = devices[i];
       if (device.kind != kind) continue;
       if (device.is_cpu()) {
-        costs.set(row, i, cpu_cost(*node.kernel, types.inputs, types.outputs));
+        costs[i] = cpu_cost(*node.kernel, types.inputs, types.outputs);
         served = true;
       } else if (auto supported = device.driver->supports(*node.kernel, types.inputs, types.outputs); !supported) {
         refusals.push_back(device.name + ": " + supported.error().message);
       } else {
-        costs.set(row, i, accelerator_cost(*device.driver, soc, *node.kernel, types.inputs, types.outputs));
+        costs[i] = accelerator_cost(*device.driver, soc, *node.kernel, types.inputs, types.outputs);
         served = true;
       }
     }
@@ -55,25 +60,25 @@ std::vector<std::string> find_costs(const Graph::NodeInfo& node, const CallTypes
   return reasons;
 }
 
+/// What bringing the inputs from one domain into another takes.
+Time movement_cost(const PlannedTask& task, std::span<const ComputeDevice> devices) {
+  if (std::ranges::all_of(devices, [](const ComputeDevice& device) { return device.domain == 0; })) return {};
+  std::size_t bytes = 0;
+  for (const TensorView& input : task.inputs) bytes += input.constant ? 0 : input.block.size;
+  return Time(std::llround(static_cast<double>(bytes) / maintained_bytes_per_second * 1e9));
+}
+
 /// Upward ranks, from the last task to the first.
 void find_ranks(Plan& plan) {
   for (std::size_t i = plan.tasks.size(); i-- > 0;) {
-    Time total{};
-    std::int64_t count = 0;
-    for (std::size_t device = 0; device < plan.costs.devices(); ++device) {
-      if (const auto cost = plan.costs.at(i, device)) {
-        total += *cost;
-        ++count;
-      }
-    }
     Time after{};
     for (const std::size_t next : plan.tasks[i].successors) after = std::max(after, plan.tasks[next].rank);
-    plan.tasks[i].rank = total / count + after;
+    plan.tasks[i].rank = plan.tasks[i].what.costs->mean + after;
   }
 }
 
-Status place_tensors(const Graph& graph, bool keep_tensors, Plan& plan) {
-  const MemoryPlan memory_plan = plan_memory(graph, !keep_tensors);
+Status place_tensors(const Graph& graph, const PlanOptions& options, Plan& plan) {
+  const MemoryPlan memory_plan = plan_memory(graph, !options.keep_tensors);
   for (const std::size_t bytes : memory_plan.bytes) {
     if (auto done = plan.blocks->allocate(bytes); !done) return done;
   }
@@ -82,16 +87,16 @@ Status place_tensors(const Graph& graph, bool keep_tensors, Plan& plan) {
     Block block = (*plan.blocks)[memory_plan.slot_of[i]];
     block.size = info.type.bytes();
     plan.tensors.push_back({&info.type, block, info.constant});
-    if (info.constant) store(plan.tensors.back(), info.data);
+    if (info.constant && options.has_values) store(plan.tensors.back(), info.data);
   }
   return {};
 }
 
 void add_task(const Graph& graph, const Graph::NodeInfo& node, Plan& plan) {
   const std::size_t index = plan.tasks.size();
-  Task task;
-  task.name = node.name;
-  task.kernel = node.kernel.get();
+  PlannedTask task;
+  task.what.name = node.name;
+  task.what.kernel = node.kernel;
   for (const std::size_t tensor : node.inputs) {
     task.inputs.push_back(plan.tensors[tensor]);
     const auto producer = graph.tensors()[tensor].producer;
@@ -119,20 +124,27 @@ Status Blocks::allocate(std::size_t size) {
 }
 
 Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> devices, const SoCDescription& soc,
-                       DeviceMemory& memory, bool keep_tensors) {
-  Plan plan{{}, {}, CostTable(graph.nodes().size(), devices.size()), std::make_unique<Blocks>(memory)};
-  if (auto placed = place_tensors(graph, keep_tensors, plan); !placed) {
+                       DeviceMemory& memory, const PlanOptions& options) {
+  Plan plan{{}, {}, std::make_unique<Blocks>(memory)};
+  if (auto placed = place_tensors(graph, options, plan); !placed) {
     return failure("graph " + graph.name() + " does not fit device memory: " + placed.error().message);
   }
-  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
-    const auto& node = graph.nodes()[i];
+  const auto cpu_cores = static_cast<std::size_t>(std::ranges::count_if(devices, &ComputeDevice::is_cpu));
+  std::map<std::vector<Time>, std::shared_ptr<const CostRow>> rows;
+  for (const auto& node : graph.nodes()) {
     add_task(graph, node, plan);
-    auto reasons = find_costs(node, CallTypes(graph, node), i, devices, soc, plan.costs);
+    PlannedTask& task = plan.tasks.back();
+    std::vector<Time> costs(devices.size(), impossible);
+    auto reasons = find_costs(node, CallTypes(graph, node), devices, soc, costs);
     if (reasons.size() == node.devices.size()) {
       return failure("node " + node.name + " (" + std::string(node.kernel->name()) +
                      "): no device can run it: " + join(reasons, "; "));
     }
-    plan.tasks[i].reason = join(reasons, "; ");
+    task.what.reason = join(reasons, "; ");
+    task.what.movement = movement_cost(task, devices);
+    auto& row = rows[costs];
+    if (row == nullptr) row = CostRow::make(std::move(costs), cpu_cores);
+    task.what.costs = row;
   }
   find_ranks(plan);
   return plan;

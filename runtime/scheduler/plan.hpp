@@ -1,4 +1,5 @@
-/// A graph in device memory with its tasks: what the executors run, again and again.
+/// A graph in device memory with its tasks: what the executors run, again and
+/// again.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +11,7 @@
 #include "cosoc/graph.hpp"
 #include "cost/cost.hpp"
 #include "scheduler/compute_device.hpp"
+#include "scheduler/task.hpp"
 
 namespace cosoc {
 
@@ -30,32 +32,36 @@ class Blocks {
 };
 
 /// One node as a task.
-struct Task {
-  std::string name;
-  const Kernel* kernel = nullptr;
+struct PlannedTask {
+  TaskTemplate what;
   std::vector<TensorView> inputs;
   std::vector<TensorView> outputs;
   std::vector<std::size_t> successors;
-  std::size_t dependencies = 0;  // tasks of which it is a successor
-  Time rank{};                   // see ReadyTask
-  std::string reason;            // why no accelerator that the node lists can run it; empty when one can
+  std::uint32_t dependencies = 0;  // tasks of which it is a successor
+  Time rank{};                     // see ReadyTask
 };
 
 /// A task per node of the graph, in its order. The graph must live as long.
 struct Plan {
-  std::vector<Task> tasks;
+  std::vector<PlannedTask> tasks;
   std::vector<TensorView> tensors;  // by index of the graph
-  CostTable costs;
   std::unique_ptr<Blocks> blocks;
 };
 
-/// Allocates memory, copies constants, and finds which devices may run each node: those whose kind the node lists, CPU
-/// cores always, accelerators when their driver supports the call. Fails when memory is short, or when a node is left
-/// without a device; the message names it.
-Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> devices, const SoCDescription& soc,
-                       DeviceMemory& memory, bool keep_tensors);
+struct PlanOptions {
+  bool keep_tensors = false;  // memory of its own for every tensor
+  bool has_values = true;     // false: constants are not copied, nothing will compute
+};
 
-/// Copies dense host bytes into a tensor's storage; the padding of feature maps becomes zero.
+/// Allocates memory, copies constants, and finds which devices may run each
+/// node: those whose kind the node lists, CPU cores always, accelerators when
+/// their driver supports the call. Fails when memory is short, or when a node
+/// is left without a device; the message names it.
+Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> devices, const SoCDescription& soc,
+                       DeviceMemory& memory, const PlanOptions& options);
+
+/// Copies dense host bytes into a tensor's storage; the padding of feature maps
+/// becomes zero.
 void store(const TensorView& tensor, std::span<const std::byte> host);
 /// Copies a tensor's storage to dense host bytes.
 void fetch(const TensorView& tensor, std::span<std::byte> host);

@@ -1,166 +1,176 @@
 #include <algorithm>
+#include <condition_variable>
+#include <list>
 #include <vector>
 
-#include "scheduler/executor.hpp"
+#include "scheduler/simulated_devices.hpp"
 
 namespace cosoc {
 namespace {
 
-/// Interrupts or steps in a row that may leave time and work where they were, before the hardware counts as broken.
-constexpr int max_idle_steps = 1000;
+/// The executor whose time stands still unless the calling thread waits.
+thread_local const Executor* entered = nullptr;
 
+/// Time passes while every thread that takes part waits; one of them carries it
+/// on, until another has something to do.
 class SimulatedExecutor final : public Executor {
  public:
-  SimulatedExecutor(SimulatedPlatform& platform, std::span<ComputeDevice> devices, Time minimum_deadline)
-      : platform_(platform), devices_(devices), minimum_deadline_(minimum_deadline), calls_(devices.size()) {}
+  SimulatedExecutor(SimulatedPlatform& platform, std::span<ComputeDevice> devices, Dispatcher& dispatcher,
+                    Settle settle, Values values, Time minimum_deadline)
+      : devices_(platform, devices, dispatcher, values, minimum_deadline),
+        dispatcher_(dispatcher),
+        settle_(std::move(settle)) {}
 
-  Time now() const override { return platform_.now(); }
+  Time now() const override {
+    const std::lock_guard lock(mutex_);
+    return now_;
+  }
 
-  void run(Dispatcher& dispatcher) override {
-    dispatcher_ = &dispatcher;
-    while (dispatcher.status()) {
-      dispatcher.schedule(now());
-      start_tasks();
-      if (dispatcher.settled()) break;
-      step();
+  void submit(Task& first, Task& last) override {
+    const std::lock_guard lock(mutex_);
+    const auto size = static_cast<std::ptrdiff_t>(inbox_.size());
+    for (Task* task = &first;; task = task->next) {
+      inbox_.push_back(task);
+      if (task == &last) break;
     }
-    for (std::size_t device = 0; device < devices_.size(); ++device) stop(device);
+    std::reverse(inbox_.begin() + size, inbox_.end());
+    arrived_.notify_one();
+  }
+
+  void wait(const TaskGroup& group) override {
+    Waiter waiter{.group = &group};
+    wait(waiter);
+  }
+
+  void sleep_until(Time time) override {
+    Waiter waiter{.time = time};
+    wait(waiter);
+  }
+
+  bool lend(const TaskTemplate&, std::span<const TensorView>, std::span<const TensorView>, Status&) override {
+    return false;
+  }
+
+  void enter() override {
+    const std::lock_guard lock(mutex_);
+    entered = this;
+    ++threads_;
+    arrived_.notify_one();
+  }
+
+  void leave() override {
+    const std::lock_guard lock(mutex_);
+    entered = nullptr;
+    --threads_;
+    wake_all_waiting();
   }
 
  private:
-  /// A task on a device.
-  struct Call {
-    Time end{};  // of a CPU task; of an accelerator's, its deadline
-    int attempts = 0;
-    std::string note;
+  /// A thread that waits for a group or for a time.
+  struct Waiter {
+    const TaskGroup* group = nullptr;
+    Time time = Time::max();
+    bool satisfied = false;
+    std::condition_variable changed = {};
   };
 
-  const Task& task_of(std::size_t device) const { return dispatcher_->plan().tasks[*dispatcher_->running(device)]; }
-
-  void start_tasks() {
-    // Abandoning a device while it starts gives others work, so until nothing is left.
-    bool progress = true;
-    while (progress) {
-      progress = false;
-      for (std::size_t device = 0; device < devices_.size(); ++device) {
-        if (!dispatcher_->has_work(device)) continue;
-        const std::size_t task = dispatcher_->start(device, now());
-        calls_[device] = {};
-        devices_[device].is_cpu() ? compute(device, task) : attempt(device);
-        progress = true;
+  void wait(Waiter& me) {
+    std::unique_lock lock(mutex_);
+    const bool visits = entered != this;
+    if (visits) ++threads_;
+    ++waiting_;
+    waiters_.push_back(&me);
+    arrived_.notify_one();
+    release_satisfied();
+    while (!me.satisfied) {
+      if (driven_ || waiting_ < threads_) {
+        me.changed.wait(lock);
+      } else {
+        drive(lock);
       }
-      dispatcher_->schedule(now());
+    }
+    waiters_.remove(&me);
+    if (!visits) return;
+    --threads_;
+    wake_all_waiting();
+  }
+
+  /// When all threads that are left wait, one of them has to carry time on.
+  void wake_all_waiting() {
+    if (driven_ || waiting_ < threads_) return;
+    for (Waiter* waiter : waiters_) waiter->changed.notify_one();
+  }
+
+  /// Threads that have what they waited for take part again from this moment,
+  /// not from when they wake.
+  void release_satisfied() {
+    for (Waiter* waiter : waiters_) {
+      if (waiter->satisfied) continue;
+      waiter->satisfied = waiter->group != nullptr ? waiter->group->ended() : waiter->time <= now_;
+      if (!waiter->satisfied) continue;
+      --waiting_;
+      waiter->changed.notify_one();
     }
   }
 
-  void compute(std::size_t device, std::size_t index) {
-    const Task& task = dispatcher_->plan().tasks[index];
-    if (auto done = task.kernel->run(task.inputs, task.outputs); !done) {
-      dispatcher_->fail("node " + task.name + " on " + devices_[device].name + ": " + done.error().message);
+  void drive(std::unique_lock<std::mutex>& lock) {
+    driven_ = true;
+    while (waiting_ == threads_) {
+      std::vector<Task*> submitted = take_inbox();
+      Time limit = Time::max();
+      for (const Waiter* waiter : waiters_) limit = std::min(limit, waiter->time);
+      lock.unlock();
+      Task* ended = run(submitted, limit);
+      if (ended != nullptr) settle_(ended);
+      lock.lock();
+      now_ = devices_.now();
+      release_satisfied();
+      // Somebody who takes no part is about to submit what the others wait for.
+      if (ended == nullptr && idle_ && inbox_.empty() && waiting_ == threads_) arrived_.wait(lock);
     }
-    calls_[device].end = now() + std::max(Time{1}, dispatcher_->cost(index, device));
+    driven_ = false;
   }
 
-  void attempt(std::size_t device) {
-    const Task& task = task_of(device);
-    Call& call = calls_[device];
-    ++call.attempts;
-    const Time estimate = dispatcher_->cost(*dispatcher_->running(device), device);
-    call.end = now() + std::max(minimum_deadline_, estimate * deadline_factor);
-    if (auto started = devices_[device].driver->start(*task.kernel, task.inputs, task.outputs); !started) {
-      handle_failure(device, started.error().message);
-    }
+  /// In an order that does not depend on which thread was faster.
+  std::vector<Task*> take_inbox() {
+    std::ranges::stable_sort(inbox_, {}, [](const Task* task) { return task->group->application().id; });
+    return std::exchange(inbox_, {});
   }
 
-  void handle_failure(std::size_t device, const std::string& why) {
-    Call& call = calls_[device];
-    if (auto done = devices_[device].driver->reset(); !done) {
-      dispatcher_->abandon(device, why + "; then its reset failed: " + done.error().message);
-    } else if (call.attempts == max_attempts) {
-      dispatcher_->abandon(device, why);
-    } else {
-      call.note = "second attempt after: " + why;
-      attempt(device);
-    }
+  /// Starts and steps, until tasks have ended, which are returned, or the time
+  /// is `limit`.
+  Task* run(const std::vector<Task*>& submitted, Time limit) {
+    const std::lock_guard lock(driver_mutex_);
+    for (Task* task : submitted) devices_.admit(*task);
+    devices_.start_tasks();
+    idle_ = limit == Time::max() && !devices_.busy();
+    if (!idle_) devices_.step(limit);
+    return dispatcher_.take_ended();
   }
 
-  /// Lets time pass until something happens, and handles it.
-  void step() {
-    Time limit = Time::max();
-    for (std::size_t device = 0; device < devices_.size(); ++device) {
-      if (dispatcher_->running(device)) limit = std::min(limit, calls_[device].end);
-    }
-    const Time before = now();
-    const auto interrupt = platform_.advance(limit);
-    if (!interrupt) return dispatcher_->fail("the simulation stopped: " + interrupt.error().message);
-    bool progress = now() > before;
-    if (*interrupt) progress |= handle_interrupt(**interrupt);
-    for (std::size_t device = 0; device < devices_.size(); ++device) progress |= handle_end(device);
-    idle_steps_ = progress ? 0 : idle_steps_ + 1;
-    if (idle_steps_ == max_idle_steps) {
-      dispatcher_->fail(*interrupt ? "the interrupt line of accelerator " + std::to_string(**interrupt) +
-                                         " stays high although it was acknowledged and reset"
-                                   : "simulated time does not pass");
-    }
-  }
+  // Who drives has these alone.
+  SimulatedDevices devices_;
+  bool idle_ = false;  // nothing will happen without new tasks
+  Dispatcher& dispatcher_;
+  const Settle settle_;
 
-  /// True when a task ended.
-  bool handle_interrupt(std::size_t accelerator) {
-    const auto found = std::ranges::find_if(
-        devices_, [&](const ComputeDevice& device) { return !device.is_cpu() && device.accelerator == accelerator; });
-    if (found == devices_.end()) return false;
-    const auto device = static_cast<std::size_t>(found - devices_.begin());
-    if (!dispatcher_->running(device)) {
-      // Left over from an abandoned call. A failed reset shows in the steps without progress.
-      static_cast<void>(found->driver->reset());
-      return false;
-    }
-    return service(device, calls_[device].note);
-  }
-
-  bool service(std::size_t device, const std::string& note) {
-    Driver& driver = *devices_[device].driver;
-    const auto ended = driver.service();
-    if (!ended) {
-      handle_failure(device, ended.error().message);
-      return true;
-    }
-    if (*ended) dispatcher_->complete(device, now(), driver.counters(), note);
-    return *ended;
-  }
-
-  /// Ends a CPU task at its time, and looks after an accelerator at its deadline. True when something ended.
-  bool handle_end(std::size_t device) {
-    if (!dispatcher_->running(device) || now() < calls_[device].end) return false;
-    if (devices_[device].is_cpu()) {
-      dispatcher_->complete(device, now(), {}, "");
-    } else if (!service(device, "its interrupt was lost; found complete at the deadline")) {
-      handle_failure(device, "did not finish within its deadline");
-    }
-    return true;
-  }
-
-  void stop(std::size_t device) {
-    if (!dispatcher_->running(device)) return;
-    if (!devices_[device].is_cpu()) {
-      if (auto done = devices_[device].driver->reset(); !done) devices_[device].quarantine = done.error().message;
-    }
-    dispatcher_->discard(device);
-  }
-
-  SimulatedPlatform& platform_;
-  std::span<ComputeDevice> devices_;
-  Time minimum_deadline_;
-  std::vector<Call> calls_;
-  Dispatcher* dispatcher_ = nullptr;
-  int idle_steps_ = 0;
+  mutable std::mutex mutex_;  // of everything below
+  std::condition_variable arrived_;
+  std::vector<Task*> inbox_;
+  std::list<Waiter*> waiters_;
+  std::size_t threads_ = 0;  // that take part
+  std::size_t waiting_ = 0;  // of them
+  bool driven_ = false;
+  Time now_{};
 };
 
 }  // namespace
 
 std::unique_ptr<Executor> make_simulated_executor(SimulatedPlatform& platform, std::span<ComputeDevice> devices,
+                                                  Dispatcher& dispatcher, Executor::Settle settle, Values values,
                                                   Time minimum_deadline) {
-  return std::make_unique<SimulatedExecutor>(platform, devices, minimum_deadline);
+  return std::make_unique<SimulatedExecutor>(platform, devices, dispatcher, std::move(settle), values,
+                                             minimum_deadline);
 }
 
 }  // namespace cosoc

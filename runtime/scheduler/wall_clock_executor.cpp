@@ -1,9 +1,8 @@
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
+#include <deque>
 #include <thread>
-#include <vector>
 
+#include "scheduler/accelerator_call.hpp"
 #include "scheduler/executor.hpp"
 
 namespace cosoc {
@@ -11,145 +10,229 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+/// A device's thread takes short tasks that nobody waits for one by one in
+/// batches of at most this number and expected time, because handing over costs
+/// as much as they do.
+constexpr int batch_tasks = 64;
+constexpr Time batch_time = std::chrono::microseconds(100);
+
+/// What a device's thread is doing. Only who holds the dispatcher makes it
+/// busy, and idle again.
+enum class Occupation : std::uint8_t {
+  idle,
+  busy,
+  lent,         // a caller runs a task in its place
+  lent_wanted,  // and there is work for it
+};
+
+/// A device's thread and what is handed over to it.
+struct Worker {
+  enum Signal : std::uint32_t { none, mail, stop };
+
+  std::atomic<std::uint32_t> signal = none;
+  std::atomic<Occupation> occupation = Occupation::idle;
+  Task* tasks = nullptr;  // linked; the worker's from the signal on, until they come back
+  std::thread thread;
+
+  void send(Signal message) {
+    signal.store(message, std::memory_order_release);
+    signal.notify_one();
+  }
+};
+
+/// Nobody waits for the dispatcher: whoever has news puts them into the inbox
+/// and works off the inbox if nobody else is at it; the one who is looks into
+/// it again before he leaves.
 class WallClockExecutor final : public Executor {
  public:
-  WallClockExecutor(WallClockPlatform& platform, std::span<ComputeDevice> devices, Time minimum_deadline)
-      : platform_(platform), devices_(devices), minimum_deadline_(minimum_deadline), wake_(devices.size()) {
+  WallClockExecutor(WallClockPlatform& platform, std::span<ComputeDevice> devices, Dispatcher& dispatcher,
+                    Settle settle, Time minimum_deadline)
+      : platform_(platform),
+        devices_(devices),
+        dispatcher_(dispatcher),
+        settle_(std::move(settle)),
+        minimum_deadline_(minimum_deadline),
+        workers_(devices.size()) {
     for (std::size_t device = 0; device < devices.size(); ++device) {
-      threads_.emplace_back([this, device] { work(device); });
+      workers_[device].thread = std::thread([this, device] { work(device); });
     }
   }
 
   ~WallClockExecutor() override {
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-    }
-    for (auto& condition : wake_) condition.notify_all();
-    for (auto& thread : threads_) thread.join();
+    for (Worker& worker : workers_) worker.send(Worker::stop);
+    for (Worker& worker : workers_) worker.thread.join();
   }
 
   Time now() const override { return std::chrono::duration_cast<Time>(Clock::now() - opened_); }
 
-  void run(Dispatcher& dispatcher) override {
-    std::unique_lock lock(mutex_);
-    dispatcher_ = &dispatcher;
-    distribute();
-    settled_.wait(lock, [&] { return dispatcher.settled(); });
-    dispatcher_ = nullptr;
+  void submit(Task& first, Task& last) override {
+    post(first, last);
+    work_off_inbox();
   }
 
- private:
-  /// How a call on an accelerator ended.
-  struct Outcome {
-    Result<CallCounters> counters;
-    std::string note;
-    std::string trouble;  // of the reset after the last attempt
-  };
+  void wait(const TaskGroup& group) override {
+    while (const std::uint32_t pending = group.pending.load(std::memory_order_acquire)) group.pending.wait(pending);
+  }
 
-  /// Schedules what is ready and wakes whoever has something to do. The mutex is held.
-  void distribute() {
-    dispatcher_->schedule(now());
-    for (std::size_t device = 0; device < devices_.size(); ++device) {
-      if (dispatcher_->has_work(device)) wake_[device].notify_one();
+  void sleep_until(Time time) override { std::this_thread::sleep_until(opened_ + time); }
+
+  bool lend(const TaskTemplate& what, std::span<const TensorView> inputs, std::span<const TensorView> outputs,
+            Status& status) override {
+    for (std::size_t device = 0; device < devices_.size() && devices_[device].is_cpu(); ++device) {
+      std::atomic<Occupation>& occupation = workers_[device].occupation;
+      Occupation expected = Occupation::idle;
+      if (occupation.load(std::memory_order_relaxed) != expected) continue;
+      if (!occupation.compare_exchange_strong(expected, Occupation::lent)) continue;
+      if (auto done = what.kernel->run(inputs, outputs); !done) {
+        status = failure("node " + what.name + " on " + devices_[device].name + ": " + done.error().message);
+      }
+      if (occupation.exchange(Occupation::idle) == Occupation::lent_wanted) work_off_inbox();
+      return true;
     }
-    if (dispatcher_->settled()) settled_.notify_one();
+    return false;
+  }
+
+  void enter() override {}
+  void leave() override {}
+
+ private:
+  /// Puts a list, later tasks first, in front of the inbox.
+  void post(Task& first, Task& last) {
+    last.next = inbox_.load(std::memory_order_relaxed);
+    while (!inbox_.compare_exchange_weak(last.next, &first)) {
+    }
+  }
+
+  /// Works off what has arrived, unless another thread is at it and will see
+  /// it. Sequential consistency makes sure that one of the two sees what was
+  /// posted: posting comes before looking at `dispatching_`, and leaving before
+  /// looking at the inbox.
+  void work_off_inbox() {
+    thread_local const WallClockExecutor* settling = nullptr;
+    if (settling == this) return;  // a completion submits: the loop below goes on with it
+    do {
+      if (dispatching_.exchange(true)) return;
+      dispatch();
+      Task* ended = dispatcher_.take_ended();
+      dispatching_.store(false);
+      if (ended == nullptr) continue;
+      const WallClockExecutor* outer = std::exchange(settling, this);
+      settle_(ended);
+      settling = outer;
+    } while (inbox_.load() != nullptr || core_returned_.load());
+  }
+
+  /// The only thread in here.
+  void dispatch() {
+    core_returned_.store(false);
+    Task* reversed = inbox_.exchange(nullptr);
+    Task* list = nullptr;
+    while (reversed != nullptr) {
+      Task* next = reversed->next;
+      reversed->next = list;
+      list = reversed;
+      reversed = next;
+    }
+    while (list != nullptr) {
+      Task& task = *list;
+      list = task.next;
+      if (task.outcome == Outcome::pending) {
+        dispatcher_.admit(task);
+      } else {
+        take_back(task);
+      }
+    }
+    const Time time = now();
+    dispatcher_.schedule(time);
+    for (std::size_t device = 0; device < devices_.size(); ++device) hand_over(device, time);
+  }
+
+  void take_back(Task& task) {
+    const std::size_t device = task.device;
+    dispatcher_.finish(task);
+    if (dispatcher_.running(device) == 0) workers_[device].occupation.store(Occupation::idle);
+  }
+
+  void hand_over(std::size_t device, Time time) {
+    Worker& worker = workers_[device];
+    if (!dispatcher_.has_work(device)) return;
+    Occupation expected = Occupation::idle;
+    while (!worker.occupation.compare_exchange_weak(expected, Occupation::busy)) {
+      if (expected == Occupation::busy || expected == Occupation::lent_wanted) return;
+      // Who has the core gives it back to us, unless it is back already.
+      if (expected == Occupation::lent && worker.occupation.compare_exchange_weak(expected, Occupation::lent_wanted))
+        return;
+      expected = Occupation::idle;
+    }
+    Task** end = &worker.tasks;
+    Time total{};
+    for (int count = 0; count < batch_tasks && dispatcher_.has_work(device); ++count) {
+      Task& task = dispatcher_.start(device, time);
+      *end = &task;
+      end = &task.next;
+      total += task.cost();
+      const bool awaited = task.completion != nullptr || !task.successors.empty() || !task.waiting.empty();
+      if (awaited || total > batch_time || !devices_[device].is_cpu()) break;
+    }
+    *end = nullptr;
+    worker.send(Worker::mail);
   }
 
   /// A device's thread.
   void work(std::size_t device) {
-    std::unique_lock lock(mutex_);
+    Worker& worker = workers_[device];
     while (true) {
-      wake_[device].wait(lock, [&] { return stopping_ || (dispatcher_ != nullptr && dispatcher_->has_work(device)); });
-      if (stopping_) return;
-      Dispatcher& dispatcher = *dispatcher_;
-      const std::size_t index = dispatcher.start(device, now());
-      const Task& task = dispatcher.plan().tasks[index];
-      const Time allowed = std::max(minimum_deadline_, dispatcher.cost(index, device) * deadline_factor);
-
-      lock.unlock();
-      const bool is_cpu = devices_[device].is_cpu();
-      const Outcome outcome = is_cpu ? compute(task) : call(device, task, allowed);
-      lock.lock();
-
-      if (outcome.counters) {
-        dispatcher.complete(device, now(), *outcome.counters, outcome.note);
-      } else if (is_cpu) {
-        dispatcher.fail("node " + task.name + " on " + devices_[device].name + ": " + outcome.counters.error().message);
-        dispatcher.discard(device);
-      } else {
-        dispatcher.abandon(device, outcome.counters.error().message + outcome.trouble);
+      worker.signal.wait(Worker::none, std::memory_order_acquire);
+      if (worker.signal.exchange(Worker::none, std::memory_order_acquire) == Worker::stop) return;
+      Task* list = nullptr;
+      Task* last = worker.tasks;
+      Time time = now();
+      for (Task* task = worker.tasks; task != nullptr;) {
+        Task* next = task->next;
+        task->start = time;
+        run(device, *task);
+        task->end = time = now();
+        task->next = list;
+        list = task;
+        task = next;
       }
-      distribute();
+      post(*list, *last);
+      work_off_inbox();
     }
   }
 
-  static Outcome compute(const Task& task) {
-    if (auto done = task.kernel->run(task.inputs, task.outputs); !done)
-      return {tl::make_unexpected(done.error()), {}, {}};
-    return {CallCounters{}, {}, {}};
-  }
-
-  Outcome call(std::size_t device, const Task& task, Time allowed) {
-    Outcome outcome{CallCounters{}, {}, {}};
-    for (int attempt = 1; attempt <= max_attempts; ++attempt) {
-      std::string note = outcome.note;
-      outcome.counters = attempt_call(device, task, allowed, note);
-      outcome.note = note;
-      if (outcome.counters) break;
-      const std::lock_guard lock(driver_mutex_);
-      if (auto done = devices_[device].driver->reset(); !done) {
-        outcome.trouble = "; then its reset failed: " + done.error().message;
-        break;
-      }
-      outcome.note = "second attempt after: " + outcome.counters.error().message;
+  void run(std::size_t device, Task& task) {
+    if (!devices_[device].is_cpu()) {
+      const Time deadline = std::max(minimum_deadline_, task.cost() * deadline_factor);
+      return run_on_accelerator(platform_, devices_[device], task, deadline, driver_mutex_);
     }
-    return outcome;
-  }
-
-  Result<CallCounters> attempt_call(std::size_t device, const Task& task, Time allowed, std::string& note) {
-    Driver& driver = *devices_[device].driver;
-    {
-      const std::lock_guard lock(driver_mutex_);
-      if (auto started = driver.start(*task.kernel, task.inputs, task.outputs); !started) {
-        return tl::make_unexpected(started.error());
-      }
-    }
-    const Time deadline = now() + allowed;
-    while (true) {
-      const auto interrupt = platform_.wait_interrupt(devices_[device].accelerator, std::max(Time{}, deadline - now()));
-      if (!interrupt) return tl::make_unexpected(interrupt.error());
-      const std::lock_guard lock(driver_mutex_);
-      const auto ended = driver.service();
-      if (!ended) return tl::make_unexpected(ended.error());
-      if (*ended) {
-        if (!*interrupt) note = "its interrupt was lost; found complete at the deadline";
-        return driver.counters();
-      }
-      if (now() >= deadline) return failure("did not finish within its deadline");
+    if (auto done = task.what->kernel->run(task.inputs, task.outputs); !done) {
+      task.outcome = Outcome::failed;
+      task.note = done.error().message;
+    } else {
+      task.outcome = Outcome::done;
     }
   }
 
   WallClockPlatform& platform_;
   std::span<ComputeDevice> devices_;
+  Dispatcher& dispatcher_;
+  const Settle settle_;
   const Time minimum_deadline_;
   const Clock::time_point opened_ = Clock::now();
 
-  std::mutex mutex_;  // of everything below
-  Dispatcher* dispatcher_ = nullptr;
-  bool stopping_ = false;
-  std::vector<std::condition_variable> wake_;  // by device
-  std::condition_variable settled_;
-
-  std::mutex driver_mutex_;  // drivers share the allocator of device memory; their calls are short
-  std::vector<std::thread> threads_;
+  std::atomic<Task*> inbox_ = nullptr;       // submitted and come back, the latest first
+  std::atomic<bool> core_returned_ = false;  // for which there is work
+  std::atomic<bool> dispatching_ = false;
+  std::deque<Worker> workers_;  // by device
 };
 
 }  // namespace
 
 std::unique_ptr<Executor> make_wall_clock_executor(WallClockPlatform& platform, std::span<ComputeDevice> devices,
+                                                   Dispatcher& dispatcher, Executor::Settle settle,
                                                    Time minimum_deadline) {
-  return std::make_unique<WallClockExecutor>(platform, devices, minimum_deadline);
+  return std::make_unique<WallClockExecutor>(platform, devices, dispatcher, std::move(settle), minimum_deadline);
 }
 
 }  // namespace cosoc

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <mutex>
 #include <thread>
 
+#include "scheduler/graph_run.hpp"
 #include "session/session_state.hpp"
 
 namespace cosoc {
@@ -14,8 +16,11 @@ struct ModeName {
   Mode mode;
 };
 
-constexpr std::array<ModeName, 4> modes = {
-    {{"cpu", Mode::cpu}, {"rtl", Mode::rtl}, {"functional", Mode::functional}, {"board", Mode::board}}};
+constexpr std::array<ModeName, 5> modes = {{{"cpu", Mode::cpu},
+                                            {"rtl", Mode::rtl},
+                                            {"functional", Mode::functional},
+                                            {"model", Mode::model},
+                                            {"board", Mode::board}}};
 
 Result<AnyPlatform> make_platform(Mode mode, const SessionOptions& options, const SoCDescription& soc) {
   const auto wrap = [](auto result) -> Result<AnyPlatform> {
@@ -26,6 +31,7 @@ Result<AnyPlatform> make_platform(Mode mode, const SessionOptions& options, cons
     case Mode::rtl:
       return wrap(make_rtl_platform(soc));
     case Mode::functional:
+    case Mode::model:  // drivers find their parameters there, and start nothing
       return wrap(make_functional_platform(soc));
     case Mode::board:
       return wrap(make_uio_platform(soc));
@@ -83,7 +89,7 @@ Status check_buffers(const Graph& graph, const std::vector<std::size_t>& tensors
 Result<Mode> mode_of(std::string_view name) {
   const auto found = std::ranges::find(modes, name, &ModeName::name);
   if (found != modes.end()) return found->mode;
-  return failure("no mode \"" + std::string(name) + "\"; there are cpu, rtl, functional, board");
+  return failure("no mode \"" + std::string(name) + "\"; there are cpu, rtl, functional, model, board");
 }
 
 /// A loaded model. The graph stays where it is, because the plan refers to it.
@@ -91,10 +97,20 @@ class ModelState {
  public:
   ModelState(std::shared_ptr<SessionState> owner, Graph model_graph)
       : session(std::move(owner)), graph(std::move(model_graph)) {}
+  ModelState(const ModelState&) = delete;
+  ModelState& operator=(const ModelState&) = delete;
+  ~ModelState() {
+    // Device memory is given back under the lock of those that take it.
+    const auto lock = session->scheduler().lock_drivers();
+    plan.reset();
+  }
 
   std::shared_ptr<SessionState> session;
   const Graph graph;
+  Time deadline = impossible;
   std::optional<Plan> plan;
+  std::optional<GraphRun> run;
+  std::mutex mutex;  // of a run and of what it leaves
   RunReport report;
   bool has_run = false;
 };
@@ -109,13 +125,23 @@ Result<Session> Session::open(const SessionOptions& options) {
   return Session(std::move(*state));
 }
 
-Result<Model> Session::load(Graph graph) {
+Result<Model> Session::load(Graph graph, const ModelOptions& options) {
   if (auto good = graph.check(); !good) return tl::make_unexpected(good.error());
+  Scheduler& scheduler = state_->scheduler();
+  auto application =
+      scheduler.add_application({.name = graph.name(), .priority = options.priority, .weight = options.weight});
+  if (!application) return tl::make_unexpected(application.error());
   auto model = std::make_shared<ModelState>(state_, std::move(graph));
-  auto plan = make_plan(model->graph, state_->devices(), state_->soc(), state_->platform().memory(),
-                        state_->options().keep_tensors);
-  if (!plan) return tl::make_unexpected(plan.error());
-  model->plan = std::move(*plan);
+  {
+    const auto lock = scheduler.lock_drivers();
+    auto plan = make_plan(
+        model->graph, state_->devices(), state_->soc(), state_->platform().memory(),
+        {.keep_tensors = state_->options().keep_tensors, .has_values = scheduler.values() == Values::computed});
+    if (!plan) return tl::make_unexpected(plan.error());
+    model->plan = std::move(*plan);
+  }
+  model->deadline = options.deadline.value_or(impossible);
+  model->run.emplace(*model->plan, std::move(*application), scheduler, state_->devices().size());
   return Model(std::move(model));
 }
 
@@ -133,12 +159,26 @@ Status Model::run(std::span<const std::span<const std::byte>> inputs, std::span<
   const Graph& graph = state_->graph;
   if (auto good = check_buffers(graph, graph.inputs(), inputs, "inputs"); !good) return good;
   if (auto good = check_buffers(graph, graph.outputs(), outputs, "outputs"); !good) return good;
-  const Plan& plan = *state_->plan;
-  for (std::size_t i = 0; i < inputs.size(); ++i) store(plan.tensors[graph.inputs()[i]], inputs[i]);
+  const std::lock_guard lock(state_->mutex);
+  SessionState& session = *state_->session;
+  const bool has_values = session.scheduler().values() == Values::computed;
+  const auto& tensors = state_->plan->tensors;
+  for (std::size_t i = 0; has_values && i < inputs.size(); ++i) store(tensors[graph.inputs()[i]], inputs[i]);
   state_->has_run = false;
-  if (auto done = state_->session->run(plan, state_->report); !done) return done;
+  state_->run->start(state_->deadline);
+  const Status status = state_->run->wait();
+  state_->report = state_->run->report(session.devices());
+  state_->report.peak_memory_bytes = session.platform().memory().peak_bytes();
+  if (auto finished = session.finish_trace(); !finished) return finished;
+  if (!status) return status;
   state_->has_run = true;
-  for (std::size_t i = 0; i < outputs.size(); ++i) fetch(plan.tensors[graph.outputs()[i]], outputs[i]);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (has_values) {
+      fetch(tensors[graph.outputs()[i]], outputs[i]);
+    } else {
+      std::ranges::fill(outputs[i], std::byte{0});
+    }
+  }
   return {};
 }
 
@@ -151,6 +191,10 @@ Status Model::tensor(const std::string& name, std::span<std::byte> bytes) const 
   if (info.producer && !is_output && !state_->session->options().keep_tensors) {
     return failure("tensor " + name + " shares its memory with others; open the session with keep_tensors to read it");
   }
+  if (state_->session->scheduler().values() == Values::none) {
+    return failure("tensor " + name + " has no value: mode model computes none");
+  }
+  const std::lock_guard lock(state_->mutex);
   if (!info.constant && !state_->has_run) return failure("tensor " + name + ": the model has not run successfully yet");
   if (bytes.size() != info.type.dense_bytes()) {
     return failure("tensor " + name + " takes " + std::to_string(info.type.dense_bytes()) + " bytes; given are " +

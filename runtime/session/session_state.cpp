@@ -1,5 +1,9 @@
 #include "session/session_state.hpp"
 
+#include <algorithm>
+
+#include "cost/power.hpp"
+
 namespace cosoc {
 namespace {
 
@@ -7,14 +11,18 @@ constexpr Time simulated_deadline = std::chrono::milliseconds(10);
 /// Also enough for emulated boards, where the wall clock runs ahead of the hardware.
 constexpr Time wall_clock_deadline = std::chrono::seconds(2);
 
+/// Behind ports that look into the caches of the CPU.
+bool is_coherent(const AcceleratorDescription& accelerator) {
+  return std::ranges::all_of(accelerator.memory_ports, [](const std::string& port) { return port.starts_with("HPC"); });
+}
+
 }  // namespace
 
 Result<std::shared_ptr<SessionState>> SessionState::make(const SessionOptions& options, const SoCDescription& soc,
                                                          AnyPlatform platform) {
-  const auto policy = find_policy(options.policy);
+  auto policy = find_policy(options.policy);
   if (!policy) return tl::make_unexpected(policy.error());
   std::shared_ptr<SessionState> state(new SessionState(options, soc, std::move(platform)));
-  state->policy_ = *policy;
   if (auto opened = state->open_devices(); !opened) return tl::make_unexpected(opened.error());
   if (!options.trace.empty()) {
     std::vector<std::string> names;
@@ -23,7 +31,7 @@ Result<std::shared_ptr<SessionState>> SessionState::make(const SessionOptions& o
     if (!trace) return tl::make_unexpected(trace.error());
     state->trace_ = std::move(*trace);
   }
-  state->make_executor();
+  state->make_scheduler(std::move(*policy));
   return state;
 }
 
@@ -33,36 +41,35 @@ Platform& SessionState::platform() {
 
 Status SessionState::open_devices() {
   for (std::uint32_t core = 0; core < soc_.cpu_cores; ++core) {
-    devices_.push_back({"cpu" + std::to_string(core), "cpu", nullptr, 0, {}});
+    devices_.push_back({.name = "cpu" + std::to_string(core), .kind = "cpu", .driver = nullptr, .watts = power("cpu")});
   }
   for (std::size_t i = 0; i < soc_.accelerators.size(); ++i) {
     const AcceleratorDescription& accelerator = soc_.accelerators[i];
     auto driver = make_driver(accelerator.kind, platform().accelerator(i), platform().memory());
     if (!driver) return failure(accelerator.name + ": " + driver.error().message);
-    devices_.push_back({accelerator.name, accelerator.kind, std::move(*driver), i, {}});
+    devices_.push_back({.name = accelerator.name,
+                        .kind = accelerator.kind,
+                        .driver = std::move(*driver),
+                        .accelerator = i,
+                        .watts = power(accelerator.kind),
+                        .domain = options_.mode == Mode::board && !is_coherent(accelerator) ? 1U : 0U});
   }
   if (devices_.empty())
     return failure("there is no device: no CPU core and no accelerator; give at least one CPU core");
   return {};
 }
 
-void SessionState::make_executor() {
-  if (auto* simulated = std::get_if<std::unique_ptr<SimulatedPlatform>>(&platform_)) {
-    executor_ = make_simulated_executor(**simulated, devices_, options_.minimum_deadline.value_or(simulated_deadline));
-  } else {
-    auto& wall_clock = *std::get<std::unique_ptr<WallClockPlatform>>(platform_);
-    executor_ = make_wall_clock_executor(wall_clock, devices_, options_.minimum_deadline.value_or(wall_clock_deadline));
-  }
+void SessionState::make_scheduler(Policy policy) {
+  const bool simulated = std::holds_alternative<std::unique_ptr<SimulatedPlatform>>(platform_);
+  scheduler_ = std::make_unique<Scheduler>(
+      SchedulerOptions{
+          .policy = std::move(policy),
+          .seed = options_.seed,
+          .values = options_.mode == Mode::model ? Values::none : Values::computed,
+          .minimum_deadline = options_.minimum_deadline.value_or(simulated ? simulated_deadline : wall_clock_deadline)},
+      platform_, devices_, trace_.get());
 }
 
-Status SessionState::run(const Plan& plan, RunReport& report) {
-  Dispatcher dispatcher(plan, policy_, policy_state_, devices_, trace_.get(), executor_->now());
-  executor_->run(dispatcher);
-  report = dispatcher.take_report(executor_->now(), platform().memory());
-  if (trace_) {
-    if (auto finished = trace_->finish(); !finished) return finished;
-  }
-  return dispatcher.status();
-}
+Status SessionState::finish_trace() { return trace_ ? trace_->finish() : Status(); }
 
 }  // namespace cosoc

@@ -2,24 +2,23 @@
 #pragma once
 
 #include <memory>
-#include <variant>
 #include <vector>
 
 #include "cosoc/session.hpp"
-#include "scheduler/executor.hpp"
+#include "scheduler/scheduler.hpp"
 
 namespace cosoc {
 
-using AnyPlatform = std::variant<std::unique_ptr<WallClockPlatform>, std::unique_ptr<SimulatedPlatform>>;
-
 class SessionState {
  public:
-  /// Opens a driver for every accelerator of `soc`, the trace and the executor.
+  /// Opens a driver for every accelerator of `soc`, the trace and the scheduler.
   static Result<std::shared_ptr<SessionState>> make(const SessionOptions& options, const SoCDescription& soc,
                                                     AnyPlatform platform);
 
-  Status run(const Plan& plan, RunReport& report);
   Platform& platform();
+  Scheduler& scheduler() { return *scheduler_; }
+  /// Completes the file of the trace, if there is one.
+  Status finish_trace();
 
   const SessionOptions& options() const { return options_; }
   const SoCDescription& soc() const { return soc_; }
@@ -29,16 +28,14 @@ class SessionState {
   SessionState(const SessionOptions& options, const SoCDescription& soc, AnyPlatform platform)
       : options_(options), soc_(soc), platform_(std::move(platform)) {}
   Status open_devices();
-  void make_executor();
+  void make_scheduler(Policy policy);
 
   SessionOptions options_;
   SoCDescription soc_;
   AnyPlatform platform_;
   std::vector<ComputeDevice> devices_;
-  Policy policy_{};
-  PolicyState policy_state_;
   std::unique_ptr<Trace> trace_;
-  std::unique_ptr<Executor> executor_;  // last: its threads end first
+  std::unique_ptr<Scheduler> scheduler_;  // last: its threads end first
 };
 
 }  // namespace cosoc

@@ -38,19 +38,22 @@ void Trace::append(const std::string& json) {
 }
 
 void Trace::write(const TraceEvent& event) {
-  const TaskRecord& record = *event.record;
   std::string json = "{\"ph\":\"X\",\"pid\":0,\"tid\":" + std::to_string(event.device);
-  json += ",\"ts\":" + microseconds(record.start) + ",\"dur\":" + microseconds(record.end - record.start);
-  json += ",\"name\":" + json_string(record.node) + ",\"cat\":" + json_string(record.operation);
-  json += ",\"args\":{\"node\":" + json_string(record.node) + ",\"op\":" + json_string(record.operation);
-  json += ",\"cycles\":" + std::to_string(record.cycles) + ",\"commands\":" + std::to_string(record.commands);
+  json += ",\"ts\":" + microseconds(event.start) + ",\"dur\":" + microseconds(event.end - event.start);
+  json += ",\"name\":" + json_string(event.node) + ",\"cat\":" + json_string(event.operation);
+  json += ",\"args\":{\"node\":" + json_string(event.node) + ",\"op\":" + json_string(event.operation);
+  json += ",\"application\":" + json_string(event.application);
+  json += ",\"cycles\":" + std::to_string(event.counters.cycles);
+  json += ",\"commands\":" + std::to_string(event.counters.commands);
   json += ",\"policy\":" + json_string(event.policy) + ",\"ready\":" + std::to_string(event.ready);
   json += ",\"expected_end_us\":" + microseconds(event.expected_end);
-  if (!record.reason.empty()) json += ",\"reason\":" + json_string(record.reason);
+  if (!event.reason.empty()) json += ",\"reason\":" + json_string(event.reason);
+  const std::lock_guard lock(mutex_);
   append(json + "}}");
 }
 
 Status Trace::finish() {
+  const std::lock_guard lock(mutex_);
   // The end is written over by the next event.
   const auto end = stream_.tellp();
   stream_ << "\n]}\n" << std::flush;

@@ -20,7 +20,7 @@ from rich.progress import track
 from cosoc.apps.digits import data
 from cosoc.apps.digits.model import load_trained
 from cosoc.cli.errors import UserError
-from cosoc.cli.run import DEFAULT_SOC, SoCOption
+from cosoc.cli.run import DEFAULT_SOC, POLICY_HELP, SoCOption
 from cosoc.cli.tables import console, layer_table
 from cosoc.converter import Bundle, compare, emulation
 from cosoc.runtime import Session, TaskRecord
@@ -31,7 +31,7 @@ Array = NDArray[Any]
 def command(
     soc: SoCOption = DEFAULT_SOC,
     images: Annotated[int, typer.Option(min=1, max=data.TEST_IMAGES, help="test images to run in RTL")] = 20,
-    policy: Annotated[str, typer.Option(help="scheduling policy: RR, EFT or HEFT_RT")] = "EFT",
+    policy: Annotated[str, typer.Option(help=POLICY_HELP)] = "EFT",
 ) -> None:
     """Runs a trained network and a radar on the RTL of a SoC, and compares with PyTorch."""
     if not (soc / "soc.json").is_file():

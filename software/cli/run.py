@@ -17,14 +17,17 @@ from cosoc.runtime import Model, Session
 DEFAULT_SOC = Path("build/sim-c2d1-fft1-zip1")
 """The build that `./dev scons` makes without options."""
 
+POLICY_HELP = "RR, RANDOM, MET, EFT, ETF, HEFT_RT, HEFT, ENERGY, FAIR, or the path of a shared object with a policy"
+"""Help of the option `--policy`."""
+
 SoCOption = Annotated[Path, typer.Option("--soc", help="directory of a build, with soc.json")]
 
 
 def command(
     bundle: Annotated[Path, typer.Argument(help="bundle, as `cosoc convert` writes it")],
     soc: SoCOption = DEFAULT_SOC,
-    mode: Annotated[str, typer.Option(help="rtl, functional or cpu; board on the board itself")] = "functional",
-    policy: Annotated[str, typer.Option(help="scheduling policy: RR, EFT or HEFT_RT")] = "EFT",
+    mode: Annotated[str, typer.Option(help="rtl, functional, model (durations only) or cpu; board on the board itself")] = "functional",
+    policy: Annotated[str, typer.Option(help=POLICY_HELP)] = "EFT",
     input: Annotated[list[Path] | None, typer.Option(help="input as .npy, once for each; seeded random when absent")] = None,
     output: Annotated[Path | None, typer.Option(help="writes the outputs here as .npz")] = None,
     trace: Annotated[Path | None, typer.Option(help="writes a trace here that the Perfetto UI opens")] = None,

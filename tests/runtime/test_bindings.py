@@ -120,7 +120,7 @@ def test_wrong_inputs_are_named(build: Path, tmp_path: Path, x: np.ndarray[Any, 
 
 
 def test_wrong_sessions_are_named(build: Path, tmp_path: Path) -> None:
-    with pytest.raises(CosocError, match='no mode "fast"; there are cpu, rtl, functional, board'):
+    with pytest.raises(CosocError, match='no mode "fast"; there are cpu, rtl, functional, model, board'):
         Session(soc=build, mode="fast")
     with pytest.raises(CosocError, match='no scheduling policy "LIFO"; there are RR, EFT, HEFT_RT'):
         Session(soc=build, policy="LIFO")

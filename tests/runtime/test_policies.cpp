@@ -1,116 +1,209 @@
 /// Policies against schedules worked out by hand, and what must hold for every decision.
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <random>
 #include <set>
 
 #include "cosoc/session.hpp"
-#include "policies/policy.hpp"
+#include "policy_support.hpp"
 
 using namespace cosoc;
+using namespace test;
 
 namespace {
 
-/// Rows are tasks, columns devices; a negative time means that the task may not run there.
-CostTable make_costs(const std::vector<std::vector<int>>& rows) {
-  CostTable costs(rows.size(), rows.front().size());
-  for (std::size_t task = 0; task < rows.size(); ++task) {
-    for (std::size_t device = 0; device < rows[task].size(); ++device) {
-      if (rows[task][device] >= 0) costs.set(task, device, Time(rows[task][device]));
-    }
-  }
-  return costs;
+std::string plugin_path() {
+  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "../lib/test_policy.so").string();
 }
-
-std::vector<DeviceState> idle_devices(std::size_t count, Time now = Time{}) {
-  return std::vector<DeviceState>(count, DeviceState{now, true});
-}
-
-Assignment to(std::size_t task, std::size_t device, int end) { return {task, device, Time(end)}; }
 
 }  // namespace
 
 TEST_CASE("an unknown policy is refused with the names of the known ones") {
-  CHECK(policy_names() == std::vector<std::string_view>{"RR", "EFT", "HEFT_RT"});
-  const auto found = find_policy("HEFT");
+  const std::string known = "RR, RANDOM, MET, EFT, ETF, HEFT_RT, HEFT, ENERGY, FAIR";
+  const auto found = find_policy("LIFO");
   REQUIRE_FALSE(found);
-  CHECK(found.error().message == "no scheduling policy \"HEFT\"; there are RR, EFT, HEFT_RT");
-  for (const auto name : policy_names()) CHECK(find_policy(name)->name == name);
+  CHECK(found.error().message ==
+        "no scheduling policy \"LIFO\"; there are " + known + ", or give the path of a shared object with one");
+  for (const auto name : policy_names()) CHECK(find_policy(std::string(name))->name == name);
 }
 
 TEST_CASE("round robin takes the devices in turn, skips those that may not, and remembers where it was") {
-  const CostTable costs = make_costs({{10, 1, 1}, {10, 1, -1}, {10, -1, -1}, {10, 1, 1}});
-  const auto devices = idle_devices(3);
-  const std::vector<ReadyTask> ready = {{0, {}}, {1, {}}, {2, {}}, {3, {}}};
-  const Decision decision = round_robin({}, ready, devices, costs);
-  CHECK(decision.assignments == std::vector{to(0, 0, 10), to(1, 1, 1), to(2, 0, 20), to(3, 1, 2)});
-  CHECK(decision.state.next_device == 2);
-  const Decision next = round_robin(decision.state, std::span(ready).first(1), devices, costs);
-  CHECK(next.assignments == std::vector{to(0, 2, 1)});
+  auto round = make_round({{10, 1, 1}, {10, 1, -1}, {10, -1, -1}, {10, 1, 1}});
+  PolicyState state;
+  CHECK(decide("RR", round, state) == std::vector{to(0, 0, 10), to(1, 1, 1), to(2, 0, 20), to(3, 1, 2)});
+  CHECK(state.next_device == 2);
+  round.tasks.resize(1);
+  CHECK(decide("RR", round, state) == std::vector{to(0, 2, 1)});
+}
+
+TEST_CASE("RANDOM depends on its seed, and takes every possible device equally often") {
+  const auto round = make_round(std::vector<std::vector<int>>(3000, {1, -1, 1, 1}));
+  PolicyState one{.random = 1};
+  PolicyState same{.random = 1};
+  PolicyState other{.random = 2};
+  const auto first = decide("RANDOM", round, one);
+  CHECK(first == decide("RANDOM", round, same));
+  CHECK(first != decide("RANDOM", round, other));
+  CHECK(first != decide("RANDOM", round, one));
+  for (const std::uint32_t device : {0, 2, 3}) {
+    const auto count = std::ranges::count(first, device, &Assignment::device);
+    CHECK(count > 900);
+    CHECK(count < 1100);
+  }
+}
+
+TEST_CASE("MET takes the fastest device however long its queue is, and shares among equals") {
+  auto round = make_round({{10, 4, 4}, {10, 4, 4}, {10, 4, 4}, {3, 3, 9}});
+  round.devices[1].available_at = Time(100);
+  CHECK(decide("MET", round) == std::vector{to(0, 2, 4), to(1, 2, 8), to(2, 2, 12), to(3, 0, 3)});
 }
 
 TEST_CASE("EFT counts what a device still has to do") {
-  const CostTable costs = make_costs({{10, 4}, {10, 4}, {10, 4}, {3, 3}});
   // Device 1 is free from 3 on: ends 7 and 11 beat or lose against 10 on device 0; equal ends take the first device.
-  const std::vector<DeviceState> devices = {{Time(0), true}, {Time(3), true}};
-  const std::vector<ReadyTask> ready = {{0, {}}, {1, {}}, {2, {}}, {3, {}}};
-  const Decision decision = earliest_finish_time({}, ready, devices, costs);
-  CHECK(decision.assignments == std::vector{to(0, 1, 7), to(1, 0, 10), to(2, 1, 11), to(3, 0, 13)});
+  auto round = make_round({{10, 4}, {10, 4}, {10, 4}, {3, 3}});
+  round.devices[1].available_at = Time(3);
+  CHECK(decide("EFT", round) == std::vector{to(0, 1, 7), to(1, 0, 10), to(2, 1, 11), to(3, 0, 13)});
+}
+
+TEST_CASE("EFT counts what moving the data takes") {
+  auto round = make_round({{10, 4}, {10, 4}});
+  round.devices[1].domain = 1;
+  round.tasks[0].movement = round.tasks[1].movement = Time(8);
+  round.tasks[1].domain = 1;
+  CHECK(decide("EFT", round) == std::vector{to(0, 0, 10), to(1, 1, 4)});
+}
+
+TEST_CASE("ETF places what ends first first, of equal ends the higher rank") {
+  auto round = make_round({{9, 20}, {5, 6}, {5, 5}});
+  round.tasks[2].rank = Time(7);
+  CHECK(decide("ETF", round) == std::vector{to(2, 0, 5), to(1, 1, 6), to(0, 0, 14)});
 }
 
 TEST_CASE("HEFT_RT gives the longest path the first choice") {
-  const CostTable costs = make_costs({{10, 4}, {10, 4}, {10, 4}});
-  const std::vector<ReadyTask> ready = {{0, Time(5)}, {1, Time(50)}, {2, Time(5)}};
-  const Decision decision = heft_rt({}, ready, idle_devices(2), costs);
-  CHECK(decision.assignments == std::vector{to(1, 1, 4), to(0, 1, 8), to(2, 0, 10)});
+  auto round = make_round({{10, 4}, {10, 4}, {10, 4}});
+  round.tasks[0].rank = round.tasks[2].rank = Time(5);
+  round.tasks[1].rank = Time(50);
+  CHECK(decide("HEFT_RT", round) == std::vector{to(1, 1, 4), to(0, 1, 8), to(2, 0, 10)});
+}
+
+TEST_CASE("HEFT follows the plan while its device works, and places the rest by their ends") {
+  auto round = make_round({{10, 4}, {10, 4}, {10, 4}});
+  round.tasks[0].planned_device = 0;
+  round.tasks[0].planned_start = Time(30);
+  round.tasks[1].planned_device = 1;
+  round.tasks[1].planned_start = Time(2);
+  CHECK(decide("HEFT", round) == std::vector{to(0, 0, 10, 30), to(1, 1, 4, 2), to(2, 1, 8, 4)});
+  round.devices[1].usable = false;
+  CHECK(decide("HEFT", round) == std::vector{to(0, 0, 10, 30), to(1, 0, 20, 10), to(2, 0, 30, 20)});
+}
+
+TEST_CASE("ENERGY saves as long as the deadline holds, the most urgent first") {
+  // 10 s at 1 W or 4 s at 5 W.
+  auto round = make_round({{10, 4}, {10, 4}, {10, 4}});
+  round.devices[1].watts = 5.0;
+  CHECK(decide("ENERGY", round) == std::vector{to(0, 0, 10), to(1, 0, 20), to(2, 0, 30)});
+  round.tasks[0].latest_end = Time(12);
+  round.tasks[1].latest_end = Time(11);
+  round.tasks[2].latest_end = Time(2);
+  // Task 2 cannot make it and ends as early as possible; 1 can be cheap, then 0 cannot.
+  CHECK(decide("ENERGY", round) == std::vector{to(2, 1, 4), to(1, 0, 10), to(0, 1, 8)});
+}
+
+TEST_CASE("FAIR orders a device's work by what each application has had, by its weight") {
+  auto round = make_round(std::vector<std::vector<int>>(6, {10}));
+  for (std::size_t task = 0; task < 6; ++task) round.tasks[task].application = task < 4 ? 1 : 2;
+  for (std::size_t task = 0; task < 4; ++task) round.tasks[task].weight = 2.0;
+  PolicyState state;
+  CHECK(decide("FAIR", round, state) == std::vector{to(0, 0, 10, 0), to(1, 0, 20, 5), to(2, 0, 30, 10),
+                                                    to(3, 0, 40, 15), to(4, 0, 50, 0), to(5, 0, 60, 10)});
+  // A newcomer starts at the tag of what runs, not at 0: the others lose nothing for having been there.
+  round.tasks.resize(1);
+  round.tasks[0].application = 3;
+  round.devices[0].running_order = Time(10);
+  CHECK(decide("FAIR", round, state) == std::vector{to(0, 0, 10, 10)});
+  CHECK(state.virtual_time == Time(10));
+}
+
+TEST_CASE("FAIR remembers applications only while they are ahead") {
+  PolicyState state;
+  auto round = make_round({{10}});
+  for (std::uint64_t application = 1; application <= 10000; ++application) {
+    round.tasks[0].application = application;
+    round.devices[0].running_order = Time(application * 10);
+    decide("FAIR", round, state);
+  }
+  CHECK(state.virtual_end.size() < 200);
 }
 
 TEST_CASE("a quarantined device gets nothing, and a task without a device is left out") {
-  const CostTable costs = make_costs({{10, 1}, {-1, 1}});
-  const std::vector<DeviceState> devices = {{Time(0), true}, {Time(0), false}};
-  const std::vector<ReadyTask> ready = {{1, {}}, {0, {}}};
+  auto round = make_round({{-1, 1}, {10, 1}});
+  round.devices[1].usable = false;
   for (const auto name : policy_names()) {
-    const Decision decision = find_policy(name)->decide({}, ready, devices, costs);
-    CHECK(decision.assignments == std::vector{to(0, 0, 10)});
+    const auto assignments = decide(std::string(name), round);
+    CAPTURE(name);
+    REQUIRE(assignments.size() == 1);
+    CHECK(assignments[0] == to(1, 0, 10));
   }
 }
 
 TEST_CASE("every policy assigns each task once, where it may run, with consistent ends, and is pure") {
   std::mt19937 random(20);
-  for (int round = 0; round < 300; ++round) {
-    const std::size_t device_count = 1 + random() % 6;
-    const std::size_t task_count = 1 + random() % 20;
-    std::vector<std::vector<int>> rows(task_count, std::vector<int>(device_count));
-    std::vector<ReadyTask> ready;
-    for (std::size_t task = 0; task < task_count; ++task) {
-      for (int& cost : rows[task]) cost = random() % 3 == 0 ? -1 : static_cast<int>(random() % 100);
-      ready.push_back({task, Time(random() % 1000)});
-    }
-    std::vector<DeviceState> devices;
-    for (std::size_t i = 0; i < device_count; ++i) devices.push_back({Time(random() % 200), random() % 5 != 0});
-    const CostTable costs = make_costs(rows);
-    const PolicyState state{random() % device_count};
-
+  for (int count = 0; count < 300; ++count) {
+    const OwnedRound round = random_round(random, 100);
     for (const auto name : policy_names()) {
-      const Policy policy = *find_policy(name);
-      const Decision decision = policy.decide(state, ready, devices, costs);
-      const Decision again = policy.decide(state, ready, devices, costs);
-      CHECK(decision.assignments == again.assignments);
-      CHECK(decision.state == again.state);
-      std::set<std::size_t> assigned;
-      std::vector<DeviceState> after = devices;
-      for (const Assignment& assignment : decision.assignments) {
-        CHECK(assigned.insert(assignment.task).second);
-        REQUIRE(costs.at(assignment.task, assignment.device));
-        CHECK(devices[assignment.device].usable);
-        after[assignment.device].available_at += *costs.at(assignment.task, assignment.device);
-        CHECK(after[assignment.device].available_at == assignment.expected_end);
+      PolicyState state{.next_device = random() % round.devices.size()};
+      PolicyState same = state;
+      const auto assignments = decide(std::string(name), round, state);
+      REQUIRE(assignments == decide(std::string(name), round, same));
+      REQUIRE(state == same);
+      std::set<std::uint32_t> assigned;
+      std::vector<Time> after;
+      for (const DeviceState& device : round.devices) after.push_back(device.available_at);
+      for (const auto& [task, device, end, order] : assignments) {
+        REQUIRE(assigned.insert(task).second);
+        REQUIRE(round.tasks[task].costs[device] < impossible);
+        REQUIRE(round.devices[device].usable);
+        const bool moves = round.tasks[task].domain != round.devices[device].domain;
+        after[device] += round.tasks[task].costs[device] + (moves ? round.tasks[task].movement : Time{});
+        REQUIRE(after[device] == end);
       }
-      for (std::size_t task = 0; task < task_count; ++task) {
+      for (std::uint32_t task = 0; task < round.tasks.size(); ++task) {
         bool possible = false;
-        for (std::size_t i = 0; i < device_count; ++i) possible |= devices[i].usable && costs.at(task, i).has_value();
-        CHECK(assigned.contains(task) == possible);
+        for (std::size_t i = 0; i < round.devices.size(); ++i) {
+          possible |= round.devices[i].usable && round.tasks[task].costs[i] < impossible;
+        }
+        REQUIRE(assigned.contains(task) == possible);
       }
     }
   }
+}
+
+TEST_CASE("a policy from a shared object sees the round, keeps its state, and answers") {
+  const auto policy = find_policy(plugin_path());
+  if (!policy) FAIL(policy.error().message);
+  CHECK(policy->name == "test_policy");
+  auto round = make_round({{10, 4}, {-1, 4}, {10, 4}});
+  round.devices[0].available_at = Time(100);
+  PolicyState state;
+  std::vector<Assignment> assignments;
+  policy->decide(round.view(), state, assignments);
+  // It takes the last possible device, and counts its rounds in `order`.
+  CHECK(assignments == std::vector{to(0, 1, 4, 1), to(1, 1, 8, 1), to(2, 1, 12, 1)});
+  round.devices[1].usable = false;
+  assignments.clear();
+  policy->decide(round.view(), state, assignments);
+  CHECK(assignments == std::vector{to(0, 0, 110, 2), to(2, 0, 120, 2)});
+}
+
+TEST_CASE("a shared object that is none, or has no policy, is refused with the reason") {
+  const auto missing = find_policy("/nowhere/policy.so");
+  REQUIRE_FALSE(missing);
+  CHECK_THAT(missing.error().message, Catch::StartsWith("cannot load the scheduling policy /nowhere/policy.so: "));
+  const auto other = find_policy("/proc/self/exe");
+  REQUIRE_FALSE(other);
+  CHECK_THAT(other.error().message, Catch::StartsWith("cannot load the scheduling policy"));
+  const auto library = find_policy((std::filesystem::path(plugin_path()).parent_path() / "libcosoc.so").string());
+  REQUIRE_FALSE(library);
+  CHECK_THAT(library.error().message, Catch::EndsWith("has no function cosoc_policy; see cosoc/policy.h"));
 }

@@ -19,7 +19,7 @@ typedef struct cosoc_model cosoc_model;
 
 /* Fields as in cosoc::SessionOptions; NULL or 0 is the default, also where it says otherwise. */
 typedef struct {
-  const char* mode;   /* "cpu", "rtl", "functional" or "board" */
+  const char* mode;   /* "cpu", "rtl", "functional", "model" or "board" */
   const char* soc;    /* soc.json or its directory */
   const char* policy; /* "EFT" when NULL */
   const char* trace;  /* no trace when NULL */

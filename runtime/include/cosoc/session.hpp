@@ -21,6 +21,7 @@ enum class Mode {
   cpu,         // CPU cores of this machine, wall clock
   rtl,         // the SoC as one Verilated model, simulated time
   functional,  // bit-exact models of the accelerators with modelled durations, simulated time
+  model,       // durations only, no values: outputs are 0, simulated time
   board,       // accelerators through Linux UIO, wall clock
 };
 
@@ -31,8 +32,10 @@ struct SessionOptions {
   Mode mode = Mode::cpu;
   /// `soc.json`, or the directory that holds it; every mode but `cpu` needs it.
   std::filesystem::path soc = {};
-  /// A name of `policy_names()`.
+  /// A name of `policy_names()`, or the path of a shared object with a policy, see cosoc/policy.h.
   std::string policy = "EFT";
+  /// Of policies that draw random numbers.
+  std::uint64_t seed = 1;
   /// File for the trace; none when empty. The Perfetto UI opens it.
   std::filesystem::path trace = {};
   /// Device memory of mode `cpu`; the other modes take it from the SoC.
@@ -67,17 +70,28 @@ struct RunReport {
   std::vector<std::string> quarantined;  // devices that failed and get no more work, each with the reason
 };
 
+/// How a model competes with others of its session.
+struct ModelOptions {
+  /// Ready tasks of higher priority are placed and taken first.
+  std::int32_t priority = 0;
+  /// Share of the SoC under the policy FAIR; above 0.
+  double weight = 1.0;
+  /// When a run should have ended, from its start; the policy ENERGY saves energy as long as that holds.
+  std::optional<Time> deadline = {};
+};
+
 class SessionState;
 class ModelState;
 
-/// A graph in device memory, ready to run. Copies are the same model. Models of one session run one at a time.
+/// A graph in device memory, ready to run. Copies are the same model. Different models may run at the same time, from
+/// different threads; runs of one model follow one another.
 class Model {
  public:
   const Graph& graph() const;
   /// Runs once. Inputs and outputs are host memory in the order of the graph's, dense and row-major, of exactly the
   /// bytes that `TensorType::dense_bytes` tells. Outputs are written only when the run succeeds.
   Status run(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
-  /// The last run's.
+  /// Of the last run; the next one changes it.
   const RunReport& report() const;
   /// Copies an input, constant, output or (with `keep_tensors`) intermediate tensor of the last run.
   Status tensor(const std::string& name, std::span<std::byte> bytes) const;
@@ -93,7 +107,7 @@ class Session {
  public:
   static Result<Session> open(const SessionOptions& options);
   /// Plans memory, copies constants, finds the devices of every node.
-  Result<Model> load(Graph graph);
+  Result<Model> load(Graph graph, const ModelOptions& options = {});
   /// Names of the devices, CPU cores first.
   std::vector<std::string> devices() const;
 

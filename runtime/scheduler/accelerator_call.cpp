@@ -1,0 +1,61 @@
+#include "scheduler/accelerator_call.hpp"
+
+#include "scheduler/executor.hpp"
+
+namespace cosoc {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+Result<CallCounters> attempt(WallClockPlatform& platform, ComputeDevice& device, Task& task, Time deadline,
+                             std::mutex& driver_mutex) {
+  Driver& driver = *device.driver;
+  {
+    const std::lock_guard lock(driver_mutex);
+    if (auto started = driver.start(*task.what->kernel, task.inputs, task.outputs); !started) {
+      return tl::make_unexpected(started.error());
+    }
+  }
+  const auto end = Clock::now() + deadline;
+  while (true) {
+    const auto left = std::chrono::duration_cast<Time>(end - Clock::now());
+    const auto interrupt = platform.wait_interrupt(device.accelerator, std::max(Time{}, left));
+    if (!interrupt) return tl::make_unexpected(interrupt.error());
+    const std::lock_guard lock(driver_mutex);
+    const auto ended = driver.service();
+    if (!ended) return tl::make_unexpected(ended.error());
+    if (*ended) {
+      if (!*interrupt) task.note = "its interrupt was lost; found complete at the deadline";
+      return driver.counters();
+    }
+    if (Clock::now() >= end) return failure("did not finish within its deadline");
+  }
+}
+
+}  // namespace
+
+void run_on_accelerator(WallClockPlatform& platform, ComputeDevice& device, Task& task, Time deadline,
+                        std::mutex& driver_mutex) {
+  for (int count = 1;; ++count) {
+    const auto counters = attempt(platform, device, task, deadline, driver_mutex);
+    if (counters) {
+      task.outcome = Outcome::done;
+      task.counters = *counters;
+      return;
+    }
+    const std::string& why = counters.error().message;
+    const std::lock_guard lock(driver_mutex);
+    if (auto done = device.driver->reset(); !done) {
+      task.note = why + "; then its reset failed: " + done.error().message;
+    } else if (count == max_attempts) {
+      task.note = why;
+    } else {
+      task.note = "second attempt after: " + why;
+      continue;
+    }
+    task.outcome = Outcome::device_failed;
+    return;
+  }
+}
+
+}  // namespace cosoc

@@ -1,0 +1,70 @@
+#include "scheduler/graph_run.hpp"
+
+#include <algorithm>
+
+namespace cosoc {
+namespace {
+
+std::vector<Placement> schedule_plan(const Plan& plan, std::size_t devices) {
+  std::vector<GraphTask> tasks;
+  for (const PlannedTask& task : plan.tasks) tasks.push_back({task.what.costs->all, task.successors, task.rank});
+  return schedule_heft(tasks, devices);
+}
+
+}  // namespace
+
+GraphRun::GraphRun(const Plan& plan, std::shared_ptr<const Application> application, Scheduler& scheduler,
+                   std::size_t devices)
+    : plan_(plan),
+      scheduler_(scheduler),
+      group_(std::move(application)),
+      tasks_(std::make_unique<Task[]>(plan.tasks.size())) {
+  if (scheduler.is_static()) schedule_ = schedule_plan(plan, devices);
+  for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
+    const PlannedTask& planned = plan.tasks[i];
+    Task& task = tasks_[i];
+    task.what = &planned.what;
+    task.inputs = planned.inputs;
+    task.outputs = planned.outputs;
+    task.group = &group_;
+    task.siblings = tasks_.get();
+    task.successors = planned.successors;
+    task.rank = planned.rank;
+    if (!schedule_.empty()) task.planned_device = schedule_[i].device;
+    if (planned.dependencies == 0) roots_.push_back(&task);
+  }
+}
+
+void GraphRun::start(Time deadline) {
+  started_ = scheduler_.now();
+  group_.reset(deadline >= impossible ? impossible : started_ + deadline);
+  for (std::size_t i = 0; i < plan_.tasks.size(); ++i) {
+    tasks_[i].reset();
+    tasks_[i].missing = plan_.tasks[i].dependencies;
+    if (!schedule_.empty()) tasks_[i].planned_start = started_ + schedule_[i].start;
+  }
+  scheduler_.submit(group_, roots_, plan_.tasks.size());
+}
+
+RunReport GraphRun::report(std::span<const ComputeDevice> devices) const {
+  RunReport report;
+  report.start = report.end = started_;
+  for (std::size_t i = 0; i < plan_.tasks.size(); ++i) {
+    const Task& task = tasks_[i];
+    report.end = std::max(report.end, task.end);
+    TaskRecord& record = report.tasks.emplace_back();
+    record.node = task.what->name;
+    record.operation = task.what->kernel->name();
+    if (task.outcome == Outcome::pending || task.device == no_device) continue;
+    record.device = devices[task.device].name;
+    record.start = task.start;
+    record.end = task.end;
+    record.cycles = task.counters.cycles;
+    record.commands = task.counters.commands;
+    record.reason = task.reason();
+  }
+  report.quarantined = scheduler_.quarantined();
+  return report;
+}
+
+}  // namespace cosoc

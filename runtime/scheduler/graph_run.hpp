@@ -1,0 +1,40 @@
+/// A plan's tasks on their way: made once, run again and again.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cosoc/session.hpp"
+#include "policies/heft.hpp"
+#include "scheduler/plan.hpp"
+#include "scheduler/scheduler.hpp"
+
+namespace cosoc {
+
+/// One run at a time. The plan lives as long; nothing is allocated for a run.
+class GraphRun {
+ public:
+  /// Under a static policy this schedules the graph.
+  GraphRun(const Plan& plan, std::shared_ptr<const Application> application, Scheduler& scheduler, std::size_t devices);
+
+  /// Submits all tasks. They should end within `deadline` from now, which only
+  /// some policies look at.
+  void start(Time deadline = impossible);
+  /// Blocks until all tasks have ended.
+  const Status& wait() { return scheduler_.wait(group_); }
+
+  /// What happened in the last run, which has ended.
+  RunReport report(std::span<const ComputeDevice> devices) const;
+
+ private:
+  const Plan& plan_;
+  Scheduler& scheduler_;
+  TaskGroup group_;
+  std::unique_ptr<Task[]> tasks_;    // by task of the plan
+  std::vector<Task*> roots_;         // which depend on nothing
+  std::vector<Placement> schedule_;  // empty without a static policy
+  Time started_{};
+};
+
+}  // namespace cosoc

@@ -1,0 +1,108 @@
+#include "scheduler/scheduler.hpp"
+
+namespace cosoc {
+namespace {
+
+/// The note of a task that did not end well is the whole message.
+Status status_of(const Task& task) { return task.outcome == Outcome::done ? Status() : failure(task.note); }
+
+}  // namespace
+
+Scheduler::Scheduler(SchedulerOptions options, AnyPlatform& platform, std::span<ComputeDevice> devices, Trace* trace)
+    : policy_(options.policy.name),
+      is_static_(options.policy.is_static),
+      values_(options.values),
+      lends_(trace == nullptr),  // a lent core leaves no trace
+      dispatcher_(std::move(options.policy), options.seed, devices, trace) {
+  const auto settle = [this](Task* ended) { this->settle(ended); };
+  if (auto* simulated = std::get_if<std::unique_ptr<SimulatedPlatform>>(&platform)) {
+    executor_ = make_simulated_executor(**simulated, devices, dispatcher_, settle, values_, options.minimum_deadline);
+  } else {
+    executor_ = make_wall_clock_executor(*std::get<std::unique_ptr<WallClockPlatform>>(platform), devices, dispatcher_,
+                                         settle, options.minimum_deadline);
+  }
+}
+
+Scheduler::~Scheduler() = default;
+
+Result<std::shared_ptr<const Application>> Scheduler::add_application(const ApplicationOptions& options) {
+  if (!(options.weight > 0.0)) {
+    return failure("application " + options.name + ": the weight must be above 0, not " +
+                   std::to_string(options.weight));
+  }
+  const Application application{++last_application_, options.name, options.priority, options.weight};
+  return std::make_shared<const Application>(application);
+}
+
+TaskHandle Scheduler::submit(TaskGroup& group, const TaskTemplate& what, std::span<const TensorView> inputs,
+                             std::span<const TensorView> outputs, std::span<const TaskHandle> after,
+                             Completion* completion) {
+  Task& task = pool_.allocate();
+  task.what = &what;
+  task.inputs = inputs;
+  task.outputs = outputs;
+  task.group = &group;
+  task.completion = completion;
+  task.rank = what.costs->mean;
+  task.after.assign(after.begin(), after.end());
+  const TaskHandle handle{&task, task.id.load(std::memory_order_relaxed)};
+  group.pending.fetch_add(1, std::memory_order_relaxed);
+  executor_->submit(task, task);
+  return handle;
+}
+
+void Scheduler::submit(TaskGroup& group, std::span<Task* const> roots, std::size_t count) {
+  group.pending.fetch_add(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
+  Task* list = nullptr;
+  for (Task* root : roots) {
+    root->next = list;
+    list = root;
+  }
+  executor_->submit(*list, *roots.front());
+}
+
+const Status& Scheduler::wait(TaskGroup& group) {
+  if (!group.ended()) executor_->wait(group);
+  return group.status();
+}
+
+Status Scheduler::call(const std::shared_ptr<const Application>& application, const TaskTemplate& what,
+                       std::span<const TensorView> inputs, std::span<const TensorView> outputs) {
+  Status status;
+  if (lends_ && what.costs->lendable && executor_->lend(what, inputs, outputs, status)) return status;
+  TaskGroup group(application);
+  submit(group, what, inputs, outputs);
+  return wait(group);
+}
+
+/// The last step of tasks that have ended. A group may be gone as soon as its
+/// last task is counted.
+void Scheduler::settle(Task* ended) {
+  Task* first_pooled = nullptr;
+  Task* last_pooled = nullptr;
+  TaskGroup* group = nullptr;
+  std::uint32_t count = 0;
+  const auto count_down = [&] {
+    if (group == nullptr) return;
+    if (group->pending.fetch_sub(count, std::memory_order_acq_rel) == count) group->pending.notify_all();
+  };
+  while (ended != nullptr) {
+    Task& task = *ended;
+    ended = task.next;
+    if (task.completion != nullptr) task.completion->complete(task, status_of(task));
+    if (task.group != group) {
+      count_down();
+      group = task.group;
+      count = 0;
+    }
+    ++count;
+    if (!task.pooled) continue;
+    task.next = first_pooled;
+    first_pooled = &task;
+    if (last_pooled == nullptr) last_pooled = &task;
+  }
+  count_down();
+  if (first_pooled != nullptr) pool_.release(*first_pooled, *last_pooled);
+}
+
+}  // namespace cosoc

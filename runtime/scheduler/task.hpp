@@ -1,0 +1,157 @@
+/// Tasks, the groups in which they succeed or fail together, and the
+/// applications that they belong to.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "drivers/driver.hpp"
+#include "kernels/kernel.hpp"
+#include "policies/policy.hpp"
+
+namespace cosoc {
+
+/// Expected times of one kernel with one set of shapes, shared by all its
+/// tasks.
+struct CostRow {
+  std::vector<Time> all;  // by device; `impossible` where it may not run
+  std::vector<Time> cpu;  // the same without accelerators: what is left when one has failed
+  Time mean{};            // over the devices that may run it
+  Time least_cpu = impossible;
+  bool lendable = false;  // short, and no accelerator is faster than a CPU core
+
+  /// `costs` by device; the first `cpu_cores` are CPU cores.
+  static std::shared_ptr<const CostRow> make(std::vector<Time> costs, std::size_t cpu_cores);
+};
+
+/// What calls of one kernel with one set of shapes have in common. Made once,
+/// used by any number of tasks.
+struct TaskTemplate {
+  std::string name;  // in reports, traces and messages
+  std::shared_ptr<const Kernel> kernel;
+  std::shared_ptr<const CostRow> costs;
+  Time movement{};     // what moving its inputs between domains takes, see ReadyTask
+  std::string reason;  // why no accelerator that it lists can run it; empty when one can
+};
+
+/// Who submits tasks. Priority first: ready tasks of higher priority are placed
+/// and taken before others.
+struct Application {
+  std::uint64_t id = 0;  // never used again
+  std::string name;
+  std::int32_t priority = 0;
+  double weight = 1.0;  // share of the SoC under the policy FAIR
+};
+
+class TaskGroup;
+struct Task;
+
+/// Told about the end of one task, on a thread of the runtime that holds no
+/// lock. It may submit tasks but must not wait for any, and it may destroy
+/// itself.
+class Completion {
+ public:
+  virtual ~Completion() = default;
+  /// The task is not used any more when this returns. `status` is the group's
+  /// when the task was not run because of it.
+  virtual void complete(const Task& task, const Status& status) = 0;
+};
+
+/// A submitted task, as long as it has not ended. Stays valid, and says
+/// nothing, after that.
+struct TaskHandle {
+  Task* task = nullptr;
+  std::uint64_t id = 0;
+  const TaskGroup* group = nullptr;
+};
+
+/// How a task came back from its device.
+enum class Outcome : std::uint8_t {
+  pending,
+  done,
+  failed,         // its kernel failed; `note` says why
+  device_failed,  // the accelerator did; `note` says why
+  cancelled,      // not run, because its group had failed
+};
+
+/// One call on its way. Made by the scheduler's pool or by a prepared run, and
+/// used again and again.
+struct Task {
+  // What to run. Everything that is pointed to stays the submitter's, until the
+  // task has ended.
+  const TaskTemplate* what = nullptr;
+  std::span<const TensorView> inputs;
+  std::span<const TensorView> outputs;
+  TaskGroup* group = nullptr;
+  Completion* completion = nullptr;
+  Task* siblings = nullptr;                 // tasks of the same graph, which `successors` counts
+  std::span<const std::size_t> successors;  // of the graph
+  Time rank{};
+  std::uint32_t planned_device = no_device;  // of a static schedule
+  Time planned_start{};                      // in it
+  std::vector<TaskHandle> after;             // tasks to wait for, besides those of the graph
+  bool pooled = false;
+
+  // What the dispatcher keeps.
+  std::atomic<std::uint64_t> id = 0;  // of the handle; 0 after the end
+  std::vector<Task*> waiting;         // tasks whose `after` has this one
+  std::uint32_t missing = 0;          // tasks that have to end before
+  std::uint32_t domain = 0;           // where its inputs lie
+  bool cpu_only = false;              // an accelerator failed with it
+  Time order{};                       // see Assignment
+  Task* next = nullptr;               // in whatever list it is
+
+  // What happened.
+  std::uint32_t device = no_device;
+  std::uint32_t ready_count = 0;  // tasks among which the policy chose
+  Outcome outcome = Outcome::pending;
+  Time expected_end{};
+  Time start{};
+  Time end{};
+  CallCounters counters;
+  std::string note;
+
+  const Time* costs() const { return cpu_only ? what->costs->cpu.data() : what->costs->all.data(); }
+  Time cost() const { return costs()[device]; }
+  /// Why no accelerator ran it, and what went wrong.
+  std::string reason() const;
+  /// Forgets the last use; links of the graph stay.
+  void reset();
+};
+
+/// Tasks that succeed or fail together: a run of a graph, a call, or whatever
+/// an application puts into one. When a task fails, those of its group that
+/// have not started are cancelled; other groups go on.
+class TaskGroup {
+ public:
+  explicit TaskGroup(std::shared_ptr<const Application> application) : application_(std::move(application)) {}
+  TaskGroup(const TaskGroup&) = delete;
+  TaskGroup& operator=(const TaskGroup&) = delete;
+
+  const Application& application() const { return *application_; }
+  /// Nothing that was submitted is on its way any more.
+  bool ended() const { return pending.load(std::memory_order_acquire) == 0; }
+  /// The first failure. Only when the group has ended.
+  const Status& status() const { return status_; }
+  /// Makes an ended group as good as new, with a deadline on the clock of the
+  /// scheduler.
+  void reset(Time deadline = impossible);
+  Time deadline() const { return deadline_; }
+
+  // For the scheduler.
+  void fail(std::string message);
+  bool failed() const { return !status_.has_value(); }
+  std::atomic<std::uint32_t> pending = 0;
+
+ private:
+  std::shared_ptr<const Application> application_;
+  Time deadline_ = impossible;
+  Status status_;
+};
+
+}  // namespace cosoc
