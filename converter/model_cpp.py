@@ -129,6 +129,8 @@ def call(graph: Graph, node: Node, variables: Variables) -> str:
     if node.op in ATTRIBUTES:
         members = [f".{name} = {attribute(node.attributes[name])}" for name in ATTRIBUTES[node.op]]
         arguments.append("{" + ", ".join(members + fused_members(node, variables)) + "}")
+    elif "factor" in node.attributes:
+        arguments.append("{" + ", ".join(map(float_literal, node.attributes["factor"])) + "}")
     elif node.op in ENUMERATIONS:
         name, enumeration = ENUMERATIONS[node.op]
         arguments.append(f"{enumeration}::{node.attributes[name]}")
@@ -138,7 +140,8 @@ def call(graph: Graph, node: Node, variables: Variables) -> str:
     devices = ", ".join(quoted(device) for device in node.devices)
     source = f".source = {quoted(node.source)}, " if node.source else ""
     arguments.append(f"{{.devices = {{{devices}}}, {source}.output = {quoted(output.name)}}}")
-    head = f"  const auto {variables[output.name]} = cosoc::{node.op}("
+    helper = "scale" if "factor" in node.attributes else node.op
+    head = f"  const auto {variables[output.name]} = cosoc::{helper}("
     return head + (",\n" + " " * 6).join([", ".join(arguments[: 2 + len(operands)]), *arguments[2 + len(operands) :]]) + ");"
 
 

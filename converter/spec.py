@@ -43,6 +43,12 @@ def is_factors(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(is_factor(x) for x in value)
 
 
+def is_complex(value: Any) -> bool:
+    """Two finite numbers: real and imaginary part."""
+    numbers = isinstance(value, list) and len(value) == 2
+    return numbers and all(type(x) in (int, float) and math.isfinite(x) for x in value)
+
+
 def one_of(*choices: str) -> Callable[[Any], bool]:
     """Whether a value is one of some words."""
     return lambda value: value in choices
@@ -136,7 +142,7 @@ def check_dequantize(node: Node, tensors: Sequence[Tensor], output: Tensor) -> N
 
 
 def check_complex(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
-    """fft, zip, transpose, magnitude_squared."""
+    """fft, transpose, magnitude_squared."""
     require(
         all(tensor.dtype == "complex64" and tensor.shape == tensors[0].shape for tensor in tensors),
         "inputs: complex64 of one shape",
@@ -147,6 +153,40 @@ def check_complex(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None
     shape = tensors[0].shape
     require(len(shape) == 2 or node.op != "transpose", "transpose needs rank 2")
     expect_shape(output, shape[::-1] if node.op == "transpose" else shape)
+
+
+ZIP_OPERANDS = {
+    **dict.fromkeys(("magnitude_squared", "magnitude", "scale"), 1),
+    **dict.fromkeys(("add", "sub", "mul", "div", "conjugate_mul"), 2),
+    **dict.fromkeys(("multiply_add", "conjugate_multiply_add"), 3),
+}
+"""Inputs of each operation of zip."""
+
+ZIP_REAL = ("add", "sub", "mul", "div", "scale")
+"""Those that real tensors have too."""
+
+
+def check_zip(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
+    """One to three tensors of one dtype and shape, of which the second may be the last axes or one element."""
+    operation = node.attributes["operation"]
+    require(len(tensors) == ZIP_OPERANDS[operation], f"{len(tensors)} inputs; {operation} has {ZIP_OPERANDS[operation]}")
+    require(("factor" in node.attributes) == (operation == "scale"), "factor goes with scale")
+    first = tensors[0]
+    known = ("complex64", "float32") if operation in ZIP_REAL else ("complex64",)
+    require(first.dtype in known, f"{first.name} has dtype {first.dtype}; {operation} has {' or '.join(known)}")
+    require(all(tensor.dtype == first.dtype for tensor in tensors), "inputs: tensors of one dtype")
+    require(output.dtype == ("float32" if operation.startswith("magnitude") else first.dtype), f"{output.name}: {output.dtype}")
+    for tensor in tensors[1:2]:
+        tail = tuple(first.shape[len(first.shape) - len(tensor.shape) :])
+        short = len(tensor.shape) <= len(first.shape) and tuple(tensor.shape) == tail
+        require(
+            short or math.prod(tensor.shape) == 1,
+            f"{tensor.name} has shape {tensor.shape}, which does not repeat over {first.shape}",
+        )
+    for tensor in (*tensors[2:], output):
+        expect_shape(tensor, first.shape)
+    if first.dtype == "float32" and operation == "scale":
+        require(node.attributes["factor"][1] == 0, "the factor of real numbers must be real")
 
 
 def expect_shape(tensor: Tensor, shape: tuple[int, ...]) -> None:
@@ -191,7 +231,7 @@ OPERATIONS: dict[str, Operation] = {
     "average_pool2d": Operation(1, {**WINDOW, "multiplier": is_factor, "clamp": is_clamp}, check_pool),
     "add": Operation(2, {"multipliers": is_factors, "clamp": is_clamp}, check_add),
     "fft": Operation(1, {"direction": one_of("forward", "inverse")}, check_complex),
-    "zip": Operation(2, {"operation": one_of("add", "sub", "mul", "div", "conjugate_mul")}, check_complex),
+    "zip": Operation(1, {"operation": one_of(*ZIP_OPERANDS)}, check_zip, options=({"factor": is_complex},), optional_inputs=2),
     "transpose": Operation(1, {}, check_complex),
     "magnitude_squared": Operation(1, {}, check_complex),
 }

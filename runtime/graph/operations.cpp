@@ -23,9 +23,17 @@ std::string_view name_of(ZIPOperator operation) {
     case ZIPOperator::div:
       return "div";
     case ZIPOperator::conjugate_mul:
+      return "conjugate_mul";
+    case ZIPOperator::multiply_add:
+      return "multiply_add";
+    case ZIPOperator::conjugate_multiply_add:
+      return "conjugate_multiply_add";
+    case ZIPOperator::magnitude_squared:
+      return "magnitude_squared";
+    case ZIPOperator::magnitude:
       break;
   }
-  return "conjugate_mul";
+  return "magnitude";
 }
 
 }  // namespace
@@ -91,6 +99,24 @@ Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection dir
 Tensor zip(Graph& graph, const std::string& name, Tensor a, Tensor b, ZIPOperator operation,
            const NodeOptions& options) {
   return graph.add(name, make_kernel("zip", {{"operation", name_of(operation)}}), {a, b}, type_of(graph, a), options);
+}
+
+Tensor zip(Graph& graph, const std::string& name, Tensor a, Tensor b, Tensor c, ZIPOperator operation,
+           const NodeOptions& options) {
+  const auto kernel = make_kernel("zip", {{"operation", name_of(operation)}});
+  return graph.add(name, kernel, {a, b, c}, type_of(graph, a), options);
+}
+
+Tensor zip(Graph& graph, const std::string& name, Tensor a, ZIPOperator operation, const NodeOptions& options) {
+  TensorType type = type_of(graph, a);
+  type.dtype = DType::float32;
+  return graph.add(name, make_kernel("zip", {{"operation", name_of(operation)}}), {a}, type, options);
+}
+
+Tensor scale(Graph& graph, const std::string& name, Tensor a, const std::array<float, 2>& factor,
+             const NodeOptions& options) {
+  const auto kernel = make_kernel("zip", {{"operation", "scale"}, {"factor", factor}});
+  return graph.add(name, kernel, {a}, type_of(graph, a), options);
 }
 
 Tensor transpose(Graph& graph, const std::string& name, Tensor input, const NodeOptions& options) {

@@ -56,7 +56,18 @@ struct AddOptions {
 };
 
 enum class FFTDirection { forward, inverse };
-enum class ZIPOperator { add, sub, mul, div, conjugate_mul };
+/// The last two take one tensor, the two before them three.
+enum class ZIPOperator {
+  add,
+  sub,
+  mul,
+  div,
+  conjugate_mul,
+  multiply_add,
+  conjugate_multiply_add,
+  magnitude_squared,
+  magnitude
+};
 
 /// `input` int8 feature map, `weight` int8 (Cout, Kh, Kw, Cin/groups), `bias` int32 (Cout), `multiplier` float32
 /// (Cout).
@@ -76,9 +87,18 @@ Tensor dequantize(Graph& graph, const std::string& name, Tensor input, const Ten
 /// Of the last axis of a complex64 tensor; the output has the input's type.
 Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection direction,
            const NodeOptions& options = {});
-/// Element by element on complex64 tensors; the output has the type of `a`.
+/// Element by element (docs/zip.md) on complex64 tensors, add, sub, mul and div also on float32; the output has the type
+/// of `a`. `b` has the shape of `a`, or of its last axes, or one element.
 Tensor zip(Graph& graph, const std::string& name, Tensor a, Tensor b, ZIPOperator operation,
            const NodeOptions& options = {});
+/// With a third operand: `c + a * b`.
+Tensor zip(Graph& graph, const std::string& name, Tensor a, Tensor b, Tensor c, ZIPOperator operation,
+           const NodeOptions& options = {});
+/// Magnitudes: float32 of the shape of `a`.
+Tensor zip(Graph& graph, const std::string& name, Tensor a, ZIPOperator operation, const NodeOptions& options = {});
+/// `a` times a constant (re, im), also on float32, where im is 0.
+Tensor scale(Graph& graph, const std::string& name, Tensor a, const std::array<float, 2>& factor,
+             const NodeOptions& options = {});
 /// complex64 (rows, columns) to (columns, rows).
 Tensor transpose(Graph& graph, const std::string& name, Tensor input, const NodeOptions& options = {});
 /// complex64 to float32 of the same shape.
