@@ -31,6 +31,8 @@ std::string_view stored_name(DType dtype) {
       return "F32";
     case DType::int8:
       return "I8";
+    case DType::int16:
+      return "I16";
     case DType::int32:
       return "I32";
     case DType::complex64:

@@ -108,7 +108,7 @@ TensorEntry read_tensor(Reader& reader, const json& value, std::string where) {
 
   const auto dtype = dtype_of(reader.string(value, "dtype", where));
   if (reader.status() && !dtype)
-    reader.fail(where + ".dtype", "float32, int8, int32 or complex64", excerpt(value["dtype"]));
+    reader.fail(where + ".dtype", "float32, int8, int16, int32 or complex64", excerpt(value["dtype"]));
   if (dtype) entry.type.dtype = *dtype;
   for (const json& length : reader.array(value, "shape", where)) {
     entry.type.shape.push_back(reader.integer(length, where + ".shape", 1, max_axis));
@@ -126,8 +126,9 @@ TensorEntry read_tensor(Reader& reader, const json& value, std::string where) {
     }
   }
   if (value.contains("zero_point")) {
+    const auto [low, high] = value_range(entry.type.dtype);
     entry.type.zero_point =
-        static_cast<std::int32_t>(reader.integer(value["zero_point"], where + ".zero_point", -128, 127));
+        static_cast<std::int32_t>(reader.integer(value["zero_point"], where + ".zero_point", low, high));
   }
   if (value.contains("constant")) {
     if (!value["constant"].is_boolean())

@@ -20,8 +20,10 @@ Status check_type(const TensorType& type) {
     elements *= length;
   }
   if (!(type.scale > 0.0F)) return failure("the scale must be above 0, not " + std::to_string(type.scale));
-  if (type.zero_point < -128 || type.zero_point > 127) {
-    return failure("the zero point must be in -128..127, not " + std::to_string(type.zero_point));
+  const auto [low, high] = value_range(type.dtype);
+  if (type.zero_point < low || type.zero_point > high) {
+    return failure("the zero point must be in " + std::to_string(low) + ".." + std::to_string(high) + ", not " +
+                   std::to_string(type.zero_point));
   }
   return {};
 }

@@ -59,6 +59,26 @@ Tensor conv2d(Graph& graph, const std::string& name, Tensor input, Tensor weight
   return graph.add(name, kernel, {input, weight, bias, multiplier}, output, options);
 }
 
+Tensor conv_transpose2d(Graph& graph, const std::string& name, Tensor input, Tensor weight, Tensor bias,
+                        Tensor multiplier, const ConvTranspose2DOptions& attributes, const TensorType& output,
+                        const NodeOptions& options) {
+  const json values = {
+      {"stride", attributes.stride},     {"padding", attributes.padding}, {"output_padding", attributes.output_padding},
+      {"dilation", attributes.dilation}, {"groups", attributes.groups},   {"clamp", attributes.clamp}};
+  const auto kernel = make_kernel("conv_transpose2d", values);
+  return graph.add(name, kernel, {input, weight, bias, multiplier}, output, options);
+}
+
+Tensor conv1d(Graph& graph, const std::string& name, Tensor input, Tensor weight, Tensor bias, Tensor multiplier,
+              const Conv1DOptions& attributes, const TensorType& output, const NodeOptions& options) {
+  const Conv2DOptions of_row = {.stride = {1, attributes.stride},
+                                .padding = {0, attributes.padding[0], 0, attributes.padding[1]},
+                                .dilation = {1, attributes.dilation},
+                                .groups = attributes.groups,
+                                .clamp = attributes.clamp};
+  return conv2d(graph, name, input, weight, bias, multiplier, of_row, output, options);
+}
+
 Tensor max_pool2d(Graph& graph, const std::string& name, Tensor input, const MaxPool2DOptions& attributes,
                   const TensorType& output, const NodeOptions& options) {
   const json values = {{"kernel", attributes.kernel}, {"stride", attributes.stride}, {"padding", attributes.padding}};

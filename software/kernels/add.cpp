@@ -12,8 +12,7 @@ namespace {
 
 class Add final : public Kernel {
  public:
-  Add(std::array<float, 2> multipliers, std::array<std::int8_t, 2> clamp)
-      : multipliers_(multipliers), residual_multiplier_(residual_multiplier_of(multipliers[1])), clamp_(clamp) {}
+  Add(std::array<float, 2> multipliers, std::array<std::int16_t, 2> clamp) : multipliers_(multipliers), clamp_(clamp) {}
 
   std::string_view name() const override { return "add"; }
   nlohmann::json attributes() const override { return {{"multipliers", multipliers_}, {"clamp", clamp_}}; }
@@ -22,10 +21,13 @@ class Add final : public Kernel {
     TypeCheck check(name(), inputs, outputs);
     if (!check.counts(2, 1)) return check.status();
     check.feature_map(inputs[0]);
-    check.feature_map(inputs[1]);
-    check.feature_map(outputs[0]);
+    check.feature_map_like(inputs[1], inputs[0]);
+    check.feature_map_like(outputs[0], inputs[0]);
     check.shape(inputs[1], inputs[0].shape);
     check.shape(outputs[0], inputs[0].shape);
+    check.clamp(outputs[0], clamp_);
+    check.require(multiplier_of_b(outputs[0].dtype) <= max_residual_multiplier,
+                  "the second multiplier must be below 4096, with int16 below 16");
     return check.status();
   }
 
@@ -33,14 +35,17 @@ class Add final : public Kernel {
     const TensorType& type = *outputs[0].type;
     const std::int32_t zero_a = inputs[0].type->zero_point;
     const std::int32_t zero_b = inputs[1].type->zero_point;
-    const auto* a = inputs[0].as<std::int8_t>();
-    const auto* b = inputs[1].as<std::int8_t>();
-    auto* out = outputs[0].as<std::int8_t>();
-    // Padding channels are added too: nobody reads them.
-    for (std::size_t i = 0; i < type.bytes(); ++i) {
-      const std::int64_t residual = (b[i] - zero_b) * residual_multiplier_;
-      out[i] = requantize_with_residual(a[i] - zero_a, multipliers_[0], residual, type.zero_point, clamp_);
-    }
+    const std::int64_t multiplier = multiplier_of_b(type.dtype);
+    with_activation(type.dtype, [&]<class Activation>(Activation) {
+      const auto* a = inputs[0].as<Activation>();
+      const auto* b = inputs[1].as<Activation>();
+      auto* out = outputs[0].as<Activation>();
+      // Padding channels are added too: nobody reads them.
+      for (std::size_t i = 0; i < type.bytes() / sizeof(Activation); ++i) {
+        out[i] = requantize_with_residual<Activation>(a[i] - zero_a, multipliers_[0], (b[i] - zero_b) * multiplier,
+                                                      type.zero_point, clamp_);
+      }
+    });
     return {};
   }
 
@@ -49,9 +54,13 @@ class Add final : public Kernel {
   }
 
  private:
+  std::int64_t multiplier_of_b(DType dtype) const {
+    return with_activation(
+        dtype, [&]<class Activation>(Activation) { return residual_multiplier_of<Activation>(multipliers_[1]); });
+  }
+
   std::array<float, 2> multipliers_;
-  std::int64_t residual_multiplier_;
-  std::array<std::int8_t, 2> clamp_;
+  std::array<std::int16_t, 2> clamp_;
 };
 
 }  // namespace
@@ -60,8 +69,7 @@ KernelResult make_add(const nlohmann::json& attributes) {
   AttributeReader reader("add", attributes);
   const auto multipliers = reader.numbers<2>("multipliers");
   const auto clamp = reader.clamp();
-  reader.require(multipliers[1] >= 0 && residual_multiplier_of(multipliers[1]) <= max_residual_multiplier,
-                 "the second multiplier must be in 0..4096");
+  reader.require(multipliers[1] >= 0, "the second multiplier must not be negative");
   if (auto status = reader.finish(); !status) return tl::unexpected(status.error());
   return std::make_shared<const Add>(multipliers, clamp);
 }

@@ -20,16 +20,18 @@ inline std::int32_t round_to_int32(float value) {
   return static_cast<std::int32_t>(rounded);
 }
 
-/// Rounds a value in units of the output's scale, adds the zero point and clamps.
-inline std::int8_t to_int8(float value, std::int32_t zero_point, std::array<std::int8_t, 2> clamp) {
+/// Rounds a value in units of the output's scale, adds the zero point and clamps to limits that an Activation, int8 or
+/// int16, can hold.
+template <class Activation>
+inline Activation to_activation(float value, std::int32_t zero_point, std::array<std::int16_t, 2> clamp) {
   const std::int64_t sum = static_cast<std::int64_t>(round_to_int32(value)) + zero_point;
-  return static_cast<std::int8_t>(std::clamp<std::int64_t>(sum, clamp[0], clamp[1]));
+  return static_cast<Activation>(std::clamp<std::int64_t>(sum, clamp[0], clamp[1]));
 }
 
-/// A sum of products as an output value of a quantized tensor.
-inline std::int8_t requantize(std::int32_t sum, float multiplier, std::int32_t zero_point,
-                              std::array<std::int8_t, 2> clamp) {
-  return to_int8(static_cast<float>(sum) * multiplier, zero_point, clamp);
+/// A sum of products, an int32 or an int64, as an output value of a quantized tensor.
+template <class Activation, class Sum>
+inline Activation requantize(Sum sum, float multiplier, std::int32_t zero_point, std::array<std::int16_t, 2> clamp) {
+  return to_activation<Activation>(static_cast<float>(sum) * multiplier, zero_point, clamp);
 }
 
 /// Fraction bits of a residual's multiplier: its scale by that of the output.
@@ -39,9 +41,11 @@ inline constexpr int residual_fraction = sizeof(Activation) == 1 ? 16 : 24;
 /// Largest multiplier of a residual: the field of the accelerator's instruction has 28 bits.
 inline constexpr std::int64_t max_residual_multiplier = (1 << 28) - 1;
 
-/// The multiplier of an int8 residual, from its scale by that of the output; rounded to nearest.
+/// The multiplier of a residual, from its scale by that of the output; rounded to nearest.
+template <class Activation>
 inline std::int64_t residual_multiplier_of(float factor) {
-  return std::llround(std::clamp(static_cast<double>(factor), -0x1p20, 0x1p20) * 0x1p16);
+  const double limited = std::clamp(static_cast<double>(factor), -0x1p20, 0x1p20);
+  return std::llround(std::ldexp(limited, residual_fraction<Activation>));
 }
 
 /// A sum of products as an int8 or int16 output value, with a residual added before the rounding.
@@ -52,7 +56,7 @@ inline std::int64_t residual_multiplier_of(float factor) {
 /// 2^15 (int16: 2^31) count as that.
 template <class Activation>
 inline Activation requantize_with_residual(std::int64_t sum, float multiplier, std::int64_t residual,
-                                           std::int32_t zero_point, std::array<Activation, 2> clamp) {
+                                           std::int32_t zero_point, std::array<std::int16_t, 2> clamp) {
   constexpr int fraction = residual_fraction<Activation>;
   constexpr float limit = sizeof(Activation) == 1 ? 0x1p15F : 0x1p31F;
   float product = multiplier < 0x1p-126F ? 0.0F : static_cast<float>(sum) * multiplier;
@@ -70,7 +74,7 @@ inline Activation requantize_with_residual(std::int64_t sum, float multiplier, s
   constexpr std::int64_t half = std::int64_t{1} << (fraction - 1);
   const bool up = rest > half || (rest == half && (sticky || (whole & 1) != 0));
   const std::int64_t result = whole + (up ? 1 : 0) + zero_point;
-  return result > clamp[1] ? clamp[1] : result < clamp[0] ? clamp[0] : static_cast<Activation>(result);
+  return static_cast<Activation>(std::clamp<std::int64_t>(result, clamp[0], clamp[1]));
 }
 
 /// Addition modulo 2^32, as accumulators in hardware do it.

@@ -97,10 +97,10 @@ std::size_t AttributeReader::choice(const std::string& name, std::span<const std
   return 0;
 }
 
-std::array<std::int8_t, 2> AttributeReader::clamp() {
-  const auto [low, high] = integers<2>("clamp", -128, 127);
+std::array<std::int16_t, 2> AttributeReader::clamp() {
+  const auto [low, high] = integers<2>("clamp", INT16_MIN, INT16_MAX);
   if (low > high) fail("attribute 'clamp' has its minimum " + std::to_string(low) + " above its maximum");
-  return {static_cast<std::int8_t>(low), static_cast<std::int8_t>(high)};
+  return {static_cast<std::int16_t>(low), static_cast<std::int16_t>(high)};
 }
 
 Status AttributeReader::finish() {

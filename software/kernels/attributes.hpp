@@ -40,8 +40,8 @@ class AttributeReader {
   float number(const std::string& name);
   /// The position of a string in `choices`.
   std::size_t choice(const std::string& name, std::span<const std::string_view> choices);
-  /// The lowest and highest value of an int8 output.
-  std::array<std::int8_t, 2> clamp();
+  /// The lowest and highest value of a quantized output.
+  std::array<std::int16_t, 2> clamp();
 
   /// A condition on what was read.
   void require(bool condition, const std::string& message) {

@@ -1,6 +1,7 @@
 /// Rescaled sum over a window of a feature map; padding contributes nothing, so one multiplier serves all windows.
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/arithmetic.hpp"
@@ -12,7 +13,7 @@ namespace {
 
 class AveragePool2D final : public Kernel {
  public:
-  AveragePool2D(const Window& window, float multiplier, std::array<std::int8_t, 2> clamp)
+  AveragePool2D(const Window& window, float multiplier, std::array<std::int16_t, 2> clamp)
       : window_(window), multiplier_(multiplier), clamp_(clamp) {}
 
   std::string_view name() const override { return "average_pool2d"; }
@@ -30,28 +31,13 @@ class AveragePool2D final : public Kernel {
     const std::int64_t largest_window =
         std::min(window_.kernel[0], inputs[0].shape[1]) * std::min(window_.kernel[1], inputs[0].shape[2]);
     check.require(largest_window <= INT32_MAX / 255, "a window of more than 8,421,504 pixels could overflow int32");
+    check.clamp(outputs[0], clamp_);
     return check.status();
   }
 
   Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
-    const std::size_t pitch = inputs[0].type->pixel_pitch();
-    const std::int32_t in_zero_point = inputs[0].type->zero_point;
-    const std::int32_t out_zero_point = outputs[0].type->zero_point;
-    std::vector<std::int32_t> sums(pitch);
-    const auto average = [&](const std::int8_t* first, std::int64_t rows, std::int64_t columns, std::size_t row_pitch,
-                             std::int8_t* out) {
-      std::fill(sums.begin(), sums.end(), 0);
-      for (std::int64_t row = 0; row < rows; ++row, first += row_pitch) {
-        const std::int8_t* pixel = first;
-        for (std::int64_t column = 0; column < columns; ++column, pixel += pitch) {
-          for (std::size_t channel = 0; channel < pitch; ++channel) sums[channel] += pixel[channel] - in_zero_point;
-        }
-      }
-      for (std::size_t channel = 0; channel < pitch; ++channel) {
-        out[channel] = requantize(sums[channel], multiplier_, out_zero_point, clamp_);
-      }
-    };
-    for_each_window(window_, inputs[0], outputs[0], average);
+    with_activation(inputs[0].type->dtype,
+                    [&]<class Activation>(Activation) { average<Activation>(inputs[0], outputs[0]); });
     return {};
   }
 
@@ -61,9 +47,32 @@ class AveragePool2D final : public Kernel {
   }
 
  private:
+  template <class Activation>
+  void average(const TensorView& input, const TensorView& output) const {
+    using Sum = std::conditional_t<sizeof(Activation) == 1, std::int32_t, std::int64_t>;
+    const std::size_t pitch = input.type->pixel_pitch() / sizeof(Activation);
+    const std::int32_t in_zero_point = input.type->zero_point;
+    const std::int32_t out_zero_point = output.type->zero_point;
+    std::vector<Sum> sums(pitch);
+    const auto average = [&](const Activation* first, std::int64_t rows, std::int64_t columns, std::size_t row_pitch,
+                             Activation* out) {
+      std::fill(sums.begin(), sums.end(), 0);
+      for (std::int64_t row = 0; row < rows; ++row, first += row_pitch) {
+        const Activation* pixel = first;
+        for (std::int64_t column = 0; column < columns; ++column, pixel += pitch) {
+          for (std::size_t channel = 0; channel < pitch; ++channel) sums[channel] += pixel[channel] - in_zero_point;
+        }
+      }
+      for (std::size_t channel = 0; channel < pitch; ++channel) {
+        out[channel] = requantize<Activation>(sums[channel], multiplier_, out_zero_point, clamp_);
+      }
+    };
+    for_each_window<Activation>(window_, input, output, average);
+  }
+
   Window window_;
   float multiplier_;
-  std::array<std::int8_t, 2> clamp_;
+  std::array<std::int16_t, 2> clamp_;
 };
 
 }  // namespace

@@ -40,10 +40,27 @@ void TypeCheck::shape(const TensorType& type, const std::vector<std::int64_t>& e
 }
 
 void TypeCheck::feature_map(const TensorType& type) {
-  dtype(type, DType::int8);
+  if (type.dtype != DType::int8 && type.dtype != DType::int16) {
+    fail(position(type) + " must be int8 or int16, not " + type.describe());
+  }
   rank(type, {4});
   require(type.scale > 0.0F, "the scale of a feature map must be above 0");
-  require(-128 <= type.zero_point && type.zero_point <= 127, "the zero point of a feature map must be in -128..127");
+  const auto [low, high] = value_range(type.dtype);
+  require(low <= type.zero_point && type.zero_point <= high, "the zero point of a feature map of " +
+                                                                 std::string(name_of(type.dtype)) + " must be in " +
+                                                                 std::to_string(low) + ".." + std::to_string(high));
+}
+
+void TypeCheck::feature_map_like(const TensorType& type, const TensorType& other) {
+  feature_map(type);
+  dtype(type, other.dtype);
+}
+
+void TypeCheck::clamp(const TensorType& output, const std::array<std::int16_t, 2>& limits) {
+  const auto [low, high] = value_range(output.dtype);
+  require(low <= limits[0] && limits[1] <= high, "the clamp " + std::to_string(limits[0]) + ".." +
+                                                     std::to_string(limits[1]) + " is not possible for " +
+                                                     output.describe());
 }
 
 void TypeCheck::require(bool condition, std::string_view message) {

@@ -24,8 +24,12 @@ class TypeCheck {
   void dtype(const TensorType& type, DType dtype);
   void rank(const TensorType& type, std::initializer_list<std::size_t> ranks);
   void shape(const TensorType& type, const std::vector<std::int64_t>& expected);
-  /// int8 of rank 4, with a positive scale and a zero point in -128..127.
+  /// int8 or int16 of rank 4, with a positive scale and a zero point that the dtype can hold.
   void feature_map(const TensorType& type);
+  /// A feature map of the dtype of another one.
+  void feature_map_like(const TensorType& type, const TensorType& other);
+  /// The lowest and highest value of an output, which its dtype can hold.
+  void clamp(const TensorType& output, const std::array<std::int16_t, 2>& limits);
   void require(bool condition, std::string_view message);
 
   bool good() const { return problem_.empty(); }

@@ -4,16 +4,15 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 
-#include "kernels/arithmetic.hpp"
+#include "kernels/convolution.hpp"
 #include "kernels/kernel.hpp"
-#include "kernels/window.hpp"
 
 namespace cosoc {
 
 struct Conv2DAttributes {
   Window window;
   std::int64_t groups = 1;
-  std::array<std::int8_t, 2> clamp = {-128, 127};
+  std::array<std::int16_t, 2> clamp = {-128, 127};
   /// Scale of the residual by that of the output, `residual_fraction` bits behind the point; absent without a residual.
   std::optional<std::int64_t> residual_multiplier = {};
   /// Max pooling of the result.
@@ -40,7 +39,7 @@ class Conv2DKernel final : public Kernel {
 
  private:
   /// The convolution without its pooling.
-  void convolve(std::span<const TensorView> inputs, const TensorView& output) const;
+  Convolution convolution_of(const TensorType& weight) const;
 
   Conv2DAttributes attributes_;
 };

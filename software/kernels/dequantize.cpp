@@ -1,4 +1,4 @@
-/// int8 feature map to float32.
+/// A feature map to float32.
 #include <nlohmann/json.hpp>
 
 #include "kernels/attributes.hpp"
@@ -18,22 +18,37 @@ class Dequantize final : public Kernel {
     if (!check.counts(1, 1)) return check.status();
     check.feature_map(inputs[0]);
     check.dtype(outputs[0], DType::float32);
-    check.rank(outputs[0], {2, 4});
+    check.rank(outputs[0], {2, 3, 4});
     if (!check.good()) return check.status();
     const auto& in = inputs[0].shape;
-    check.shape(outputs[0], outputs[0].shape.size() == 2 ? std::vector<std::int64_t>{in[0], in[1] * in[2] * in[3]}
-                                                         : std::vector<std::int64_t>{in[0], in[3], in[1], in[2]});
+    const std::size_t rank = outputs[0].shape.size();
+    check.require(rank != 3 || in[1] == 1, "only a feature map of one row has 3 dimensions: " + inputs[0].describe());
+    check.shape(outputs[0], rank == 2   ? std::vector<std::int64_t>{in[0], in[1] * in[2] * in[3]}
+                            : rank == 3 ? std::vector<std::int64_t>{in[0], in[3], in[2]}
+                                        : std::vector<std::int64_t>{in[0], in[3], in[1], in[2]});
     return check.status();
   }
 
   Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
-    const TensorType& type = *inputs[0].type;
+    with_activation(inputs[0].type->dtype,
+                    [&]<class Activation>(Activation) { dequantize<Activation>(inputs[0], outputs[0]); });
+    return {};
+  }
+
+  Work work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override {
+    return {static_cast<std::uint64_t>(outputs[0].elements()), inputs[0].bytes() + outputs[0].bytes()};
+  }
+
+ private:
+  template <class Activation>
+  static void dequantize(const TensorView& input, const TensorView& output) {
+    const TensorType& type = *input.type;
     const auto images = static_cast<std::size_t>(type.shape[0]);
     const auto pixels = static_cast<std::size_t>(type.shape[1] * type.shape[2]);
     const auto channels = static_cast<std::size_t>(type.shape[3]);
-    const std::size_t pitch = type.pixel_pitch();
-    const auto* in = inputs[0].as<std::int8_t>();
-    auto* out = outputs[0].as<float>();
+    const std::size_t pitch = type.pixel_pitch() / sizeof(Activation);
+    const auto* in = input.as<Activation>();
+    auto* out = output.as<float>();
     for (std::size_t image = 0; image < images; ++image) {
       for (std::size_t channel = 0; channel < channels; ++channel) {
         for (std::size_t pixel = 0; pixel < pixels; ++pixel, ++out) {
@@ -42,11 +57,6 @@ class Dequantize final : public Kernel {
         }
       }
     }
-    return {};
-  }
-
-  Work work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override {
-    return {static_cast<std::uint64_t>(outputs[0].elements()), inputs[0].bytes() + outputs[0].bytes()};
   }
 };
 

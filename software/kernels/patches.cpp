@@ -86,8 +86,9 @@ Multiply best_multiply() { return multiply_baseline; }
 
 }  // namespace
 
-void gather_patch(const PixelSource& source, const Window& window, std::int64_t out_row, std::int64_t out_column,
-                  std::span<std::int16_t> patch) {
+template <class Activation>
+void gather_patch(const PixelSource<Activation>& source, const Window& window, std::int64_t out_row,
+                  std::int64_t out_column, std::span<std::int16_t> patch) {
   std::int16_t* out = patch.data();
   const std::size_t row_length = source.channels * static_cast<std::size_t>(window.kernel[1]);
   const std::int64_t left = window.origin(1, out_column);
@@ -99,7 +100,7 @@ void gather_patch(const PixelSource& source, const Window& window, std::int64_t 
       out = std::fill_n(out, row_length, source.zero_point);
       continue;
     }
-    const std::int8_t* row_data = source.data + static_cast<std::size_t>(row) * source.row_pitch;
+    const Activation* row_data = source.data + static_cast<std::size_t>(row) * source.row_pitch;
     if (dense) {
       out = std::copy_n(row_data + static_cast<std::size_t>(left) * source.pixel_pitch, row_length, out);
       continue;
@@ -116,10 +117,59 @@ void gather_patch(const PixelSource& source, const Window& window, std::int64_t 
   std::fill(out, patch.data() + patch.size(), std::int16_t{0});
 }
 
+template <class Activation>
+void gather_transposed_patch(const PixelSource<Activation>& source, const Window& window, std::int64_t out_row,
+                             std::int64_t out_column, std::span<std::int16_t> patch) {
+  // The input whose product with a tap belongs to the output, or none.
+  const auto input_of = [&](std::size_t axis, std::int64_t position, std::int64_t tap, std::int64_t extent) {
+    const std::int64_t distance = position + window.padding[axis] - tap * window.dilation[axis];
+    const bool exists = distance >= 0 && distance % window.stride[axis] == 0 && distance / window.stride[axis] < extent;
+    return exists ? distance / window.stride[axis] : -1;
+  };
+  std::int16_t* out = patch.data();
+  for (std::int64_t kernel_row = 0; kernel_row < window.kernel[0]; ++kernel_row) {
+    const std::int64_t row = input_of(0, out_row, kernel_row, source.rows);
+    for (std::int64_t kernel_column = 0; kernel_column < window.kernel[1]; ++kernel_column) {
+      const std::int64_t column = input_of(1, out_column, kernel_column, source.columns);
+      if (row < 0 || column < 0) {
+        out = std::fill_n(out, source.channels, source.zero_point);
+        continue;
+      }
+      const Activation* pixel = source.data + static_cast<std::size_t>(row) * source.row_pitch +
+                                static_cast<std::size_t>(column) * source.pixel_pitch;
+      out = std::copy_n(pixel, source.channels, out);
+    }
+  }
+  std::fill(out, patch.data() + patch.size(), std::int16_t{0});
+}
+
+template void gather_patch(const PixelSource<std::int8_t>&, const Window&, std::int64_t, std::int64_t,
+                           std::span<std::int16_t>);
+template void gather_patch(const PixelSource<std::int16_t>&, const Window&, std::int64_t, std::int64_t,
+                           std::span<std::int16_t>);
+template void gather_transposed_patch(const PixelSource<std::int8_t>&, const Window&, std::int64_t, std::int64_t,
+                                      std::span<std::int16_t>);
+template void gather_transposed_patch(const PixelSource<std::int16_t>&, const Window&, std::int64_t, std::int64_t,
+                                      std::span<std::int16_t>);
+
 void multiply_patches(const std::int16_t* patches, std::size_t patch_count, const std::int16_t* weights,
                       std::size_t channels, std::size_t length, std::int32_t* sums) {
   static const Multiply multiply = best_multiply();
   multiply(patches, patch_count, weights, channels, length, sums);
+}
+
+// Sums of 64 bits, which no instruction makes of products of 16: a plain loop is as good as any.
+void multiply_patches(const std::int16_t* patches, std::size_t patch_count, const std::int16_t* weights,
+                      std::size_t channels, std::size_t length, std::int64_t* sums) {
+  for (std::size_t i = 0; i < patch_count; ++i) {
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+      std::int64_t sum = 0;
+      for (std::size_t k = 0; k < length; ++k) {
+        sum += std::int32_t{patches[i * length + k]} * weights[channel * length + k];
+      }
+      sums[i * channels + channel] = sum;
+    }
+  }
 }
 
 }  // namespace cosoc

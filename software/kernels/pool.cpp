@@ -15,7 +15,7 @@ Status check_pool(std::string_view operation, const Window& window, std::span<co
   TypeCheck check(operation, inputs, outputs);
   if (!check.counts(1, 1)) return check.status();
   check.feature_map(inputs[0]);
-  check.feature_map(outputs[0]);
+  check.feature_map_like(outputs[0], inputs[0]);
   for (std::size_t axis = 0; axis < 2; ++axis) {
     const bool inside = window.padding[axis] < window.kernel[axis] && window.padding[axis + 2] < window.kernel[axis];
     check.require(inside, "padding must be smaller than the kernel");
@@ -30,18 +30,20 @@ Status check_pool(std::string_view operation, const Window& window, std::span<co
 }
 
 void max_pool(const Window& window, const TensorView& input, const TensorView& output) {
-  const std::size_t pitch = input.type->pixel_pitch();
-  const auto largest = [pitch](const std::int8_t* first, std::int64_t rows, std::int64_t columns, std::size_t row_pitch,
-                               std::int8_t* out) {
-    std::copy_n(first, pitch, out);
-    for (std::int64_t row = 0; row < rows; ++row, first += row_pitch) {
-      const std::int8_t* pixel = first;
-      for (std::int64_t column = 0; column < columns; ++column, pixel += pitch) {
-        for (std::size_t channel = 0; channel < pitch; ++channel) out[channel] = std::max(out[channel], pixel[channel]);
+  with_activation(input.type->dtype, [&]<class Activation>(Activation) {
+    const std::size_t pitch = input.type->pixel_pitch() / sizeof(Activation);
+    const auto largest = [pitch](const Activation* first, std::int64_t rows, std::int64_t columns,
+                                 std::size_t row_pitch, Activation* out) {
+      std::copy_n(first, pitch, out);
+      for (std::int64_t row = 0; row < rows; ++row, first += row_pitch) {
+        const Activation* pixel = first;
+        for (std::int64_t column = 0; column < columns; ++column, pixel += pitch) {
+          for (std::size_t i = 0; i < pitch; ++i) out[i] = std::max(out[i], pixel[i]);
+        }
       }
-    }
-  };
-  for_each_window(window, input, output, largest);
+    };
+    for_each_window<Activation>(window, input, output, largest);
+  });
 }
 
 std::uint64_t pool_operations(const Window& window, const TensorType& output) {

@@ -20,15 +20,15 @@ Status check_pool(std::string_view operation, const Window& window, std::span<co
 
 /// Calls `visit(input pixels of the window inside the image, output pixel)` for every output pixel.
 ///
-/// `visit` is called as visit(const std::int8_t* first, std::int64_t rows, std::int64_t columns, std::size_t row_pitch,
-/// std::int8_t* out).
-template <class Visit>
+/// `visit` is called as visit(const Activation* first, std::int64_t rows, std::int64_t columns, std::size_t row_pitch,
+/// Activation* out); pitches are in values.
+template <class Activation, class Visit>
 void for_each_window(const Window& window, const TensorView& input, const TensorView& output, const Visit& visit) {
   const auto& in = input.type->shape;
   const auto& out = output.type->shape;
-  const std::size_t pitch = input.type->pixel_pitch();
+  const std::size_t pitch = input.type->pixel_pitch() / sizeof(Activation);
   const std::size_t row_pitch = pitch * static_cast<std::size_t>(in[2]);
-  auto* destination = output.as<std::int8_t>();
+  auto* destination = output.as<Activation>();
   for (std::int64_t image = 0; image < out[0]; ++image) {
     for (std::int64_t row = 0; row < out[1]; ++row) {
       const std::int64_t top = std::max<std::int64_t>(window.origin(0, row), 0);
@@ -36,7 +36,7 @@ void for_each_window(const Window& window, const TensorView& input, const Tensor
       for (std::int64_t column = 0; column < out[2]; ++column, destination += pitch) {
         const std::int64_t left = std::max<std::int64_t>(window.origin(1, column), 0);
         const std::int64_t right = std::min(window.origin(1, column) + window.kernel[1], in[2]);
-        const auto* first = input.as<std::int8_t>() + static_cast<std::size_t>(image * in[1] + top) * row_pitch +
+        const auto* first = input.as<Activation>() + static_cast<std::size_t>(image * in[1] + top) * row_pitch +
                             static_cast<std::size_t>(left) * pitch;
         visit(first, bottom - top, right - left, row_pitch, destination);
       }

@@ -21,6 +21,8 @@ std::string_view name_of(DType dtype) {
       return "float32";
     case DType::int8:
       return "int8";
+    case DType::int16:
+      return "int16";
     case DType::int32:
       return "int32";
     case DType::complex64:
@@ -30,16 +32,18 @@ std::string_view name_of(DType dtype) {
 }
 
 Result<DType> dtype_of(std::string_view name) {
-  for (const DType dtype : {DType::float32, DType::int8, DType::int32, DType::complex64}) {
+  for (const DType dtype : {DType::float32, DType::int8, DType::int16, DType::int32, DType::complex64}) {
     if (name == name_of(dtype)) return dtype;
   }
-  return failure("unknown dtype '" + std::string(name) + "'; there are float32, int8, int32, complex64");
+  return failure("unknown dtype '" + std::string(name) + "'; there are float32, int8, int16, int32, complex64");
 }
 
 std::size_t size_of(DType dtype) {
   switch (dtype) {
     case DType::int8:
       return 1;
+    case DType::int16:
+      return 2;
     case DType::float32:
     case DType::int32:
       return 4;
@@ -58,8 +62,8 @@ std::int64_t TensorType::elements() const {
 }
 
 std::size_t TensorType::pixel_pitch() const {
-  const auto channels = static_cast<std::size_t>(shape.back());
-  return (channels + word_channels - 1) / word_channels * word_channels;
+  const std::size_t bytes = static_cast<std::size_t>(shape.back()) * size_of(dtype);
+  return (bytes + pixel_word_bytes - 1) / pixel_word_bytes * pixel_word_bytes;
 }
 
 std::size_t TensorType::bytes() const {
@@ -85,16 +89,22 @@ std::string TensorType::describe() const {
   return text + ']';
 }
 
+std::array<std::int32_t, 2> value_range(DType dtype) {
+  return with_activation(dtype, []<class Activation>(Activation) -> std::array<std::int32_t, 2> {
+    return {std::numeric_limits<Activation>::min(), std::numeric_limits<Activation>::max()};
+  });
+}
+
 void copy_from_dense(const TensorType& type, const std::byte* dense, std::byte* storage) {
   if (!type.is_feature_map()) {
     std::memcpy(storage, dense, type.dense_bytes());
     return;
   }
-  const auto channels = static_cast<std::size_t>(type.shape[3]);
+  const std::size_t values = static_cast<std::size_t>(type.shape[3]) * size_of(type.dtype);
   const std::size_t pitch = type.pixel_pitch();
   const std::size_t pixels = type.bytes() / pitch;
   for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
-    std::memcpy(storage + pixel * pitch, dense + pixel * channels, channels);
+    std::memcpy(storage + pixel * pitch, dense + pixel * values, values);
   }
 }
 
@@ -103,11 +113,11 @@ void copy_to_dense(const TensorType& type, const std::byte* storage, std::byte* 
     std::memcpy(dense, storage, type.dense_bytes());
     return;
   }
-  const auto channels = static_cast<std::size_t>(type.shape[3]);
+  const std::size_t values = static_cast<std::size_t>(type.shape[3]) * size_of(type.dtype);
   const std::size_t pitch = type.pixel_pitch();
   const std::size_t pixels = type.bytes() / pitch;
   for (std::size_t pixel = 0; pixel < pixels; ++pixel) {
-    std::memcpy(dense + pixel * channels, storage + pixel * pitch, channels);
+    std::memcpy(dense + pixel * values, storage + pixel * pitch, values);
   }
 }
 

@@ -162,12 +162,12 @@ TEST_CASE("conv2d adds a residual before it rounds, and pools its result") {
 }
 
 TEST_CASE("requantization rounds half to even, saturates and clamps") {
-  CHECK(requantize(1, 0.5F, 0, {-128, 127}) == 0);
-  CHECK(requantize(3, 0.5F, 0, {-128, 127}) == 2);
-  CHECK(requantize(-5, 0.5F, 1, {-128, 127}) == -1);
-  CHECK(requantize(INT32_MAX, 1e30F, -128, {-128, 127}) == 127);
-  CHECK(requantize(INT32_MIN, 1e30F, 127, {-128, 127}) == -128);
-  CHECK(requantize(1000, 1.0F, 0, {0, 6}) == 6);
+  CHECK(requantize<std::int8_t>(1, 0.5F, 0, {-128, 127}) == 0);
+  CHECK(requantize<std::int8_t>(3, 0.5F, 0, {-128, 127}) == 2);
+  CHECK(requantize<std::int8_t>(-5, 0.5F, 1, {-128, 127}) == -1);
+  CHECK(requantize<std::int8_t>(INT32_MAX, 1e30F, -128, {-128, 127}) == 127);
+  CHECK(requantize<std::int8_t>(INT32_MIN, 1e30F, 127, {-128, 127}) == -128);
+  CHECK(requantize<std::int8_t>(1000, 1.0F, 0, {0, 6}) == 6);
   CHECK(round_to_int32(0x1p31F) == INT32_MAX);
   CHECK(round_to_int32(-0x1p31F) == INT32_MIN);
   CHECK(round_to_int32(std::numeric_limits<float>::quiet_NaN()) == 0);
@@ -257,7 +257,8 @@ nlohmann::json conv_attributes() {
 }
 
 TEST_CASE("wrong attributes are named") {
-  CHECK_THAT(message_of(make_kernel("conv3d", {})), Catch::Contains("unknown operation 'conv3d'; there are add, average_pool2d"));
+  CHECK_THAT(message_of(make_kernel("conv3d", {})),
+             Catch::Contains("unknown operation 'conv3d'; there are add, average_pool2d"));
   auto attributes = conv_attributes();
   attributes.erase("groups");
   CHECK_THAT(message_of(make_kernel("conv2d", attributes)), Catch::Contains("attribute 'groups' is missing"));
@@ -280,13 +281,23 @@ TEST_CASE("wrong attributes are named") {
 TEST_CASE("attributes come back as they went in") {
   const std::vector<std::pair<std::string, nlohmann::json>> all = {
       {"conv2d", conv_attributes()},
+      {"conv_transpose2d",
+       {{"stride", {2, 1}},
+        {"padding", {0, 1, 0, 1}},
+        {"output_padding", {1, 0}},
+        {"dilation", {1, 2}},
+        {"groups", 2},
+        {"clamp", {-128, 127}}}},
       {"max_pool2d", {{"kernel", {2, 3}}, {"stride", {2, 1}}, {"padding", {0, 1, 0, 1}}}},
       {"add", {{"multipliers", {0.5, 2.0}}, {"clamp", {-128, 127}}}},
       {"fft", {{"direction", "inverse"}}},
       {"zip", {{"operation", "conjugate_mul"}}},
       {"transpose", nlohmann::json::object()}};
-  for (const auto& [name, attributes] : all) CHECK(kernel(name, attributes)->attributes() == attributes);
-  CHECK(kernel_names().size() == 10);
+  const auto names = kernel_names();
+  for (const auto& [name, attributes] : all) {
+    CHECK(kernel(name, attributes)->attributes() == attributes);
+    CHECK(std::count(names.begin(), names.end(), name) == 1);
+  }
 }
 
 TEST_CASE("wrong types are named") {

@@ -17,7 +17,7 @@ namespace cosoc {
 using Size2D = std::array<std::int64_t, 2>;
 /// Rows above, columns left, rows below, columns right.
 using Padding2D = std::array<std::int64_t, 4>;
-/// Lowest and highest value of an int8 output.
+/// Lowest and highest value of an int8 or int16 output.
 using Clamp = std::array<std::int32_t, 2>;
 
 struct MaxPool2DOptions {
@@ -29,7 +29,7 @@ struct MaxPool2DOptions {
 /// A feature map of the shape of a convolution's result, added before the result is rounded.
 struct Conv2DResidual {
   Tensor tensor;
-  std::int64_t multiplier = 0;  // its scale by that of the output, in units of 2^-16
+  std::int64_t multiplier = 0;  // its scale by that of the output, in units of 2^-16, with int16 activations 2^-24
 };
 
 struct Conv2DOptions {
@@ -40,6 +40,24 @@ struct Conv2DOptions {
   Clamp clamp = {-128, 127};
   std::optional<Conv2DResidual> residual = {};
   std::optional<MaxPool2DOptions> pool = {};  // of the result
+};
+
+/// A convolution of the input with its pixels `stride` apart, and zero points between them.
+struct ConvTranspose2DOptions {
+  Size2D stride = {1, 1};
+  Padding2D padding = {0, 0, 0, 0};  // taken away from the output
+  Size2D output_padding = {0, 0};    // rows and columns added at its end
+  Size2D dilation = {1, 1};
+  std::int64_t groups = 1;
+  Clamp clamp = {-128, 127};
+};
+
+struct Conv1DOptions {
+  std::int64_t stride = 1;
+  std::array<std::int64_t, 2> padding = {0, 0};  // before and after
+  std::int64_t dilation = 1;
+  std::int64_t groups = 1;
+  Clamp clamp = {-128, 127};
 };
 
 struct AveragePool2DOptions {
@@ -69,17 +87,24 @@ enum class ZIPOperator {
   magnitude
 };
 
-/// `input` int8 feature map, `weight` int8 (Cout, Kh, Kw, Cin/groups), `bias` int32 (Cout), `multiplier` float32
-/// (Cout).
+/// `input` int8 or int16 feature map, `weight` int8 (Cout, Kh, Kw, Cin/groups), `bias` int32 (Cout), `multiplier`
+/// float32 (Cout).
 Tensor conv2d(Graph& graph, const std::string& name, Tensor input, Tensor weight, Tensor bias, Tensor multiplier,
               const Conv2DOptions& attributes, const TensorType& output, const NodeOptions& options = {});
+/// The same tensors as `conv2d`.
+Tensor conv_transpose2d(Graph& graph, const std::string& name, Tensor input, Tensor weight, Tensor bias,
+                        Tensor multiplier, const ConvTranspose2DOptions& attributes, const TensorType& output,
+                        const NodeOptions& options = {});
+/// A `conv2d` of feature maps of one row (N, 1, W, C) and a weight (Cout, 1, K, Cin/groups).
+Tensor conv1d(Graph& graph, const std::string& name, Tensor input, Tensor weight, Tensor bias, Tensor multiplier,
+              const Conv1DOptions& attributes, const TensorType& output, const NodeOptions& options = {});
 Tensor max_pool2d(Graph& graph, const std::string& name, Tensor input, const MaxPool2DOptions& attributes,
                   const TensorType& output, const NodeOptions& options = {});
 Tensor average_pool2d(Graph& graph, const std::string& name, Tensor input, const AveragePool2DOptions& attributes,
                       const TensorType& output, const NodeOptions& options = {});
 Tensor add(Graph& graph, const std::string& name, Tensor a, Tensor b, const AddOptions& attributes,
            const TensorType& output, const NodeOptions& options = {});
-/// float32 to an int8 feature map with the scale and zero point of `output`.
+/// float32 (N, C, H, W), (N, C, L) or (N, F) to a feature map with the scale and zero point of `output`.
 Tensor quantize(Graph& graph, const std::string& name, Tensor input, const TensorType& output,
                 const NodeOptions& options = {});
 Tensor dequantize(Graph& graph, const std::string& name, Tensor input, const TensorType& output,

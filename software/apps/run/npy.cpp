@@ -20,8 +20,11 @@ struct Descriptor {
   DType dtype;
 };
 
-constexpr std::array<Descriptor, 4> descriptors = {
-    {{"<f4", DType::float32}, {"|i1", DType::int8}, {"<i4", DType::int32}, {"<c8", DType::complex64}}};
+constexpr std::array<Descriptor, 5> descriptors = {{{"<f4", DType::float32},
+                                                    {"|i1", DType::int8},
+                                                    {"<i2", DType::int16},
+                                                    {"<i4", DType::int32},
+                                                    {"<c8", DType::complex64}}};
 
 /// Where the header's text lies in a file, and where the data begins.
 struct Header {
@@ -49,7 +52,7 @@ Result<Array> parse_header(const std::string& text) {
     return failure("a header that NumPy does not write: " + text.substr(0, 80));
   const auto* const found = std::ranges::find(descriptors, match[1].str(), &Descriptor::name);
   if (found == descriptors.end()) {
-    return failure("dtype " + match[1].str() + "; expected little-endian float32, int8, int32 or complex64");
+    return failure("dtype " + match[1].str() + "; expected little-endian float32, int8, int16, int32 or complex64");
   }
   if (match[2] == "True") return failure("Fortran order; save it with numpy.ascontiguousarray");
   Array array{found->dtype, {}, {}};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string>
 
 namespace cosoc::conv2d {
 namespace {
@@ -42,6 +43,11 @@ Status Conv2DDriver::supports(const Kernel& kernel, std::span<const TensorType> 
   if (auto status = kernel.check(inputs, outputs); !status) return status;
   const auto operation = operation_of(kernel, inputs, outputs);
   if (!operation) return tl::unexpected(operation.error());
+  if (inputs[0].dtype != activation()) {
+    const std::string needed = inputs[0].dtype == DType::int16 ? "16" : "8";
+    return failure("this Conv2D computes with " + std::string(name_of(activation())) + " activations, not " +
+                   inputs[0].describe() + "; one built with c2d_activation_bits=" + needed + " does");
+  }
   if (const auto& compiled = program(operation->layer); !compiled) return tl::unexpected(compiled.error());
   return {};
 }

@@ -39,6 +39,8 @@ class Conv2DDriver final : public Driver {
 
   using Driver::Driver;
 
+  /// The dtype of feature maps that this accelerator was built for.
+  DType activation() const { return config_.activation_bits == 16 ? DType::int16 : DType::int8; }
   const Result<Program>& program(const Layer& layer) const;
   Result<const Loaded*> load(const Operation& operation, const Program& program, std::span<const TensorView> inputs);
   Status fill(const Loaded& loaded, const Program& program, std::span<const TensorView> inputs) const;

@@ -39,7 +39,7 @@ void Generator::set_output(const Tile& tile) {
         config_.activation_bits == 8 ? isa::residual_fraction_int8 : isa::residual_fraction_int16;
     output.residual = 1;
     output.residual_zero_point = static_cast<std::int16_t>(layer_.residual->zero_point);
-    const double multiplier = std::ldexp(static_cast<double>(layer_.residual->multiplier), static_cast<int>(fraction));
+    const double multiplier = std::ldexp(layer_.residual->multiplier, static_cast<int>(fraction));
     output.residual_multiplier = static_cast<std::uint32_t>(std::llround(multiplier));
   }
   assembler_.emit(output, {});

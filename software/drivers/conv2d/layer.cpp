@@ -74,8 +74,8 @@ Status check_values(const Config& config, const Layer& layer) {
       !message.empty()) {
     return failure(message);
   }
-  const float limit = config.activation_bits == 8 ? 4096.0F : 16.0F;
-  if (!(layer.residual->multiplier >= 0.0F && layer.residual->multiplier < limit)) {
+  const double limit = config.activation_bits == 8 ? 4096 : 16;
+  if (!(layer.residual->multiplier >= 0 && layer.residual->multiplier < limit)) {
     return failure("a residual multiplier of " + std::to_string(layer.residual->multiplier) +
                    " is not possible; allowed: from 0 to below " + std::to_string(static_cast<int>(limit)) +
                    " with activations of " + std::to_string(config.activation_bits) + " bits");

@@ -27,7 +27,7 @@ struct Padding {
 
 /// A tensor of the shape of the convolution's output that is added before the clamp.
 struct Residual {
-  float multiplier = 1.0F;  // its scale by that of the output
+  double multiplier = 1.0;  // its scale by that of the output
   std::int32_t zero_point = 0;
   bool operator==(const Residual&) const = default;
 };
@@ -42,7 +42,8 @@ struct MaxPooling {
 
 enum class Kind {
   convolution,             // weight (out_channels, kernel rows, kernel columns, in_channels / groups)
-  transposed_convolution,  // the same weight; stride and dilation are those of the output, padding takes away from it
+  transposed_convolution,  // the same weight; stride and dilation are those of the output, padding takes away from it;
+                           // between the pixels of the input lies its zero point
   max_pooling,             // `pooling` of the input alone
 };
 

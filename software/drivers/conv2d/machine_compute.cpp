@@ -174,8 +174,8 @@ void Machine::write_results(const isa::Compute& compute, const PixelWalk& walk, 
   const std::size_t first_byte = part % parts * lanes * sizeof(Activation);
   const std::uint32_t residual_offset = std::uint32_t{compute.residual_address} - compute.out_address;
   const auto residual_zero_point = static_cast<Activation>(output_.residual_zero_point);
-  const std::array<Activation, 2> clamp = {static_cast<Activation>(output_.clamp_min),
-                                           static_cast<Activation>(output_.clamp_max)};
+  const std::array<std::int16_t, 2> clamp = {static_cast<Activation>(output_.clamp_min),
+                                             static_cast<Activation>(output_.clamp_max)};
   const ChannelParameters* channels =
       channels_.data() + (compute.channel_address + block) % config_.channel_blocks * lanes;
   std::array<Activation, word_bytes> residuals{};

@@ -5,6 +5,7 @@
 
 #include "kernels/arithmetic.hpp"
 #include "kernels/conv2d.hpp"
+#include "kernels/conv_transpose2d.hpp"
 #include "kernels/pool.hpp"
 
 namespace cosoc::conv2d {
@@ -30,7 +31,7 @@ Layer shaped(const TensorType& input, const TensorType& output) {
   return layer;
 }
 
-void set_clamp(Layer& layer, const std::array<std::int8_t, 2>& clamp) {
+void set_clamp(Layer& layer, const std::array<std::int16_t, 2>& clamp) {
   layer.clamp_min = clamp[0];
   layer.clamp_max = clamp[1];
 }
@@ -44,9 +45,11 @@ Operation sum_of(const Layer& layer, float multiplier) {
   return operation;
 }
 
-/// The multiplier of a residual as a factor; it has no more bits than a float32 unless it is above 256.
+/// A residual with the multiplier of its operation.
 Residual residual_of(std::int64_t multiplier, const TensorType& type) {
-  return {static_cast<float>(multiplier) * 0x1p-16F, type.zero_point};
+  const int fraction =
+      with_activation(type.dtype, []<class Activation>(Activation) { return residual_fraction<Activation>; });
+  return {std::ldexp(static_cast<double>(multiplier), -fraction), type.zero_point};
 }
 
 Result<Operation> convolution(const Conv2DKernel& kernel, std::span<const TensorType> inputs,
@@ -61,14 +64,26 @@ Result<Operation> convolution(const Conv2DKernel& kernel, std::span<const Tensor
   layer.groups = attributes.groups;
   set_clamp(layer, attributes.clamp);
   if (attributes.residual_multiplier) {
-    constexpr std::int64_t most = 1 << 24;
-    if (*attributes.residual_multiplier > most) {
-      return failure("Conv2D adds residuals of up to 256 times the output's scale");
-    }
     operation.residual_input = 4;
     layer.residual = residual_of(*attributes.residual_multiplier, inputs[4]);
   }
   if (attributes.pool) layer.pooling = pooling_of(*attributes.pool);
+  return operation;
+}
+
+Operation transposed_convolution(const ConvTranspose2DKernel& kernel, std::span<const TensorType> inputs,
+                                 const TensorType& output) {
+  const Convolution convolution = kernel.convolution_for(inputs[1]);
+  Operation operation{.layer = shaped(inputs[0], output)};
+  Layer& layer = operation.layer;
+  layer.kind = Kind::transposed_convolution;
+  layer.kernel = size_of(convolution.window.kernel);
+  layer.stride = size_of(convolution.window.stride);
+  layer.padding = padding_of(convolution.window.padding);
+  layer.dilation = size_of(convolution.window.dilation);
+  layer.output_padding = size_of(kernel.output_padding());
+  layer.groups = convolution.groups;
+  set_clamp(layer, convolution.clamp);
   return operation;
 }
 
@@ -78,10 +93,9 @@ Result<Operation> addition(const Kernel& kernel, std::span<const TensorType> inp
   const auto multipliers = reader.numbers<2>("multipliers");
   Operation operation = sum_of(shaped(inputs[0], output), multipliers[0]);
   set_clamp(operation.layer, reader.clamp());
-  const std::int64_t residual = residual_multiplier_of(multipliers[1]);
-  if (multipliers[0] <= 0 || residual <= 0 || multipliers[1] > 256.0F) {
-    return failure("Conv2D adds tensors with multipliers above 0 and up to 256");
-  }
+  const std::int64_t residual = with_activation(
+      output.dtype, [&]<class Activation>(Activation) { return residual_multiplier_of<Activation>(multipliers[1]); });
+  if (multipliers[0] <= 0 || residual <= 0) return failure("Conv2D adds tensors with multipliers above 0");
   operation.residual_input = 1;
   operation.layer.residual = residual_of(residual, inputs[1]);
   return operation;
@@ -111,9 +125,13 @@ Result<Operation> pooling(const Kernel& kernel, std::span<const TensorType> inpu
 Result<Operation> operation_of(const Kernel& kernel, std::span<const TensorType> inputs,
                                std::span<const TensorType> outputs) {
   if (const auto* conv2d = dynamic_cast<const Conv2DKernel*>(&kernel)) return convolution(*conv2d, inputs, outputs[0]);
+  if (const auto* transposed = dynamic_cast<const ConvTranspose2DKernel*>(&kernel)) {
+    return transposed_convolution(*transposed, inputs, outputs[0]);
+  }
   if (kernel.name() == "add") return addition(kernel, inputs, outputs[0]);
   if (kernel.name() == "max_pool2d" || kernel.name() == "average_pool2d") return pooling(kernel, inputs, outputs[0]);
-  return failure("Conv2D runs conv2d, add, max_pool2d and average_pool2d, not " + std::string(kernel.name()));
+  return failure("Conv2D runs conv2d, conv_transpose2d, add, max_pool2d and average_pool2d, not " +
+                 std::string(kernel.name()));
 }
 
 }  // namespace cosoc::conv2d

@@ -47,12 +47,33 @@ class WeightReader {
     }
     const std::int64_t of_group = channel - out / out_group_ * in_group_;
     if (row < 0 || column < 0 || of_group < 0 || of_group >= in_group_) return 0;
+    return weight_at(out, row, column, of_group);
+  }
+
+  /// What a phase of a transposed convolution does not multiply: the sum of the weights of an output channel whose taps
+  /// it does not have. They meet places between the inputs, which have the zero point.
+  std::int64_t sum_of_missing(std::int64_t out) const {
+    if (layer_.kind != Kind::transposed_convolution || out >= layer_.out_channels) return 0;
+    const auto has = [](const Axis& axis, std::int64_t tap) {
+      return std::find(axis.kernel.begin(), axis.kernel.end(), tap) != axis.kernel.end();
+    };
+    std::int64_t sum = 0;
+    for (std::int64_t row = 0; row < layer_.kernel.rows; ++row) {
+      for (std::int64_t column = 0; column < layer_.kernel.columns; ++column) {
+        if (has(pass_.rows, row) && has(pass_.columns, column)) continue;
+        for (std::int64_t i = 0; i < in_group_; ++i) sum += weight_at(out, row, column, i);
+      }
+    }
+    return sum;
+  }
+
+ private:
+  std::int8_t weight_at(std::int64_t out, std::int64_t row, std::int64_t column, std::int64_t of_group) const {
     if (weight_.empty()) return 1;
     const std::int64_t position = (out * layer_.kernel.rows + row) * layer_.kernel.columns + column;
     return weight_[static_cast<std::size_t>(position * pitch_ + of_group)];
   }
 
- private:
   const Config& config_;
   const Layer& layer_;
   const Pass& pass_;
@@ -67,18 +88,19 @@ void put(std::span<std::byte> packed, std::int64_t offset, T value) {
   std::memcpy(packed.data() + offset, &value, sizeof value);
 }
 
-void pack_channels(const Config& config, const Layer& layer, const Pass& pass, std::int64_t offset,
-                   const Constants& constants, std::span<std::byte> packed) {
+void pack_channels(const Config& config, const Layer& layer, const Pass& pass, const WeightReader& weights,
+                   std::int64_t offset, const Constants& constants, std::span<std::byte> packed) {
   const std::int64_t channels = pass.out_blocks * config.output_lanes;
   for (std::int64_t channel = 0; channel < channels; ++channel, offset += channel_bytes(config)) {
     const bool exists = channel < layer.out_channels;
-    const std::int32_t bias = exists ? constants.bias[static_cast<std::size_t>(channel)] : 0;
+    std::int64_t bias = exists ? constants.bias[static_cast<std::size_t>(channel)] : 0;
+    bias += layer.in_zero_point * weights.sum_of_missing(channel);
     const float multiplier = exists ? constants.multiplier[static_cast<std::size_t>(channel)] : 1.0F;
     if (config.activation_bits == 8) {
-      put(packed, offset, bias);
+      put(packed, offset, static_cast<std::int32_t>(bias));  // modulo 2^32, as all sums
       put(packed, offset + 4, multiplier);
     } else {
-      put(packed, offset, std::int64_t{bias});
+      put(packed, offset, bias);
       put(packed, offset + 8, multiplier);
       put(packed, offset + 12, std::uint32_t{0});
     }
@@ -147,8 +169,8 @@ Status check_constants(const Layer& layer, const Constants& constants) {
 void pack(const Config& config, const Layer& layer, const Pass& pass, const ConstantLayout& layout,
           const Constants& constants, std::span<std::byte> packed) {
   if (!pass.computes) return;
-  pack_channels(config, layer, pass, layout.channel_offset, constants, packed);
   const WeightReader weights(config, layer, pass, constants.weight);
+  pack_channels(config, layer, pass, weights, layout.channel_offset, constants, packed);
   for (const WeightSegment& segment : layout.segments) pack_segment(config, pass, weights, segment, packed);
 }
 

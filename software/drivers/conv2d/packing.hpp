@@ -11,7 +11,7 @@ namespace cosoc::conv2d {
 struct Constants {
   /// (out_channels, kernel rows, kernel columns, in_channels / groups), the last axis padded to 16 bytes; none: all 1.
   std::span<const std::int8_t> weight;
-  std::span<const std::int32_t> bias;  // of each output channel, with -in_zero_point * sum of weights
+  std::span<const std::int32_t> bias;  // of each output channel, with -in_zero_point * sum of all weights
   std::span<const float> multiplier;   // of each output channel, positive
 };
 

@@ -148,8 +148,8 @@ inline std::int64_t sum_at(const Layer& layer, const Data& data, const Map& in, 
       if (layer.kind == Kind::transposed_convolution) {
         row = y + layer.padding.top - ky * layer.dilation.rows;
         column = x + layer.padding.left - kx * layer.dilation.columns;
-        if (row % layer.stride.rows != 0 || column % layer.stride.columns != 0) continue;
-        row /= layer.stride.rows;
+        const bool between = row % layer.stride.rows != 0 || column % layer.stride.columns != 0;
+        row = between ? -1 : row / layer.stride.rows;
         column /= layer.stride.columns;
       }
       for (std::int64_t i = 0; i < depth; ++i) {
@@ -165,7 +165,7 @@ inline std::int64_t sum_at(const Layer& layer, const Data& data, const Map& in, 
 template <class Activation>
 Map convolved(const Layer& layer, const Data& data, const Map& in, const Map* residual) {
   Map out(layer.images, convolved_size(layer), layer.out_channels);
-  const std::array clamp = {static_cast<Activation>(layer.clamp_min), static_cast<Activation>(layer.clamp_max)};
+  const std::array clamp = {static_cast<std::int16_t>(layer.clamp_min), static_cast<std::int16_t>(layer.clamp_max)};
   for (std::int64_t image = 0; image < layer.images; ++image) {
     for (std::int64_t y = 0; y < out.size.rows; ++y) {
       for (std::int64_t x = 0; x < out.size.columns; ++x) {
