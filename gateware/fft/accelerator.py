@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cosoc.gateware.accelerator import Accelerator
-from cosoc.gateware.fft.config import COMMAND, FFTConfig, FFTOperation
+from cosoc.gateware.fft.config import COMMAND, FFTConfig, FFTOperation, NumberFormat
 
 ACCELERATOR = Accelerator(
     name="fft",
@@ -12,5 +12,5 @@ ACCELERATOR = Accelerator(
     kind=2,
     config=FFTConfig,
     command=COMMAND,
-    enums=(FFTOperation,),
+    enums=(FFTOperation, NumberFormat),
 )

@@ -1,49 +1,53 @@
-"""Checks commands and hands their parts to the feeder and the writer."""
+"""Checks commands and hands their parts to the readers, the feeder and the writer."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from cosoc.gateware.fft.config import COMMAND, MIN_LOG2, FFTOperation
-from cosoc.gateware.fft.feeder import BEATS_BITS, FeedJob
+from cosoc.gateware.fft.config import COMMAND, MIN_LOG2, FFTConfig, FFTOperation
+from cosoc.gateware.fft.jobs import Context, FeedJob, Finish, WriteJob
+from cosoc.gateware.fft.operands import LOG2_BITS, SAMPLE_LOG2, OperandUnit
+from cosoc.gateware.fft.walk import Walk
 from cosoc.gateware.layout.page import Error
-from cosoc.gateware.peripheral.core import BEAT_BYTES, SEQUENCE_BITS, CoreCommand, Transfer
-
-WriteJob = data.StructLayout({"error": 8, "address": 64, "beats": BEATS_BITS, "sequence": SEQUENCE_BITS})
-"""The output of one command, or the reason why it has none."""
+from cosoc.gateware.peripheral.core import BEAT_BYTES, SEQUENCE_BITS, CoreCommand
 
 MAX_COMMANDS = 15
 """Most commands in execution at once."""
 
+_BEAT_LOG2 = ceil_log2(BEAT_BYTES)
+_IN, _B, _OUT = range(3)
+
 
 class CommandUnit(wiring.Component):
-    """Turns each command into a read transfer, a job for the feeder and one for the writer; one that is not possible into an error.
+    """Turns each command into walks over its operands and jobs; one that is not possible into an error.
 
-    A command is read while earlier ones are still computed, unless its input overlaps one of their outputs: then it waits for
-    all of them. The outputs in execution are kept as one range around all of them, which may wait without need.
+    A command is read while earlier ones are still computed, unless what it reads overlaps one of their outputs: then it waits
+    for all of them. The outputs in execution are kept as one range around all of them, which may wait without need. With two
+    ports, which do not keep the order of their writes, an output waits likewise.
 
     Args:
-        max_log2: log2 of the longest transform.
+        config: of the accelerator.
 
     Members:
         command: the core's commands.
-        request: read transfers.
-        feed: the same inputs, for the feeder.
+        read, read_b: walks over the input and the second operand.
+        feed: the frames, for the feeder.
         write: all commands, for the writer.
         completed: a command completes in this cycle.
     """
 
-    def __init__(self, *, max_log2: int) -> None:
-        self.max_log2 = max_log2
+    def __init__(self, config: FFTConfig) -> None:
+        self.config = config
         super().__init__(
             {
                 "command": In(stream.Signature(CoreCommand)),
-                "request": Out(stream.Signature(Transfer)),
+                "read": Out(stream.Signature(Walk)),
+                "read_b": Out(stream.Signature(Walk)),
                 "feed": Out(stream.Signature(FeedJob)),
                 "write": Out(stream.Signature(WriteJob)),
                 "completed": In(1),
@@ -54,83 +58,171 @@ class CommandUnit(wiring.Component):
         m = Module()
         words = Signal(COMMAND.struct(), reset_less=True)
         sequence = Signal(SEQUENCE_BITS, reset_less=True)
-        error = Signal(8)
-        beats = Signal(BEATS_BITS)
-        running = Signal(range(MAX_COMMANDS + 1))
-        overlap = self._overlap(m, words, beats, running)
-
-        m.d.comb += [
-            self.request.payload.address.eq(words.in_address),
-            self.request.payload.length.eq(beats * BEAT_BYTES),
-            self.request.payload.sequence.eq(sequence),
-            self.feed.payload.log2_length.eq(words.log2_length),
-            self.feed.payload.inverse.eq(words.opcode == FFTOperation.INVERSE),
-            self.feed.payload.beats.eq(beats),
-            self.write.payload.error.eq(error),
-            self.write.payload.address.eq(words.out_address),
-            self.write.payload.beats.eq(beats),
-            self.write.payload.sequence.eq(sequence),
-        ]
+        frame_log2 = Signal(9, reset_less=True)
+        error, packed, which = Signal(8), Signal(), Signal(2)
+        reasons = self._check(m, words, frame_log2, packed)
+        m.submodules.operands = operands = OperandUnit()
+        self._choose_operand(m, words, frame_log2, which, operands.operand.payload)
+        place = operands.place.payload
+        overlap, running = self._overlap(m, place, which)
+        taken = self._offer(m, words, sequence, frame_log2, error, packed, place.walk, which)
         with m.FSM():
             with m.State("TAKE"):
                 m.d.comb += self.command.ready.eq(1)
+                m.d.sync += [words.eq(self.command.payload.words), sequence.eq(self.command.payload.sequence), which.eq(_IN)]
                 with m.If(self.command.valid):
-                    m.d.sync += [words.eq(self.command.payload.words), sequence.eq(self.command.payload.sequence)]
-                    m.next = "CHECK"
+                    m.next = "MEASURE"
+            with m.State("MEASURE"):
+                m.d.sync += frame_log2.eq(words.log2_length + words.interleave_log2)
+                m.next = "CHECK"
             with m.State("CHECK"):
-                m.d.sync += [error.eq(self._error(words)), beats.eq(words.frames << words.log2_length[:5] >> 1)]
-                m.next = "BOUND"
-            with m.State("BOUND"):
-                m.next = "COMPARE"
-                with m.If(error != Error.NONE):
-                    m.next = "WRITE"
-            with m.State("COMPARE"):
-                m.next = "READ"
-            with m.State("READ"):
-                # Once true it stays: nothing is added to the running commands meanwhile.
-                m.d.comb += self.request.valid.eq(~overlap | (running == 0))
-                with m.If(self.request.valid & self.request.ready):
-                    m.next = "FEED"
-            with m.State("FEED"):
-                m.d.comb += self.feed.valid.eq(1)
-                with m.If(self.feed.ready):
-                    m.next = "WRITE"
-            with m.State("WRITE"):
+                m.next = "DECIDE"
+            with m.State("DECIDE"):
+                m.d.sync += error.eq(Error.NONE)
+                m.next = "PLACE"
+                for code in sorted(reasons, reverse=True):
+                    with m.If(reasons[code]):
+                        m.d.sync += error.eq(code)
+                        m.next = "REFUSE"
+            with m.State("REFUSE"):
                 m.d.comb += self.write.valid.eq(1)
                 with m.If(self.write.ready):
                     m.next = "TAKE"
-        m.d.sync += running.eq(running + (self.write.valid & self.write.ready) - self.completed)
+            with m.State("PLACE"):
+                m.d.comb += operands.operand.valid.eq(1)
+                with m.If(operands.operand.ready):
+                    m.next = "COMPARE"
+            with m.State("COMPARE"), m.If(operands.place.valid):
+                m.next = "OFFER"
+            with m.State("OFFER"):
+                # Once it may go, it may go on: nothing is added to the running commands meanwhile.
+                ports = {_IN: self.read, _B: self.read_b, _OUT: self.write}
+                for operand, port in ports.items():
+                    m.d.comb += port.valid.eq((which == operand) & (~overlap | (running == 0)))
+                m.d.comb += operands.place.ready.eq(taken)
+                with m.If(taken):
+                    m.next = "PLACE"
+                    with m.If(which == _IN):
+                        m.next = "FEED"
+                    with m.Elif(which == _B):
+                        m.d.sync += which.eq(_OUT)
+                    with m.Else():
+                        m.next = "TAKE"
+            with m.State("FEED"):
+                m.d.comb += self.feed.valid.eq(1)
+                m.d.sync += which.eq(Mux(words.multiply, _B, _OUT))
+                with m.If(self.feed.ready):
+                    m.next = "PLACE"
+        begins = self.write.valid & self.write.ready
+        m.d.sync += running.eq(running + begins - self.completed)
         return m
 
-    def _error(self, words: Any) -> Any:
-        """The lowest code of the errors that a command has."""
-        too_long: Any = 1  # bytes above 2^32 - 1, or a length that does not exist
-        for log2 in range(MIN_LOG2, self.max_log2 + 1):
-            too_long = Mux(words.log2_length == log2, words.frames[29 - log2 :].any(), too_long)
-        misaligned = (words.in_address | words.out_address)[: ceil_log2(BEAT_BYTES)].any()
-        result: Any = Mux(misaligned, Error.MISALIGNED, Error.NONE)
-        result = Mux(too_long | (words.frames == 0), Error.BAD_LENGTH, result)
-        return Mux(words.opcode > max(FFTOperation), Error.BAD_OPCODE, result)
+    def _check(self, m: Module, words: Any, frame_log2: Signal, packed: Signal) -> dict[Error, Value]:
+        """The errors that a command has, two cycles after it and one after its `frame_log2`; whether its output is `packed`."""
+        config = self.config
+        bins = Const(1 << SAMPLE_LOG2, 32) << words.log2_length[:LOG2_BITS] | 1 << SAMPLE_LOG2
+        limit_log2 = 32 - SAMPLE_LOG2  # of the samples of a command; real input makes a few more
+        too_many: Any = 1
+        for log2 in range(MIN_LOG2, config.max_log2 + 1):
+            frames = Mux(words.real, words.frames[limit_log2 - log2 - 1 :].any(), words.frames[limit_log2 - log2 :].any())
+            too_many = Mux(frame_log2 == log2, frames, too_many)
+        bad_length = (words.frames == 0) | (words.log2_length < MIN_LOG2) | too_many
 
-    def _overlap(self, m: Module, words: Any, beats: Signal, running: Signal) -> Signal:
-        """Whether the command reads between the lowest and the highest word that running commands write.
+        apart = words.interleave_log2 != 0
+        several = words.frames != 1
+        addresses = words.in_address | words.out_address | Mux(words.multiply, words.b_address, 0)
+        rows = words.in_row_stride | words.out_row_stride | Mux(words.multiply, words.b_row_stride, 0)
+        frames = words.in_frame_stride | Mux(words.multiply, words.b_frame_stride, 0)
+        skewed = [value[:_BEAT_LOG2].any() for value in (addresses, rows, frames, words.out_frame_stride)]
+        bad_parameter = words.interleave_log2 == 1
+        bad_parameter |= words.real & (apart | words.scaled | words.multiply | (words.opcode != FFTOperation.FORWARD))
+        bad_parameter |= (words.real & (not config.real_input)) | (words.multiply & (not config.multiply))
 
-        The command's last words are known one cycle after `beats`, and the answer after another.
-        """
-        skip = ceil_log2(BEAT_BYTES)
-        in_first, out_first = words.in_address[skip:], words.out_address[skip:]
-        in_last, out_last, low, high = (
-            Signal(64 - skip, name=name, reset_less=True) for name in ("in_last", "out_last", "low", "high")
+        bad_opcode, length, misaligned, skewed_output, parameter = (
+            Signal(name=name) for name in ("bad_opcode", "bad_length", "misaligned", "skewed_output", "bad_parameter")
         )
-        overlap = Signal()
         m.d.sync += [
-            in_last.eq(in_first + beats - 1),
-            out_last.eq(out_first + beats - 1),
-            overlap.eq((in_first <= high) & (in_last >= low)),
+            bad_opcode.eq(words.opcode > max(FFTOperation)),
+            length.eq(bad_length),
+            misaligned.eq(skewed[0] | (apart & skewed[1]) | (several & skewed[2])),
+            skewed_output.eq(several & skewed[3]),
+            packed.eq(words.real & (words.out_frame_stride == bins)),
+            parameter.eq(bad_parameter),
         ]
+        return {
+            Error.BAD_OPCODE: bad_opcode,
+            Error.BAD_LENGTH: length,
+            Error.MISALIGNED: misaligned | (skewed_output & ~packed),
+            Error.BAD_PARAMETER: parameter,
+        }
+
+    def _choose_operand(self, m: Module, words: Any, frame_log2: Signal, which: Signal, operand: Any) -> None:
+        """The operand whose turn it is."""
+        length_log2, columns_log2 = words.log2_length[:LOG2_BITS], words.interleave_log2[:LOG2_BITS]
+        apart = words.interleave_log2 != 0
+        transposed = apart & words.transpose & (which != _IN)
+        m.d.comb += [
+            operand.row_log2.eq(Mux(apart & ~transposed, columns_log2, length_log2)),
+            operand.rows_log2.eq(Mux(transposed, columns_log2, Mux(apart, length_log2, 0))),
+            operand.frame_log2.eq(frame_log2),
+            operand.extra.eq(words.real & (which == _OUT)),
+            operand.frames.eq(words.frames),
+        ]
+        for index, prefix in ((_IN, "in"), (_B, "b"), (_OUT, "out")):
+            with m.If(which == index):
+                m.d.comb += [
+                    operand[name].eq(getattr(words, f"{prefix}_{name}")) for name in ("address", "row_stride", "frame_stride")
+                ]
+
+    def _offer(
+        self,
+        m: Module,
+        words: Any,
+        sequence: Signal,
+        frame_log2: Signal,
+        error: Signal,
+        packed: Signal,
+        walk: Any,
+        which: Signal,
+    ) -> Value:
+        """Payloads of all streams; returns whether the walk is taken."""
+        context = data.View(Context, self.feed.payload.frame.context)
+        frame = self.feed.payload.frame
+        multiplies = Mux(words.conjugate, Finish.MULTIPLY_CONJUGATE, Finish.MULTIPLY)
+        m.d.comb += [
+            frame.log2_length.eq(words.log2_length),
+            frame.interleave_log2.eq(words.interleave_log2),
+            frame.inverse.eq(words.opcode == FFTOperation.INVERSE),
+            frame.scaled.eq(words.scaled),
+            context.finish.eq(Mux(words.multiply, multiplies, Mux(words.real, Finish.REAL, Finish.NONE))),
+            context.transpose.eq(words.transpose),
+            self.feed.payload.frame_log2.eq(frame_log2),
+            self.feed.payload.frames.eq(words.frames),
+            self.feed.payload.packed.eq(packed),
+            self.write.payload.error.eq(error),
+        ]
+        for target in (self.read.payload, self.read_b.payload, self.write.payload.walk):
+            m.d.comb += [target.eq(walk), target.sequence.eq(sequence)]
+        ready = Signal()
+        for index, port in ((_IN, self.read), (_B, self.read_b), (_OUT, self.write)):
+            with m.If(which == index):
+                m.d.comb += ready.eq(port.valid & port.ready)
+        return ready
+
+    def _overlap(self, m: Module, place: Any, which: Signal) -> tuple[Signal, Signal]:
+        """Whether the operand lies between the first and the last byte that running commands write, and how many of them run.
+
+        The answer is known one cycle after the place.
+        """
+        running = Signal(range(MAX_COMMANDS + 1))
+        first, last = (address[_BEAT_LOG2:] for address in (place.walk.address, place.last))
+        low, high = (Signal(64 - _BEAT_LOG2, name=name, reset_less=True) for name in ("low", "high"))
+        overlap = Signal()
+        matters = 1 if self.config.memory_ports > 1 else which != _OUT
+        m.d.sync += overlap.eq((first <= high) & (last >= low) & matters)
         with m.If(self.write.valid & self.write.ready & (self.write.payload.error == Error.NONE)):
-            with m.If((running == 0) | (out_first < low)):
-                m.d.sync += low.eq(out_first)
-            with m.If((running == 0) | (out_last > high)):
-                m.d.sync += high.eq(out_last)
-        return overlap
+            with m.If((running == 0) | (first < low)):
+                m.d.sync += low.eq(first)
+            with m.If((running == 0) | (last > high)):
+                m.d.sync += high.eq(last)
+        return overlap, running

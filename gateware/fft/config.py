@@ -49,15 +49,28 @@ class FFTOperation(IntEnum):
     """Opcodes."""
 
     FORWARD = 0  # X[k] = sum x[n] exp(-2 pi i n k / N)
-    INVERSE = 1  # x[n] = sum X[k] exp(+2 pi i n k / N) / N
+    INVERSE = 1  # x[n] = sum X[k] exp(+2 pi i n k / N)
 
 
 COMMAND = CommandLayout(
     (
-        CommandField("log2_length", 1, 0, 8, "log2 of the points of a transform, 3..max_log2"),
-        CommandField("frames", 2, 0, 32, "transforms, one after the other in memory, at least 1, together below 4 GiB"),
-        CommandField("in_address", 4, 0, 64, "complex float32 input in natural order, a multiple of 16"),
-        CommandField("out_address", 6, 0, 64, "complex float32 output in natural order, a multiple of 16; may be in_address"),
+        CommandField("log2_length", 1, 0, 8, "log2 of N, the points of a transform, 3..max_log2"),
+        CommandField("interleave_log2", 1, 8, 8, "log2 of W, the adjacent columns of a frame: 0 or 2..max_log2 - log2_length"),
+        CommandField("scaled", 1, 16, 1, "multiplies the result by 1/N"),
+        CommandField("transpose", 1, 17, 1, "stores the transforms of a frame one after the other, not interleaved"),
+        CommandField("real", 1, 18, 1, "the input of a frame is 2N real samples, its output the bins 0..N; forward, not scaled"),
+        CommandField("multiply", 1, 19, 1, "multiplies the output, element by element, by b"),
+        CommandField("conjugate", 1, 20, 1, "multiplies by the conjugate of b"),
+        CommandField("frames", 2, 0, 32, "frames of N * W samples, at least 1, together below 4 GiB"),
+        CommandField("in_address", 4, 0, 64, "complex float32 input, a multiple of 16"),
+        CommandField("out_address", 6, 0, 64, "complex float32 output, a multiple of 16; may be in_address"),
+        CommandField("b_address", 8, 0, 64, "second operand, laid out as the output, a multiple of 16"),
+        CommandField("in_row_stride", 10, 0, 32, "bytes from row to row of a frame's input, a multiple of 16; unused if W = 1"),
+        CommandField("in_frame_stride", 11, 0, 32, "bytes from frame to frame, a multiple of 16; unused by a single frame"),
+        CommandField("out_row_stride", 12, 0, 32, "likewise of the output; rows are transforms if transposed"),
+        CommandField("out_frame_stride", 13, 0, 32, "likewise; of real input also 8 (N + 1)"),
+        CommandField("b_row_stride", 14, 0, 32, "likewise of the second operand; 0: one row for all"),
+        CommandField("b_frame_stride", 15, 0, 32, "likewise; 0: one frame for all"),
     )
 )
-"""The FFT core: commands and samples as streams, no bus."""
+"""A row is what lies together in memory: N samples of a transform if W = 1 or transposed, W samples of all columns otherwise."""

@@ -1,104 +1,148 @@
-"""From the bit-reversed order of the last stage to natural order."""
+"""The reorder buffer: frames come as the pipeline gives them and leave as they lie in memory."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Array, Cat, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from cosoc.gateware.arith.complex import Complex
-from cosoc.gateware.fft.config import MIN_LOG2
-from cosoc.gateware.peripheral.core import BEAT_BITS
+from cosoc.gateware.fft.banks import bank_of, row_bits, stored_frame
+from cosoc.gateware.fft.config import MIN_LOG2, FFTConfig
+from cosoc.gateware.fft.drain import Drain
+from cosoc.gateware.fft.frame import Frame
+from cosoc.gateware.fft.jobs import group, word_samples
+from cosoc.gateware.fft.operands import LOG2_BITS
+
+MAX_FRAMES = 16
+"""Most frames in the buffer."""
+
+
+def result(samples: int) -> data.StructLayout:
+    """A beat of the pipeline; the other fields count at the first beat of a frame."""
+    return data.StructLayout({"samples": data.ArrayLayout(Complex, samples), "first": 1, "frame": Frame, "frame_log2": LOG2_BITS})
 
 
 class ReorderBuffer(wiring.Component):
-    """Takes transforms in bit-reversed order, one result per cycle, and delivers them in natural order, two per beat.
+    """Takes frames in the order of `output_order`, P results per cycle, and delivers groups of R = max(2, P) in natural order.
 
     ::
 
-        results --> even bank [half 0 | half 1] --+--> beats of (X[2m], X[2m + 1])
-               \\-> odd bank  [half 0 | half 1] --+
+        results --> fill --> bank 0 .. R - 1 --> drain --> groups
+                       \\--- frames -----------/
 
-    One half is filled while the other is read. Even and odd results lie in two memories, so that a beat is read in one cycle:
-    reading takes half as long as filling, and the buffer never limits a stream of transforms.
+    The buffer is a ring with room for two of the longest frames, or many shorter ones. A frame is written as it comes, and read
+    in the order that its context tells: result k of column c as number k * W + c, or c * N + k when it is transposed; for a real
+    signal, result k and its mirror N - k, k = 0 .. N.
 
     Args:
-        max_log2: log2 of the longest transform.
+        config: of the accelerator.
 
     Members:
-        en: the cycle counts for the input.
-        valid, sample: a result; those of a transform follow each other in enabled cycles.
-        log2_length: of the transform that arrives; constant while it does.
-        blocked: the result cannot be taken in this cycle: `en` must be 0.
-        last: the result is the last one of its transform.
-        beats: the transforms in natural order.
+        results: the pipeline's.
+        groups: the transforms.
     """
 
-    def __init__(self, *, max_log2: int) -> None:
-        self.max_log2 = max_log2
+    def __init__(self, config: FFTConfig) -> None:
+        self._config = config
+        self._banks = word_samples(config.samples)
+        self._row_bits = row_bits(config)
         super().__init__(
-            {
-                "en": In(1),
-                "valid": In(1),
-                "sample": In(Complex),
-                "log2_length": In(range(max_log2 + 1)),
-                "blocked": Out(1),
-                "last": Out(1),
-                "beats": Out(stream.Signature(BEAT_BITS)),
-            }
+            {"results": In(stream.Signature(result(config.samples))), "groups": Out(stream.Signature(group(config.samples)))}
         )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        banks = [Memory(shape=Complex.size, depth=1 << self.max_log2, init=[]) for _ in range(2)]
-        m.submodules.even, m.submodules.odd = banks
-        full = Array(Signal(name=f"full{half}") for half in range(2))
-        last_row = Array(Signal(self.max_log2 - 1, name=f"last_row{half}") for half in range(2))
-        self._fill(m, [bank.write_port() for bank in banks], full, last_row)
-        self._drain(m, [bank.read_port() for bank in banks], full, last_row)
+        m.submodules.drain = drain = Drain(self._config)
+        writes = []
+        for index in range(self._banks):
+            bank = Memory(shape=Complex.size, depth=1 << self._row_bits, init=[])
+            m.submodules[f"bank{index}"] = bank
+            read, word = bank.read_port(), Signal(Complex.size, name=f"word{index}", reset_less=True)
+            m.d.sync += word.eq(read.data)
+            m.d.comb += [read.addr.eq(drain.row[index]), drain.word[index].eq(word)]
+            writes.append(bank.write_port())
+        wiring.connect(m, drain.groups, wiring.flipped(self.groups))
+        m.submodules.frames = frames = SyncFIFOBuffered(width=stored_frame(self._config).size, depth=MAX_FRAMES)
+        m.d.comb += [
+            drain.frames.payload.eq(frames.r_data),
+            drain.frames.valid.eq(frames.r_rdy),
+            frames.r_en.eq(drain.frames.ready),
+        ]
+        begins, base = self._admit(m, drain)
+        self._fill(m, begins, base, frames, writes)
         return m
 
-    def _fill(self, m: Module, ports: list[Any], full: Any, last_row: Any) -> None:
-        """Writes results where they belong, and marks a half full with the last one."""
-        half = Signal()
-        position = Signal(self.max_log2)
-        index = Signal(self.max_log2)
-        last_position = Signal(self.max_log2)
-        with m.Switch(self.log2_length):
-            for log2 in range(MIN_LOG2, self.max_log2 + 1):
-                with m.Case(log2):
-                    m.d.comb += [index.eq(Cat(reversed(position[:log2]))), last_position.eq((1 << log2) - 1)]
-        m.d.comb += [self.blocked.eq(self.valid & full[half]), self.last.eq(position == last_position)]
-        for odd, port in enumerate(ports):
-            m.d.comb += [
-                port.addr.eq(Cat(index[1:], half)),
-                port.data.eq(self.sample),
-                port.en.eq(self.en & self.valid & (index[0] == odd)),
-            ]
-        with m.If(self.en & self.valid):
-            m.d.sync += position.eq(position + 1)
-            with m.If(self.last):
-                m.d.sync += [position.eq(0), half.eq(~half), full[half].eq(1), last_row[half].eq(last_position >> 1)]
+    def _admit(self, m: Module, drain: Any) -> tuple[Signal, Signal]:
+        """Takes a frame when there are rows for it; returns whether one begins, and its first row."""
+        head = self.results.payload
+        free = Signal(self._row_bits + 1, init=1 << self._row_bits)
+        count = Signal(range(MAX_FRAMES + 1))
+        taken, freed = (self._rows(m, log2, name) for log2, name in ((head.frame_log2, "taken"), (drain.freed_log2, "freed")))
+        base, begins = Signal(self._row_bits), Signal()
+        m.d.comb += [
+            self.results.ready.eq(~head.first | ((taken <= free) & (count != MAX_FRAMES))),
+            begins.eq(self.results.valid & self.results.ready & head.first),
+        ]
+        m.d.sync += [
+            free.eq(free - Mux(begins, taken, 0) + Mux(drain.freed, freed, 0)),
+            count.eq(count + begins - drain.freed),
+            base.eq(base + Mux(begins, taken, 0)),
+        ]
+        return begins, base
 
-    def _drain(self, m: Module, ports: list[Any], full: Any, last_row: Any) -> None:
-        """Reads rows of full halves; the memories' registers and the output register move together."""
-        half = Signal()
-        row = Signal(self.max_log2 - 1)
-        read = Signal()
-        advance = Signal()
-        m.d.comb += advance.eq(~self.beats.valid | self.beats.ready)
-        for port in ports:
-            m.d.comb += [port.addr.eq(Cat(row, half)), port.en.eq(advance)]
-        with m.If(advance):
-            m.d.sync += [
-                read.eq(full[half]),
-                self.beats.valid.eq(read),
-                self.beats.payload.eq(Cat(port.data for port in ports)),
-            ]
-            with m.If(full[half]):
-                m.d.sync += row.eq(row + 1)
-                with m.If(row == last_row[half]):
-                    m.d.sync += [row.eq(0), half.eq(~half), full[half].eq(0)]
+    def _rows(self, m: Module, frame_log2: Any, name: str) -> Signal:
+        """Rows of the banks that a frame takes."""
+        rows = Signal(self._row_bits, name=f"{name}_rows")
+        with m.Switch(frame_log2):
+            for log2 in range(MIN_LOG2, self._config.max_log2 + 1):
+                with m.Case(log2):
+                    m.d.comb += rows.eq((1 << log2) // self._banks)
+        return rows
+
+    def _fill(self, m: Module, begins: Signal, next_base: Signal, frames: Any, writes: list[Any]) -> None:
+        """Three stages: number of the beat, banks of its results, write.
+
+        A frame is announced while its last beat is in the second stage: the drain takes longer to its first read than this beat
+        to its write.
+        """
+        head, samples_log2, bank_bits = self.results.payload, ceil_log2(self._config.samples), ceil_log2(self._banks)
+        base, beat, valid = Signal(self._row_bits), Signal(self._config.max_log2), Signal()
+        frame, frame_log2 = Signal(Frame, reset_less=True), Signal(LOG2_BITS, reset_less=True)
+        samples = Signal(len(head.samples.as_value()), reset_less=True)
+        takes = self.results.valid & self.results.ready
+        m.d.sync += [valid.eq(takes), samples.eq(head.samples)]
+        with m.If(begins):
+            m.d.sync += [beat.eq(0), base.eq(next_base), frame.eq(head.frame), frame_log2.eq(head.frame_log2)]
+        with m.Elif(takes):
+            m.d.sync += beat.eq(beat + 1)
+
+        last, lanes = Signal(), [Signal(bank_bits, name=f"lane{lane}") for lane in range(self._config.samples)]
+        with m.Switch(frame_log2):
+            for log2 in range(MIN_LOG2, self._config.max_log2 + 1):
+                with m.Case(log2):
+                    m.d.comb += last.eq(beat == (1 << log2) // self._config.samples - 1)
+                    m.d.comb += [
+                        bank.eq(bank_of(Cat(Const(lane, samples_log2), beat), log2, self._banks)) for lane, bank in enumerate(lanes)
+                    ]
+        stored = data.View(stored_frame(self._config), frames.w_data)
+        m.d.comb += [
+            frames.w_en.eq(valid & last),
+            stored.base.eq(base),
+            stored.frame.eq(frame),
+            stored.frame_log2.eq(frame_log2),
+        ]
+        row, placed, writing = Signal(self._row_bits), Signal.like(samples, name="placed"), Signal()
+        banks = [Signal(bank_bits, name=f"bank_of{lane}", reset_less=True) for lane in range(self._config.samples)]
+        m.d.sync += [row.eq(base + (beat >> bank_bits - samples_log2)), placed.eq(samples), writing.eq(valid)]
+        m.d.sync += [bank.eq(lane) for bank, lane in zip(banks, lanes, strict=True)]
+        for index, port in enumerate(writes):
+            m.d.sync += [port.en.eq(0), port.addr.eq(row)]
+            for lane, bank in enumerate(banks):
+                with m.If(bank == index):
+                    m.d.sync += [port.en.eq(writing), port.data.eq(placed.word_select(lane, Complex.size))]

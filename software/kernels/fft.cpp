@@ -2,8 +2,6 @@
 
 #include <array>
 #include <bit>
-#include <cmath>
-#include <numbers>
 
 #include "kernels/attributes.hpp"
 #include "kernels/check.hpp"
@@ -15,74 +13,7 @@ namespace {
 
 constexpr std::array<std::string_view, 2> directions = {"forward", "inverse"};
 
-Complex swapped(Complex a) { return {a.im, a.re}; }
-
 }  // namespace
-
-FFTPlan::FFTPlan(std::size_t length) : length_(length), roots_(length), values_(length) {
-  // From the first octant, so that symmetric roots are equal and those on the axes are exact.
-  for (std::size_t k = 0; k < length; ++k) {
-    const std::size_t octant = 8 * k / length;
-    const std::size_t rest = (8 * k - octant * length) / 8;
-    const std::size_t steps = octant % 2 == 0 ? rest : length / 8 - rest;
-    const double angle = 2.0 * std::numbers::pi * static_cast<double>(steps) / static_cast<double>(length);
-    double cosine = octant % 4 == 0 || octant % 4 == 3 ? std::cos(angle) : std::sin(angle);
-    double sine = octant % 4 == 0 || octant % 4 == 3 ? std::sin(angle) : std::cos(angle);
-    if (octant % 4 >= 2) cosine = -cosine;
-    if (octant >= 4) {
-      cosine = -cosine;
-      sine = -sine;
-    }
-    roots_[k] = {static_cast<float>(cosine + 0.0), static_cast<float>(0.0 - sine)};
-  }
-}
-
-void FFTPlan::transform(const Complex* in, Complex* out, bool inverse) {
-  for (std::size_t i = 0; i < length_; ++i) values_[i] = inverse ? swapped(in[i]) : in[i];
-
-  for (std::size_t half = length_ / 2; half > 0; half /= 2) {
-    const bool odd = std::countr_zero(half) % 2 != 0;
-    butterflies(half, odd);
-    if (!odd) rotate(half);
-  }
-
-  // The stages leave element i at the position with its bits reversed.
-  const float scale = 1.0F / static_cast<float>(length_);
-  std::size_t reversed = 0;
-  for (std::size_t i = 0; i < length_; ++i) {
-    const Complex value = values_[reversed];
-    out[i] = canonical(inverse ? Complex{value.im * scale, value.re * scale} : value);
-    std::size_t bit = length_ / 2;
-    while (bit > 0 && (reversed & bit) != 0) {
-      reversed ^= bit;
-      bit /= 2;
-    }
-    reversed |= bit;
-  }
-}
-
-void FFTPlan::butterflies(std::size_t half, bool odd) {
-  for (std::size_t first = 0; first < length_; first += 2 * half) {
-    for (std::size_t k = 0; k < half; ++k) {
-      const Complex u = values_[first + k];
-      const Complex v = values_[first + k + half];
-      values_[first + k] = u + v;
-      const bool turned = odd && 2 * k >= half;  // by -i
-      values_[first + k + half] = turned ? Complex{u.im - v.im, v.re - u.re} : u - v;
-    }
-  }
-}
-
-void FFTPlan::rotate(std::size_t half) {
-  constexpr std::array<std::size_t, 4> powers = {0, 2, 1, 3};  // of exp(-2 pi i k / 4 half) in the quarters of a group
-  for (std::size_t first = half; first < length_; first += half) {
-    const std::size_t quarter = first / half % 4;
-    // The first stage has no groups of four: its powers of exp(-2 pi i k / 2 half) are those of the second quarter.
-    const std::size_t step = 4 * half <= length_ ? powers[quarter] * (length_ / (4 * half)) : 1;
-    if (quarter == 0) continue;
-    for (std::size_t k = 1; k < half; ++k) values_[first + k] = values_[first + k] * roots_[k * step];
-  }
-}
 
 nlohmann::json FFTKernel::attributes() const { return {{"direction", directions[inverse_ ? 1 : 0]}}; }
 

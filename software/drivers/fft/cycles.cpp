@@ -1,22 +1,80 @@
 #include "drivers/fft/cycles.hpp"
 
+#include <algorithm>
+
 #include "device/cycles.hpp"
+#include "drivers/fft/operand.hpp"
 
 namespace cosoc::fft {
+namespace {
 
-std::uint64_t command_cycles(const Config& config, const Command& command) {
-  constexpr std::uint64_t core_latency = 11;
-  constexpr std::uint64_t add_latency = 6;
-  constexpr std::uint64_t product_latency = 11;
-  const std::uint64_t products = (command.log2_length - 1) / 2;
-  const std::uint64_t delays = (std::uint64_t{1} << command.log2_length) - 1;
-  const std::uint64_t pipeline = 7 + delays + command.log2_length * add_latency + products * product_latency;
-  const std::uint64_t reorder = std::uint64_t{1} << command.log2_length >> 1;
-  return bus_latency + core_latency + pipeline + reorder + queued_cycles(config, command);
+/// Latencies of the pipeline's operators, as in gateware/fft/formats.py.
+struct Latencies {
+  std::uint64_t load, add, multiply, store;
+};
+constexpr Latencies float_latencies = {2, 6, 11, 3};
+constexpr Latencies block_latencies = {5, 6, 5, 6};
+
+/// Cycles around the pipeline, and those of the options, as in gateware/fft/cycles.py.
+constexpr std::uint64_t core_latency = 37;
+constexpr std::uint64_t port_latency = 4;
+constexpr std::uint64_t option_latency = 14;
+constexpr std::uint64_t real_latency = 16;
+
+constexpr std::uint64_t beat_bytes = 16;
+constexpr std::uint64_t burst_beats = 16;
+
+std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
+
+/// From the first samples of a frame to its first results.
+std::uint64_t pipeline_latency(const Config& config, std::uint64_t frame_log2) {
+  const bool floats = config.number_format == static_cast<std::uint32_t>(NumberFormat::float32);
+  const Latencies& latency = floats ? float_latencies : block_latencies;
+  std::uint64_t cycles = 2 + latency.load + latency.store + frame_log2 * latency.add;
+  for (std::uint64_t stage = 0; stage < frame_log2; ++stage) cycles += (std::uint64_t{1} << stage) / config.samples;
+  return cycles + (frame_log2 - 1) / 2 * latency.multiply;
 }
 
-std::uint64_t queued_cycles(const Config&, const Command& command) {
-  return std::uint64_t{command.frames} << command.log2_length;
+/// Cycles of the read channel of one port, in 1/1000: bursts have a gap, and short ones take a minimum.
+std::uint64_t read_time(const Operand& operand, std::uint64_t ports) {
+  constexpr std::uint64_t gap = 200;
+  constexpr std::uint64_t minimum = 4138;
+  const std::uint64_t beats = divide_up(operand.transfer_bytes(), beat_bytes);
+  const std::uint64_t bursts = divide_up(beats, burst_beats);
+  return operand.transfers() * std::max(beats * 1000 + bursts * gap, bursts * minimum) / ports;
+}
+
+}  // namespace
+
+std::uint64_t command_cycles(const Config& config, const Command& command) {
+  const std::uint64_t frame_log2 = command.log2_length + std::uint64_t{command.interleave_log2};
+  const std::uint64_t frame = std::uint64_t{1} << frame_log2;
+  const std::uint64_t rate = std::min<std::uint64_t>(std::max(2U, config.samples), 2 * config.memory_ports);
+  const std::uint64_t leaving = command.real != 0 ? frame + 1 : frame / rate;
+  std::uint64_t around = core_latency + (config.memory_ports > 1 ? port_latency : 0);
+  if (config.multiply != 0 || config.real_input != 0) around += option_latency;
+  if (config.real_input != 0) around += real_latency;
+  return bus_latency + around + pipeline_latency(config, frame_log2) + leaving + queued_cycles(config, command);
+}
+
+std::uint64_t queued_cycles(const Config& config, const Command& command) {
+  // Both directions of a port together carry 31.1 bytes per cycle.
+  constexpr std::uint64_t port_bytes = 31'100;
+  const std::uint64_t frame_log2 = command.log2_length + std::uint64_t{command.interleave_log2};
+  const std::uint64_t samples = std::uint64_t{command.frames} << frame_log2;
+  const Operand in = Operand::input(command);
+  const Operand out = Operand::output(command);
+  std::uint64_t read = read_time(in, config.memory_ports);
+  std::uint64_t bytes = in.transfers() * in.transfer_bytes() + out.transfers() * out.transfer_bytes();
+  if (command.multiply != 0) {
+    const Operand second = Operand::second(command);
+    const std::uint64_t operand = read_time(second, 1);
+    read = config.memory_ports > 1 ? std::max(operand, (read * 2 + operand) / 2) : read + operand;
+    bytes += second.transfers() * second.transfer_bytes();
+  }
+  const std::uint64_t leaving = command.real != 0 ? samples + command.frames : 0;
+  const std::uint64_t moving = std::max(read / 1000, bytes * 1000 / (port_bytes * config.memory_ports));
+  return std::max({samples / config.samples, leaving, moving});
 }
 
 }  // namespace cosoc::fft

@@ -5,6 +5,7 @@
 
 #include "device/cycles.hpp"
 #include "drivers/fft/cycles.hpp"
+#include "kernels/arithmetic.hpp"
 #include "kernels/fft.hpp"
 
 namespace cosoc::fft {
@@ -23,6 +24,8 @@ std::vector<Command> split(const FFTKernel& kernel, const TensorType& type) {
     Command command;
     command.opcode = static_cast<std::uint8_t>(kernel.inverse() ? FFTOperation::inverse : FFTOperation::forward);
     command.log2_length = static_cast<std::uint8_t>(std::bit_width(length) - 1);
+    command.scaled = kernel.inverse() ? 1 : 0;
+    command.in_frame_stride = command.out_frame_stride = static_cast<std::uint32_t>(length * sizeof(Complex));
     command.frames = static_cast<std::uint32_t>(std::min(max_elements, count - first) / length);
     command.in_address = command.out_address = first * sizeof(Complex);
     list.push_back(command);
