@@ -1,4 +1,4 @@
-"""The estimate grows with the lanes, and a lane's DSP slices are those of its six multipliers."""
+"""The estimate grows with lanes and ports, and a lane's DSP slices are those of its multipliers: six, or eight of int16."""
 
 from cosoc.gateware.zip.config import ZIPConfig
 from cosoc.gateware.zip.resources import estimate
@@ -9,3 +9,9 @@ def test_estimate() -> None:
     assert (one.dsp, two.dsp) == (12, 24)
     assert one.lut < two.lut < 2 * one.lut
     assert one.ff < two.ff < 2 * one.ff
+    both = estimate(ZIPConfig(lanes=4, memory_ports=2))
+    assert (both.dsp, both.bram36) == (48, 2 * two.bram36)
+    assert two.lut < both.lut < 2 * two.lut + 1000
+    integers = estimate(ZIPConfig(number_format=1))
+    assert integers.dsp == 16
+    assert integers.lut < two.lut
