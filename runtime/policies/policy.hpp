@@ -50,7 +50,7 @@ struct DeviceState {
   bool usable = true;        // false: quarantined
   std::uint32_t domain = 0;  // what one device of a domain wrote, all others of it read at no cost
   double watts = 1.0;        // while it runs a task
-  Time running_order{};      // `Assignment::order` of what it runs; `impossible` when idle
+  Time running_order{};      // `Assignment::order` of what it runs, or ran last when more waits; else `impossible`
 };
 
 struct Assignment {

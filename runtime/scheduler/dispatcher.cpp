@@ -178,7 +178,7 @@ void Dispatcher::finish(Task& task) {
   State& state = states_[task.device];
   if (--state.running == 0) {
     state.busy_until = {};
-    state.running_order = impossible;
+    if (state.queue.empty()) state.running_order = impossible;
   }
   switch (task.outcome) {
     case Outcome::done:

@@ -33,7 +33,7 @@ typedef struct {
 
 typedef struct {
   int64_t available_ns;     /* when everything assigned so far is expected to end */
-  int64_t running_order_ns; /* order_ns of what it runs; COSOC_IMPOSSIBLE when idle */
+  int64_t running_order_ns; /* order_ns of what it runs, or ran last when more waits; else COSOC_IMPOSSIBLE */
   double watts;             /* estimate, while it works */
   uint32_t domain;
   uint32_t usable; /* 0: it failed and gets no more work */
