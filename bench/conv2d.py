@@ -2,8 +2,9 @@
 
 Cycles count from the start of the program to its end, first load and last store included. Utilization is the network's
 multiply-accumulates by those cycles and the engine's multiply-accumulates per cycle. With `full=1` everything runs in RTL; else the
-small networks do, and the others are estimated by the compiler's cycle model. Every tensor that RTL writes is compared with the
-functional model.
+small networks do, and the others are estimated by the compiler's cycle model. `full=1` also runs every layer of ResNet-18 on the
+small engine and of VGG-16 on the large one alone, one after the other, and the engine that a ZCU102 gets. Every tensor that RTL
+writes is compared with the functional model.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.support.networks import NETWORKS, Layer
-from bench.support.report import Figure, Report
+from bench.support.report import Figure, How, Report
+from cosoc.gateware.conv2d.config import Conv2DConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILDS = ROOT / "build" / "bench" / "soc"
@@ -28,8 +30,8 @@ LATENCIES_NS = (100, 150, 200, 300)
 QUICK = ("resnet18", "mobilenetv2")
 """Networks that run in RTL also without `full=1`."""
 
-ENGINES = {
-    2048: {
+ENGINES: dict[str, dict[str, int]] = {
+    "2048": {
         "input_lanes": 16,
         "output_lanes": 16,
         "pixel_lanes": 8,
@@ -38,9 +40,17 @@ ENGINES = {
         "channel_blocks": 256,
         "memory_ports": 2,
     },
-    256: {"input_lanes": 16, "output_lanes": 8, "pixel_lanes": 2, "feature_words": 32768, "weight_steps": 2048, "memory_ports": 1},
+    "256": {
+        "input_lanes": 16,
+        "output_lanes": 8,
+        "pixel_lanes": 2,
+        "feature_words": 32768,
+        "weight_steps": 2048,
+        "memory_ports": 1,
+    },
+    "zcu102": {"output_lanes": 16, "pixel_lanes": 4, "memory_ports": 2},
 }
-"""Parameters by multiply-accumulates per cycle; two ports are HP0 and HP3, one is HP0."""
+"""Parameters: the two by multiply-accumulates per cycle, and what a ZCU102 gets; two ports are HP0 and HP3, one is HP0."""
 
 GOALS = {"vgg16": 97, "resnet18": 90, "resnet50": 86, "yolov3": 92, "mobilenetv2": 40, "resnet18_256": 95}
 PEERS = {
@@ -68,22 +78,23 @@ class Engine:
     soc: Path
     program: Path
 
-    def run(self, layers: Sequence[Layer], mode: str) -> dict[str, Any]:
-        """Compiles the layers to one program and estimates (`model`) or runs it (`rtl`); see conv2d_network.cpp.
+    def run(self, programs: Sequence[Sequence[Layer]], mode: str) -> list[dict[str, Any]]:
+        """Compiles each list of layers to a program and estimates (`model`) or runs it (`rtl`); see conv2d_network.cpp.
 
         Raises:
             RuntimeError: the program failed, or RTL and functional model differ.
         """
-        description = {"soc": str(self.soc), "seed": SEED, "layers": [asdict(layer) for layer in layers]}
+        lists = [[asdict(layer) for layer in layers] for layers in programs]
         path = self.soc.parent / "network.json"
-        path.write_text(json.dumps(description))
+        path.write_text(json.dumps({"soc": str(self.soc), "seed": SEED, "programs": lists}))
         done = subprocess.run([self.program, mode, path], capture_output=True, text=True, timeout=TIMEOUT, check=False)
         if done.returncode:
             raise RuntimeError(done.stderr.strip() or f"{self.program.name} ended with status {done.returncode}")
-        result: dict[str, Any] = json.loads(done.stdout)
-        if not result.get("bit_exact", True):
-            raise RuntimeError(f"RTL and functional model differ on {layers[0].name}..{layers[-1].name}")
-        return result
+        results: list[dict[str, Any]] = json.loads(done.stdout)
+        for layers, result in zip(programs, results, strict=True):
+            if not result.get("bit_exact", True):
+                raise RuntimeError(f"RTL and functional model differ on {layers[0].name}..{layers[-1].name}")
+        return results
 
     def utilization(self, layers: Sequence[Layer], cycles: float) -> float:
         """Percent of the engine's multiply-accumulates that the layers need."""
@@ -102,84 +113,107 @@ class Engine:
         return Engine(self.macs, folder / "soc.json", self.program)
 
 
-def build_engine(macs: int, program: Path) -> Engine:
+def build_engine(name: str, program: Path) -> Engine:
     """Builds the RTL of an engine, unless it is there."""
     sys.path.insert(0, str(ROOT / "site_scons"))
     import options
 
     arguments = {"output": str(BUILDS.relative_to(ROOT)), "c2d": "1", "fft": "0", "zip": "0"}
-    arguments |= {f"c2d_{name}": str(value) for name, value in ENGINES[macs].items()}
+    arguments |= {f"c2d_{parameter}": str(value) for parameter, value in ENGINES[name].items()}
     folder = BUILDS / options.read(arguments).variant
     targets = [str(folder / name) for name in ("soc.json", "lib/libcosoc_soc.so")]
     command = ["scons", "-Q", "-s", *(f"{name}={value}" for name, value in arguments.items()), *targets]
     subprocess.run(command, cwd=ROOT, check=True, timeout=TIMEOUT)
-    return Engine(macs, folder / "soc.json", program)
+    return Engine(Conv2DConfig(**ENGINES[name]).macs, folder / "soc.json", program)
 
 
 def run(build: Path) -> Report:
     """All networks on both engines."""
     full = os.environ.get("COSOC_FULL") == "1"
     program = build / "bin" / "conv2d-network"
-    engines = {macs: build_engine(macs, program) for macs in ENGINES}
-    report = Report("conv2d", {str(macs): parameters for macs, parameters in ENGINES.items()})
-    layers: dict[str, list[dict[str, Any]]] = {}
+    engines = {name: build_engine(name, program) for name in ENGINES if full or name != "zcu102"}
+    report = Report("conv2d", dict(ENGINES))
+    tables: dict[str, list[dict[str, Any]]] = {}
     for name, network in NETWORKS.items():
-        add_network(report, engines[2048], name, network().layers, rtl=full or name in QUICK)
-        layers[name] = each_layer(engines[2048], network().layers, rtl=full and name in ("resnet18", "vgg16"))
+        add_network(report, engines["2048"], name, network().layers, rtl=full or name in QUICK)
+        tables[name] = each_layer(engines["2048"], network().layers, rtl=full and name == "vgg16")
     resnet18 = NETWORKS["resnet18"]().layers
-    add_network(report, engines[256], "resnet18_256", resnet18, rtl=True)
-    layers["resnet18_256"] = each_layer(engines[256], resnet18, rtl=full)
-    add_heads(report, engines[2048])
-    add_latencies(report, engines[2048], full=full)
-    path = ROOT / "build" / "bench" / "conv2d_layers.json"
-    path.write_text(json.dumps(layers, indent=1) + "\n")
+    add_network(report, engines["256"], "resnet18_256", resnet18, rtl=True)
+    tables["resnet18_256"] = each_layer(engines["256"], resnet18, rtl=full)
+    if full:
+        add_network(report, engines["zcu102"], "resnet18_zcu102", resnet18, rtl=True)
+    add_heads(report, engines["2048"])
+    add_latencies(report, engines["2048"], full=full)
+    for name, table in tables.items():
+        if any(entry["how"] == "rtl" for entry in table):
+            worst = max((abs(entry["model_error"]) for entry in table), default=0)
+            report.add(Figure(name=f"{name}.layers.model_error", value=worst, unit="%", better="lower", how="rtl", goal=2))
+            print_table(name, table)
+    (ROOT / "build" / "bench" / "conv2d_layers.json").write_text(json.dumps(tables, indent=1) + "\n")
     return report
 
 
 def add_network(report: Report, engine: Engine, name: str, layers: Sequence[Layer], *, rtl: bool) -> None:
     """Figures of one network."""
-    result = engine.run(layers, "rtl" if rtl else "model")
-    how = "rtl" if rtl else "model"
-    cycles = result["cycles"] if rtl else result["estimated_cycles"]
-    utilization = engine.utilization(layers, cycles)
-    goal, peer = GOALS[name], PEERS[name]
+    how: How = "rtl" if rtl else "model"
+    [result] = engine.run([layers], how)
+    counted = result if rtl else result["estimated"]
+    utilization = engine.utilization(layers, counted["cycles"])
+    goal, peer = GOALS.get(name), PEERS.get(name, "")
     report.add(Figure(name=f"{name}.utilization", value=utilization, unit="%", better="higher", how=how, goal=goal, peer=peer))
-    report.add(Figure(name=f"{name}.cycles", value=cycles, unit="cycles", better="lower", how=how))
+    report.add(Figure(name=f"{name}.cycles", value=counted["cycles"], unit="cycles", better="lower", how=how))
     if rtl:
-        error = 100 * (result["estimated_cycles"] / cycles - 1)
+        error = model_error(result)
         report.add(Figure(name=f"{name}.model_error", value=error, unit="%", better="lower", how="rtl"))
     for direction in ("read", "written"):
-        value = result[f"bytes_{direction}"]
+        value = 16 * counted[f"beats_{direction}"]
         report.add(Figure(name=f"{name}.bytes_{direction}", value=value, unit="bytes", better="lower", how=how))
 
 
+def model_error(result: dict[str, Any]) -> float:
+    """Percent that the schedule has more cycles than the RTL."""
+    return 100 * (float(result["estimated"]["cycles"]) / float(result["cycles"]) - 1)
+
+
 def each_layer(engine: Engine, layers: Sequence[Layer], *, rtl: bool) -> list[dict[str, Any]]:
-    """Every layer as a program of its own, so with its first load and its last store: for the JSON file beside the table."""
+    """Every layer as a program of its own, so with its first load and its last store."""
     entries = []
-    for layer in layers:
-        result = engine.run([layer], "rtl" if rtl else "model")
-        cycles = result["cycles"] if rtl else round(result["estimated_cycles"])
-        entry = {"layer": layer.name, "how": "rtl" if rtl else "model", "cycles": cycles, "macs": layer.macs}
-        entry |= {name: result[name] for name in ("bytes_read", "bytes_written")}
+    for layer, result in zip(layers, engine.run([[layer] for layer in layers], "rtl" if rtl else "model"), strict=True):
+        counted = result if rtl else result["estimated"]
+        entry = {"layer": layer.name, "how": "rtl" if rtl else "model", "cycles": round(counted["cycles"]), "macs": layer.macs}
+        entry |= {f"bytes_{name}": 16 * counted[f"beats_{name}"] for name in ("read", "written")}
+        entry["utilization"] = engine.utilization([layer], counted["cycles"])
         if rtl:
-            entry["estimated_cycles"] = round(result["estimated_cycles"])
+            entry |= {"estimated_cycles": round(result["estimated"]["cycles"]), "model_error": model_error(result)}
         entries.append(entry)
     return entries
+
+
+def print_table(name: str, entries: Sequence[dict[str, Any]]) -> None:
+    """The layers of a network that ran in RTL, each alone."""
+    titles = ("cycles", "MACs", "bytes read", "written", "util. %", "model")
+    print(f"\n{name}, each layer alone in RTL\n{'layer':8}" + "".join(f"{title:>13}" for title in titles))
+    for entry in entries:
+        values = (entry[key] for key in ("cycles", "macs", "bytes_read", "bytes_written", "utilization", "estimated_cycles"))
+        print(f"{entry['layer']:8}" + "".join(f"{round(value, 1):13}" for value in values))
 
 
 def add_heads(report: Report, engine: Engine) -> None:
     """Global average pooling and fully connected layers, beside the convolutions."""
     for name, network in NETWORKS.items():
         if head := network().head:
-            cycles = engine.run(head, "model")["estimated_cycles"]
-            report.add(Figure(name=f"{name}.head.cycles", value=cycles, unit="cycles", better="lower", how="model"))
+            [result] = engine.run([head], "model")
+            value = result["estimated"]["cycles"]
+            report.add(Figure(name=f"{name}.head.cycles", value=value, unit="cycles", better="lower", how="model"))
 
 
 def add_latencies(report: Report, engine: Engine, *, full: bool) -> None:
     """ResNet-18 before memories of other latencies: 150 ns is an estimate."""
     layers = NETWORKS["resnet18"]().layers
-    for nanoseconds in LATENCIES_NS if full else ():
-        cycles = engine.with_latency(nanoseconds).run(layers, "rtl")["cycles"]
+    for nanoseconds in LATENCIES_NS:
+        how: How = "rtl" if full else "model"
+        [result] = engine.with_latency(nanoseconds).run([layers], how)
+        cycles = (result if full else result["estimated"])["cycles"]
         name = f"resnet18.utilization_{nanoseconds}ns"
         value = engine.utilization(layers, cycles)
-        report.add(Figure(name=name, value=value, unit="%", better="higher", how="rtl"))
+        report.add(Figure(name=name, value=value, unit="%", better="higher", how=how))

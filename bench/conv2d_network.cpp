@@ -2,11 +2,13 @@
 ///
 ///     conv2d-network model|rtl NETWORK.json
 ///
-/// The file has `soc` (a soc.json; its first accelerator must be a Conv2D), `seed` and `layers`, with the
-/// members of bench/support/networks.py; kernel, stride, padding and dilation may be lists. All layers become one
-/// program; results that later layers read reach memory only when there is no room on chip or they are `kept`. With
-/// `model` its duration is estimated, with `rtl` it runs in the simulated SoC on random tensors and constants, and
-/// every tensor is compared with the functional model. Prints one JSON object.
+/// The file has `soc` (a soc.json; its first accelerator must be a Conv2D), `seed` and `programs`, lists of layers with
+/// the members of bench/support/networks.py; kernel, stride, padding and dilation may be lists, and `kind` may be
+/// "max_pooling" (of the input alone, by `pool`). The layers of a list become one program; results that later layers
+/// read reach memory only when there is no room on chip or they are `kept`. The schedule tells how long each program
+/// takes and what it moves; with `rtl` it also runs in the simulated SoC on random tensors and constants, one program
+/// after the other, and every tensor is compared with the functional model. Prints a JSON list: for each program
+/// `estimated`, and with `rtl` what the counters say.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -14,6 +16,7 @@
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 
 #include "device/platform.hpp"
@@ -82,6 +85,7 @@ Layer layer_of(const json& entry) {
   layer.padding = padding_of(entry.at("padding"));
   layer.dilation = size_of(entry.value("dilation", json(1)));
   layer.groups = entry.at("groups").get<std::int64_t>();
+  if (entry.value("kind", "convolution") == "max_pooling") layer.kind = Kind::max_pooling;
   layer.in_zero_point = 3;
   layer.out_zero_point = -2;
   if (!entry.at("residual").is_null()) layer.residual = Residual{0.75F, -5};
@@ -140,32 +144,6 @@ void pack_random(const Compiler& compiler, const PackedConstants& call, std::mt1
   require(compiler.pack_constants(call, {weight, bias, multiplier}, packed));
 }
 
-/// Bytes that the instructions of a program move, without the instructions themselves.
-std::array<std::uint64_t, 2> bytes_moved(const Config& config, const Program& program) {
-  std::array<std::uint64_t, 2> bytes{};  // read, written
-  const auto tile = [](const auto& t) { return std::uint64_t{16} * t.rows * t.columns * t.words; };
-  for (std::size_t i = 0; i < program.instruction_count(); ++i) {
-    const InstructionWords words(program.instructions.data() + i * isa::instruction_words, isa::instruction_words);
-    switch (static_cast<isa::Opcode>(words[0] & 0xF)) {
-      case isa::Opcode::load:
-        bytes[0] += tile(isa::Load::decode(words));
-        break;
-      case isa::Opcode::weights:
-        bytes[0] += std::uint64_t{isa::Weights::decode(words).steps} * config.input_lanes * config.output_lanes;
-        break;
-      case isa::Opcode::channels:
-        bytes[0] += std::uint64_t{isa::Channels::decode(words).blocks} * config.output_lanes * channel_bytes(config);
-        break;
-      case isa::Opcode::store:
-        bytes[1] += tile(isa::Store::decode(words));
-        break;
-      default:
-        break;
-    }
-  }
-  return bytes;
-}
-
 /// Gives a program to an accelerator.
 class Runner final : public Driver {
  public:
@@ -182,8 +160,14 @@ class Runner final : public Driver {
     const CommandWords words = command.encode();
     submit({&words, 1});
   }
-  std::uint64_t counter(std::uint32_t offset) const {
-    return device_.read32(offset) | std::uint64_t{device_.read32(offset + 4)} << 32;
+  /// The counters of 64 bits since the reset, in their order on the page.
+  std::array<std::uint64_t, 5> counters_since_reset() const {
+    std::array<std::uint64_t, 5> values{};
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::uint32_t offset = page::cycles_busy_lo + 8 * static_cast<std::uint32_t>(i);
+      values[i] = device_.read32(offset) | std::uint64_t{device_.read32(offset + 4)} << 32;
+    }
+    return values;
   }
 
  protected:
@@ -206,48 +190,68 @@ void clear_padding(const Network& network, std::span<std::byte> tensors) {
   }
 }
 
-json run_in_rtl(const SoCDescription& soc, const Config& config, const Network& network, const Program& program,
-                std::uint32_t seed) {
-  const auto platform = value_of(make_rtl_platform(soc));
-  DeviceMemory& memory = platform->memory();
-  const Block tensors = value_of(memory.allocate(network.bytes));
-  const Block constants = value_of(memory.allocate(program.constant_bytes));
-  const Block instructions = value_of(memory.allocate(program.instructions.size() * sizeof(std::uint32_t)));
-  std::mt19937 random(seed);
-  for (std::size_t i = 0; i < tensors.size; ++i) tensors.data[i] = static_cast<std::byte>(random());
-  const Compiler compiler(config);
-  for (const PackedConstants& call : program.constants) {
-    pack_random(compiler, call, random, {constants.data, constants.size});
+/// A simulated SoC, and a program for its first accelerator at a time.
+class Rtl {
+ public:
+  Rtl(const SoCDescription& soc, const Config& config)
+      : config_(config),
+        platform_(value_of(make_rtl_platform(soc))),
+        memory_(platform_->memory()),
+        runner_(platform_->accelerator(0), memory_) {}
+
+  /// Runs a program on random data; what the counters say, and whether all tensors are right.
+  json run(const Network& network, const Program& program, std::uint32_t seed) {
+    const Block tensors = value_of(memory_.allocate(network.bytes));
+    const Block constants = value_of(memory_.allocate(program.constant_bytes));
+    const Block instructions = value_of(memory_.allocate(program.instructions.size() * sizeof(std::uint32_t)));
+    std::mt19937 random(seed);
+    for (std::size_t i = 0; i < tensors.size; ++i) tensors.data[i] = static_cast<std::byte>(random());
+    const Compiler compiler(config_);
+    for (const PackedConstants& call : program.constants) {
+      pack_random(compiler, call, random, {constants.data, constants.size});
+    }
+    std::memcpy(instructions.data, program.instructions.data(), instructions.size);
+
+    Command command;
+    command.instruction_address = instructions.physical;
+    command.instruction_count = program.instruction_count();
+    command.base0 = tensors.physical;
+    command.base2 = constants.physical;
+    const std::vector<std::byte> before(tensors.data, tensors.data + tensors.size);
+    json result = execute(command);
+
+    std::vector<std::byte> found(tensors.data, tensors.data + tensors.size);
+    std::copy(before.begin(), before.end(), tensors.data);
+    Machine machine(config_);
+    CommandMemory window(memory_, memory_.physical(), memory_.physical() + memory_.region().size() - 1);
+    if (machine.run(command, window) != ErrorCode::none) throw std::runtime_error("the functional model refuses it");
+    clear_padding(network, found);
+    clear_padding(network, {tensors.data, tensors.size});
+    result["bit_exact"] = std::equal(found.begin(), found.end(), tensors.data);
+    for (const Block& block : {tensors, constants, instructions}) memory_.release(block);
+    return result;
   }
-  std::memcpy(instructions.data, program.instructions.data(), instructions.size);
 
-  Command command;
-  command.instruction_address = instructions.physical;
-  command.instruction_count = program.instruction_count();
-  command.base0 = tensors.physical;
-  command.base2 = constants.physical;
-  const std::vector<std::byte> before(tensors.data, tensors.data + tensors.size);
-
-  Runner runner(platform->accelerator(0), memory);
-  runner.run(command);
-  while (!value_of(runner.service())) {
-    constexpr Time limit{1'000'000'000};
-    if (!value_of(platform->advance(platform->now() + limit))) throw std::runtime_error("the program does not end");
+ private:
+  json execute(const Command& command) {
+    const auto before = runner_.counters_since_reset();
+    runner_.run(command);
+    while (!value_of(runner_.service())) {
+      constexpr Time limit{1'000'000'000};
+      if (!value_of(platform_->advance(platform_->now() + limit))) throw std::runtime_error("the program does not end");
+    }
+    const auto after = runner_.counters_since_reset();
+    constexpr std::array names = {"cycles", "cycles_starved", "cycles_blocked", "beats_read", "beats_written"};
+    json result;
+    for (std::size_t i = 0; i < names.size(); ++i) result[names[i]] = after[i] - before[i];
+    return result;
   }
-  json result = {{"cycles", runner.counters().cycles},
-                 {"bytes_read", 16 * runner.counter(page::beats_read_lo)},
-                 {"bytes_written", 16 * runner.counter(page::beats_written_lo)}};
 
-  std::vector<std::byte> found(tensors.data, tensors.data + tensors.size);
-  std::copy(before.begin(), before.end(), tensors.data);
-  Machine machine(config);
-  CommandMemory window(memory, memory.physical(), memory.physical() + memory.region().size() - 1);
-  if (machine.run(command, window) != ErrorCode::none) throw std::runtime_error("the functional model refuses it");
-  clear_padding(network, found);
-  clear_padding(network, {tensors.data, tensors.size});
-  result["bit_exact"] = std::equal(found.begin(), found.end(), tensors.data);
-  return result;
-}
+  Config config_;
+  std::unique_ptr<SimulatedPlatform> platform_;
+  DeviceMemory& memory_;
+  Runner runner_;
+};
 
 int run(const std::string& mode, const std::string& path) {
   std::ifstream file(path);
@@ -259,18 +263,21 @@ int run(const std::string& mode, const std::string& path) {
     parameters[i] = soc.accelerators.at(0).config.at(std::string(Config::names[i]));
   }
   const Config config = Config::from(parameters);
-  const Network network = network_of(description.at("layers"));
-  const Program program = value_of(Compiler(config).compile(network.calls, {2, 0}));
-  json result = {{"estimated_cycles", program.cycles},
-                 {"instructions", program.instruction_count()},
-                 {"constant_bytes", program.constant_bytes}};
-  const auto [read, written] = bytes_moved(config, program);
-  result["bytes_read"] = read;
-  result["bytes_written"] = written;
-  if (mode == "rtl") {
-    result.update(run_in_rtl(soc, config, network, program, description.at("seed").get<std::uint32_t>()));
+  const auto latency = static_cast<double>(soc.memory_latency_cycles());
+  std::optional<Rtl> rtl;
+  if (mode == "rtl") rtl.emplace(soc, config);
+  json results = json::array();
+  for (const json& layers : description.at("programs")) {
+    const Network network = network_of(layers);
+    const Program program = value_of(Compiler(config, latency).compile(network.calls, {2, 0}));
+    const Schedule estimate = schedule(config, program.instructions, latency);
+    json result;
+    if (rtl) result = rtl->run(network, program, description.at("seed").get<std::uint32_t>());
+    result["estimated"] = {
+        {"cycles", estimate.cycles}, {"beats_read", estimate.beats_read}, {"beats_written", estimate.beats_written}};
+    results.push_back(std::move(result));
   }
-  std::cout << result.dump() << '\n';
+  std::cout << results.dump() << '\n';
   return 0;
 }
 

@@ -19,10 +19,11 @@ class Layer:
         input, output, residual: names of tensors.
         rows, columns, channels: of the input.
         filters: output channels.
-        kernel, stride, padding: the same for rows and columns.
+        kernel, stride, padding, dilation: the same for rows and columns.
         groups: `channels` for a depthwise convolution.
         pool: kernel, stride and padding of the max pooling after it.
         average: a pooling by averages over the kernel instead of a convolution.
+        kind: "convolution", or "max_pooling" of the input alone.
         kept: the output is read by others than these layers too, so it must reach memory.
     """
 
@@ -36,27 +37,29 @@ class Layer:
     kernel: int
     stride: int = 1
     padding: int = 0
+    dilation: int = 1
     groups: int = 1
     residual: str | None = None
     pool: tuple[int, int, int] | None = None
     average: bool = False
+    kind: str = "convolution"
     kept: bool = False
 
     @property
     def out_rows(self) -> int:
         """Rows of the convolution, before pooling."""
-        return (self.rows + 2 * self.padding - self.kernel) // self.stride + 1
+        return (self.rows + 2 * self.padding - self.dilation * (self.kernel - 1) - 1) // self.stride + 1
 
     @property
     def out_columns(self) -> int:
         """Columns of the convolution, before pooling."""
-        return (self.columns + 2 * self.padding - self.kernel) // self.stride + 1
+        return (self.columns + 2 * self.padding - self.dilation * (self.kernel - 1) - 1) // self.stride + 1
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the convolution; none of an average."""
+        """Multiply-accumulates of the convolution; none of a pooling."""
         products = self.kernel**2 * self.channels // self.groups
-        return 0 if self.average else self.out_rows * self.out_columns * self.filters * products
+        return 0 if self.average or self.kind == "max_pooling" else self.out_rows * self.out_columns * self.filters * products
 
 
 @dataclass

@@ -116,7 +116,8 @@ FunctionalDevice::InFlight FunctionalDevice::execute(std::uint64_t slot) {
   // The header is the same in every command.
   result.tag = static_cast<std::uint16_t>(words[0] >> 8);
   result.interrupt = (words[0] >> 24 & 1) != 0;
-  CommandMemory memory(memory_, get64(page::window_base_lo), get64(page::window_limit_lo));
+  CommandMemory memory(memory_, get64(page::window_base_lo), get64(page::window_limit_lo),
+                       soc_.memory_latency_cycles());
   const Execution execution = model_->execute(words, memory);
   const ErrorCode error = execution.error != ErrorCode::none ? execution.error : memory.error();
   result.error = static_cast<std::uint32_t>(error);

@@ -15,15 +15,16 @@ namespace cosoc {
 /// Memory as one command's transfers see it: inside the address window and on the bus, or not. Counts beats.
 class CommandMemory {
  public:
-  /// The window is [base, limit], both ends included.
-  CommandMemory(const DeviceMemory& memory, std::uint64_t base, std::uint64_t limit)
-      : memory_(memory), base_(base), limit_(limit) {}
+  /// The window is [base, limit], both ends included; `latency` is in cycles, from a read address to its first beat.
+  CommandMemory(const DeviceMemory& memory, std::uint64_t base, std::uint64_t limit, std::uint64_t latency = 45)
+      : memory_(memory), base_(base), limit_(limit), latency_(latency) {}
 
   /// Bytes to read; empty when the transfer fails.
   std::span<const std::byte> read(std::uint64_t address, std::uint64_t size);
   /// Bytes to write; empty when the transfer fails.
   std::span<std::byte> write(std::uint64_t address, std::uint64_t size);
 
+  std::uint64_t latency() const { return latency_; }
   /// Error of the first failed transfer.
   ErrorCode error() const { return error_; }
   std::uint64_t beats_read() const { return beats_read_; }
@@ -35,6 +36,7 @@ class CommandMemory {
   const DeviceMemory& memory_;
   std::uint64_t base_;
   std::uint64_t limit_;
+  std::uint64_t latency_;
   ErrorCode error_ = ErrorCode::none;
   std::uint64_t beats_read_ = 0;
   std::uint64_t beats_written_ = 0;

@@ -51,15 +51,21 @@ struct Choice {
   double cycles = 0;
 };
 
-/// Compiles one call after the other into one program.
 /// Tilings tried for each pass.
 constexpr std::array<std::size_t, 3> search_widths = {8, 10, 12};
 
+/// Compiles one call after the other into one program.
 class Compilation {
  public:
   /// `width` is the number of tilings that are tried for each pass.
-  Compilation(const Config& config, std::span<const LayerCall> calls, Place constants, std::size_t width)
-      : config_(config), calls_(calls), constants_(constants), width_(width), engine_(config) {}
+  Compilation(const Config& config, double memory_latency, std::span<const LayerCall> calls, Place constants,
+              std::size_t width)
+      : config_(config),
+        memory_latency_(memory_latency),
+        calls_(calls),
+        constants_(constants),
+        width_(width),
+        engine_(config) {}
 
   Result<Program> run();
 
@@ -82,6 +88,7 @@ class Compilation {
   void drop_oldest();
 
   const Config& config_;
+  double memory_latency_;
   std::span<const LayerCall> calls_;
   Place constants_;
   std::size_t width_;
@@ -168,7 +175,7 @@ bool Compilation::plan(const LayerCall& call, const Places& places, const Featur
     const PlannedPass planned = {config_,          call.layer, choice.pass, tiling,
                                  choice.residency, layout,     places,      choice.stored};
     if (!generate(planned, trial)) continue;
-    const double cycles = scheduled_cycles(config_, trial.assembler.finish());
+    const double cycles = schedule(config_, trial.assembler.finish(), memory_latency_).cycles;
     if (found && cycles >= choice.cycles) continue;
     choice.tiling = tiling;
     choice.layout = std::move(layout);
@@ -309,7 +316,7 @@ Result<Program> Compilation::run() {
     drop(number);
   }
   program_.instructions = engine_.assembler.finish();
-  program_.cycles = scheduled_cycles(config_, program_.instructions);
+  program_.cycles = schedule(config_, program_.instructions, memory_latency_).cycles;
   return std::move(program_);
 }
 
@@ -317,10 +324,10 @@ Result<Program> Compilation::run() {
 
 Result<Program> Compiler::compile(std::span<const LayerCall> calls, Place constants) const {
   // The tiling that is best for one layer need not be for the next ones: searches of other widths end elsewhere.
-  auto best = Compilation(config_, calls, constants, search_widths.front()).run();
+  auto best = Compilation(config_, memory_latency_, calls, constants, search_widths.front()).run();
   if (!best || calls.size() == 1) return best;
   for (const std::size_t width : std::span(search_widths).subspan(1)) {
-    auto other = Compilation(config_, calls, constants, width).run();
+    auto other = Compilation(config_, memory_latency_, calls, constants, width).run();
     if (other && other->cycles < best->cycles) best = std::move(other);
   }
   return best;

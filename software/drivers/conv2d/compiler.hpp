@@ -2,6 +2,7 @@
 #pragma once
 
 #include "drivers/conv2d/generator.hpp"
+#include "drivers/conv2d/schedule.hpp"
 
 namespace cosoc::conv2d {
 
@@ -34,7 +35,7 @@ struct Program {
   std::vector<std::uint32_t> instructions;  // words, `isa::instruction_words` for each
   std::uint64_t constant_bytes = 0;
   std::vector<PackedConstants> constants;  // of each call
-  double cycles = 0;                       // estimate of the schedule, with the memory of the board
+  double cycles = 0;                       // estimate of the schedule
 
   std::uint32_t instruction_count() const {
     return static_cast<std::uint32_t>(instructions.size() / isa::instruction_words);
@@ -43,7 +44,9 @@ struct Program {
 
 class Compiler {
  public:
-  explicit Compiler(const Config& config) : config_(config) {}
+  /// The latency of the memory, in cycles, is for estimates.
+  explicit Compiler(const Config& config, double memory_latency = default_memory_latency)
+      : config_(config), memory_latency_(memory_latency) {}
 
   /// A program for the layers, one after the other, with the constants of all of them at one place. A result that a
   /// later layer reads stays in the feature buffer when there is room. It is stored as well; a temporary one only when
@@ -59,6 +62,7 @@ class Compiler {
 
  private:
   Config config_;
+  double memory_latency_;
 };
 
 }  // namespace cosoc::conv2d

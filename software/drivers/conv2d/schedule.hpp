@@ -1,8 +1,7 @@
 /// How long a program of the Conv2D engine takes: the cost model of the compiler, the runtime and functional models.
 ///
-/// An event simulation of the engine's units, instruction by instruction: dispatch, waits, queues, the array's steps,
-/// and transfers that share the memory ports as fluids. No data, no cycles one by one: some microseconds an
-/// instruction.
+/// An event simulation of the engine's units: dispatch, waits, queues and the array's steps instruction by instruction,
+/// transfers burst by burst. No data, no cycles one by one: some microseconds an instruction.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +11,19 @@
 
 namespace cosoc::conv2d {
 
-/// Clock cycles of a program of encoded instructions that the engine accepts, from the command's start to its
-/// completion. The memory is the ZCU102's at 300 MHz, as the DDR model of the simulation has it, with a latency of 150
-/// ns.
-double scheduled_cycles(const Config& config, std::span<const std::uint32_t> program);
+/// Cycles from a read address to its first beat, where nothing else is known: 150 ns at 300 MHz, an estimate.
+inline constexpr double default_memory_latency = 45;
+
+/// What the engine's counters tell of a command that runs alone.
+struct Schedule {
+  double cycles = 0;  // from the command's start to its completion in memory
+  std::uint64_t beats_read = 0;
+  std::uint64_t beats_written = 0;
+};
+
+/// The schedule of a program of encoded instructions that the engine accepts. The memory is the ZCU102's at 300 MHz, as
+/// the DDR model of the simulation has it, but for its latency in cycles.
+Schedule schedule(const Config& config, std::span<const std::uint32_t> program,
+                  double memory_latency = default_memory_latency);
 
 }  // namespace cosoc::conv2d

@@ -10,6 +10,7 @@ from cosoc.gateware.layout.page import Error
 from tests.gateware.conv2d.core.engine import SMALLEST
 from tests.gateware.conv2d.core.image import Image
 from tests.gateware.conv2d.layers import Layer
+from tests.gateware.conv2d.programs import CONSTANTS, INPUT, OUTPUT, RESIDUAL
 from tests.gateware.peripheral_bench import PeripheralBench, seed
 
 RING = 0x1000
@@ -87,3 +88,25 @@ async def programs_that_cannot_be_read(dut):
     bench.memory.bad.clear()
     await bench.soft_reset()
     assert await run(bench, layers(2, salt=21)) == [Error.NONE] * 2
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=["never", "random"])
+async def transfers_that_cannot_be_made(dut, stall):
+    """Each of a layer's tensors outside the window, or answered with an error: the command ends with that; the next ones are right."""
+    bench = await begin(dut, stall)
+    image = layers(1, salt=30)
+    [command] = image.commands
+    await bench.write64("window_limit", len(image.data) - 1)
+    bench.memory.data[:] = image.data
+    await bench.set_up_ring(base=RING, slots_log2=4)
+    bases = [f"base{i}" for i in (INPUT, OUTPUT, CONSTANTS, RESIDUAL)]
+    completions = await bench.run([command | {base: 0xFF_0000} for base in bases])
+    assert [completion["error"] for completion in completions] == [Error.OUTSIDE_WINDOW] * len(bases)
+    for base in bases:
+        bench.memory.bad |= {command[base]}
+        [completion] = await bench.run([command])
+        assert completion["error"] == (Error.WRITE_RESPONSE if base == f"base{OUTPUT}" else Error.READ_RESPONSE), base
+        bench.memory.bad.clear()
+    await bench.soft_reset()
+    assert await run(bench, layers(2, salt=31)) == [Error.NONE] * 2

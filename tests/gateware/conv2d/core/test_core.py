@@ -27,6 +27,14 @@ def test_core(name):
     simulate(core, name="conv2d", module=f"{FOLDER}.bench_core", simulator="verilator", seed=1, env=env, timeout_s=500)
 
 
+def test_core_in_icarus():
+    """A second simulator, on the shortest tests of every kind of layer."""
+    config = CONFIGS["4x4x2"]
+    env = {"CONFIG": json.dumps(config), "COCOTB_TEST_FILTER": "pointwise|folded|depthwise_windows|residuals|pooled|errors_end"}
+    core = Conv2DCore(Conv2DConfig(**config))
+    simulate(core, name="conv2d", module=f"{FOLDER}.bench_core", simulator="icarus", seed=1, env=env, timeout_s=300)
+
+
 def test_peripheral():
     """With registers, ring and DMA around it; soft resets, and programs that memory refuses."""
     verilog = peripheral_verilog(ACCELERATORS[0], Conv2DConfig(**SMALLEST))

@@ -1,0 +1,156 @@
+#include "drivers/conv2d/memory_ports.hpp"
+
+#include <algorithm>
+
+namespace cosoc::conv2d {
+namespace {
+
+constexpr std::uint64_t longest_burst = 16;
+constexpr double read_overhead = 0.2;   // a read burst keeps its port busy for its beats and this ...
+constexpr double read_minimum = 4.138;  // ... but at least for this
+constexpr double window_cycles = 256;
+/// Accesses that wait for another one at the same bank, by those that would if banks were chosen by chance. Within a
+/// plane all walk over the banks in step, and hardly ever meet.
+constexpr double conflicts = 0.62;
+constexpr double most_conflicts = 0.62;
+constexpr double burst_tolerance = 16;  // beats that memory may move faster than its throughput
+
+/// Beats of 16 bytes per cycle at 300 MHz: the ZCU102's measured bandwidths.
+struct Capacity {
+  double read;
+  double write;
+  double mixed;  // half of the beats read, half written
+};
+constexpr Capacity one_port = {15.87 / 16, 16.0 / 16, 31.1 / 16};
+constexpr Capacity two_ports = {31.53 / 16, 32.0 / 16, 42.0 / 16};
+constexpr double peak = 64.0 / 16;
+
+}  // namespace
+
+void SharedMemory::close_window() {
+  const auto& [read_ports, write_ports] = window_;
+  const auto read = static_cast<double>(read_ports[0] + read_ports[1]);
+  const auto written = static_cast<double>(write_ports[0] + write_ports[1]);
+  const bool both = read_ports[0] + write_ports[0] > 0 && read_ports[1] + write_ports[1] > 0;
+  const Capacity& capacity = both ? two_ports : one_port;
+  const double total = read + written;
+  const double minor = total == 0 ? 0 : 2 * std::min(read, written) / total;
+  const double pure = read >= written ? capacity.read : capacity.write;
+  cost_ = 1 / (total == 0 ? peak : pure * (1 - minor) + capacity.mixed * minor);
+  window_ = {};
+}
+
+double SharedMemory::move(std::size_t port, bool writes, double begin, std::uint64_t beats) {
+  const auto number = static_cast<std::uint64_t>(begin / window_cycles);
+  if (number > number_) {
+    close_window();
+    if (number > number_ + 1) close_window();
+    number_ = number;
+  }
+  window_[writes ? 1 : 0][port] += beats;
+  moved_[writes ? 1 : 0] += beats;
+  const auto amount = static_cast<double>(beats);
+  free_ = std::max(free_, begin) + amount * cost_;
+  return std::max(begin + amount * beat_cycles_, free_ - burst_tolerance * cost_);
+}
+
+void BufferBanks::add_output(double now, double begin, double end, double rate) {
+  while (!outputs_.empty() && outputs_.front().end <= now) outputs_.pop_front();
+  outputs_.push_back({begin, end, rate});
+}
+
+double BufferBanks::word_cycles(double now, std::size_t stores) const {
+  auto rivals = static_cast<double>(stores);
+  for (const Output& output : outputs_) {
+    if (output.begin <= now && now < output.end) rivals += output.rate;
+  }
+  return 1 / (1 - std::min(most_conflicts, conflicts * rivals / banks_));
+}
+
+std::uint64_t BurstQueue::beats() const { return std::min(longest_burst, jobs_.front().beats - offset_); }
+
+bool BurstQueue::take() {
+  const PortJob& job = jobs_.front();
+  const std::uint64_t count = beats();
+  started_ += count;
+  offset_ = offset_ + count == job.beats ? 0 : offset_ + count;
+  if (started_ < job.transfers * job.beats) return false;
+  jobs_.pop_front();
+  started_ = 0;
+  return true;
+}
+
+/// When a reader's next burst can enter the queue.
+double ReadPort::ready(std::size_t number) const {
+  const Reader& reader = readers_[number];
+  if (reader.queue.empty()) return never;
+  double at =
+      std::max({reader.queue.front().at, reader.asked + 1, reader.bursts_taken[reader.bursts_asked % outstanding]});
+  if (reader.queue.at_start()) at = std::max(at, reader.jobs_taken[reader.jobs_asked % ahead[number]]);
+  return at;
+}
+
+double ReadPort::next_asked() const {
+  if (asked_.size() == queued) return never;
+  double first = never;
+  for (std::size_t reader = 0; reader < readers; ++reader) first = std::min(first, ready(reader));
+  return std::max(first, asked_at_ + 1);
+}
+
+std::optional<ReadPort::Received> ReadPort::advance(double now, std::size_t stores) {
+  if (next_received() <= now) return receive(now, stores);
+  ask(now);
+  return {};
+}
+
+void ReadPort::ask(double now) {
+  do turn_ = (turn_ + 1) % readers;
+  while (ready(turn_) > now);
+  Reader& reader = readers_[turn_];
+  Asked burst = {.reader = turn_,
+                 .job = reader.queue.front(),
+                 .beats = reader.queue.beats(),
+                 .first = reader.queue.at_start(),
+                 .last = false,
+                 .due = now + memory_.latency()};
+  burst.last = reader.queue.take();
+  reader.bursts_taken[reader.bursts_asked++ % outstanding] = never;
+  if (burst.first) reader.jobs_taken[reader.jobs_asked++ % ahead[turn_]] = never;
+  asked_.push_back(burst);
+  asked_at_ = reader.asked = now;
+}
+
+ReadPort::Received ReadPort::receive(double now, std::size_t stores) {
+  const Asked burst = asked_.front();
+  asked_.pop_front();
+  Reader& reader = readers_[burst.reader];
+  const double begin = std::max(burst.due, free_);
+  const double end = memory_.move(number_, false, begin, burst.beats);
+  free_ = std::max(end + read_overhead, begin + read_minimum);
+  if (burst.first) reader.taken += 1;
+  const double cycles = burst.job.own * (burst.job.planes ? banks_.word_cycles(now, stores) : 1);
+  reader.taken = std::max(end, std::max(reader.taken, begin) + cycles * static_cast<double>(burst.beats));
+  reader.bursts_taken[reader.bursts_received++ % outstanding] = reader.taken;
+  if (burst.last) reader.jobs_taken[reader.jobs_received++ % ahead[burst.reader]] = reader.taken;
+  return {burst.reader, {burst.job.instruction, begin, burst.beats, burst.last, reader.taken}};
+}
+
+double WritePort::next() const {
+  if (queue_.empty()) return never;
+  const double from = std::max({left_, queue_.front().at, ends_[bursts_ % outstanding]});
+  const double cycles = queue_.front().own * (queue_.front().planes ? banks_.word_cycles(from, 0) : 1);
+  return from + cycles * static_cast<double>(queue_.beats());
+}
+
+Burst WritePort::serve(double now) {
+  Burst burst = {.instruction = queue_.front().instruction, .beats = queue_.beats()};
+  burst.last = queue_.take();
+  left_ = now;
+  burst.begin = std::max(now, free_);
+  free_ = memory_.move(number_, true, burst.begin, burst.beats);
+  burst.done = free_ + memory_.latency();
+  ends_[bursts_++ % outstanding] = free_;
+  return burst;
+}
+
+}  // namespace cosoc::conv2d
