@@ -9,9 +9,10 @@ constexpr std::uint64_t longest_burst = 16;
 constexpr double read_overhead = 0.2;   // a read burst keeps its port busy for its beats and this ...
 constexpr double read_minimum = 4.138;  // ... but at least for this
 constexpr double window_cycles = 256;
-/// Accesses that wait for another one at the same bank, by those that would if banks were chosen by chance. Within a
-/// plane all walk over the banks in step, and hardly ever meet.
-constexpr double conflicts = 0.62;
+/// Accesses that wait for another one at the same bank, by those that would if banks were chosen by chance. The output
+/// unit walks over the banks as loaders do, so they seldom meet; a store engine stays at a bank for a window's rows.
+constexpr double output_conflicts = 0.4;
+constexpr double store_conflicts = 1.2;
 constexpr double most_conflicts = 0.62;
 constexpr double burst_tolerance = 16;  // beats that memory may move faster than its throughput
 
@@ -60,11 +61,11 @@ void BufferBanks::add_output(double now, double begin, double end, double rate) 
 }
 
 double BufferBanks::word_cycles(double now, std::size_t stores) const {
-  auto rivals = static_cast<double>(stores);
+  double met = store_conflicts * static_cast<double>(stores);
   for (const Output& output : outputs_) {
-    if (output.begin <= now && now < output.end) rivals += output.rate;
+    if (output.begin <= now && now < output.end) met += output_conflicts * output.rate;
   }
-  return 1 / (1 - std::min(most_conflicts, conflicts * rivals / banks_));
+  return 1 / (1 - std::min(most_conflicts, met / banks_));
 }
 
 std::uint64_t BurstQueue::beats() const { return std::min(longest_burst, jobs_.front().beats - offset_); }

@@ -28,12 +28,12 @@ constexpr double load_latency = 8;                                   // start of
 constexpr double weights_latency = 7;                                // likewise of WEIGHTS and CHANNELS
 constexpr double loaded_latency = 5;                                 // last beat taken to the end of a LOAD
 constexpr double weighted_latency = 3;                               // likewise of WEIGHTS and CHANNELS
-constexpr double store_latency = 26;                                 // start of a STORE to the first word at the bus
+constexpr double store_latency = 27;                                 // start of a STORE to the first word at the bus
 constexpr double stored_latency = 3;                                 // response to the end of a STORE
 constexpr double wait_latency = 2;         // end of an instruction to the start of one that waited for it
 constexpr double read_latency = 6;         // a COMPUTE that is prepared to its first step
 constexpr double compute_gap = 2;          // from the last step of a COMPUTE to the first of the next
-constexpr double result_latency = 38;      // last step to last result in the buffer, without the slices of a group
+constexpr double result_latency = 41;      // last step to last result in the buffer, without the slices of a group
 constexpr double residual_latency = 6;     // more, with residuals
 constexpr double completion_latency = 14;  // end of the last instruction to the completion's response
 
