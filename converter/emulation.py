@@ -16,22 +16,24 @@ import torch
 from numpy.typing import NDArray
 
 from cosoc.converter.bundle import Bundle
-from cosoc.converter.ir import Constants, Graph, Node, Tensor
+from cosoc.converter.ir import DTYPES, Constants, Graph, Node, Tensor
 from cosoc.gateware.conv2d.golden import OutputFormat, requantize
 from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
 
 Array = NDArray[Any]
-Int8 = NDArray[np.int8]
+Activations = NDArray[Any]
+"""int8 or int16 values."""
 
 
 class EmulationError(Exception):
     """The inputs do not fit the graph, or the graph has an operation of another kind of model."""
 
 
-def clamped(value: NDArray[np.float32], zero_point: int, low: int, high: int) -> Int8:
-    """`clamp(roundHalfEven(value) + zero_point)`, saturating to int32 before the zero point is added."""
+def saturated(value: NDArray[np.float32], zero_point: int, dtype: str) -> Activations:
+    """`clamp(roundHalfEven(value) + zero_point)` to all that a dtype has, saturating to int32 before the zero point is added."""
     rounded = np.clip(np.rint(value).astype(np.float64), -(2**31), 2**31 - 1).astype(np.int64)
-    return np.clip(rounded + zero_point, low, high).astype(np.int8)
+    limits = np.iinfo(DTYPES[dtype])
+    return np.clip(rounded + zero_point, limits.min, limits.max).astype(limits.dtype)
 
 
 def parameters(tensor: Tensor) -> tuple[np.float32, int]:
@@ -41,29 +43,34 @@ def parameters(tensor: Tensor) -> tuple[np.float32, int]:
     return np.float32(tensor.scale), tensor.zero_point
 
 
-def quantize(graph: Graph, node: Node, x: NDArray[np.float32]) -> Int8:
-    """float32 (N, C, H, W) or (N, F) -> (N, H, W, C)."""
+def quantize(graph: Graph, node: Node, x: NDArray[np.float32]) -> Activations:
+    """float32 (N, C, H, W), (N, C, L) or (N, F) -> (N, H, W, C)."""
     output = graph.tensors[node.outputs[0]]
     scale, zero_point = parameters(output)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         scaled = np.nan_to_num(x.astype(np.float32) * (np.float32(1) / scale), nan=0.0, posinf=np.inf, neginf=-np.inf)
-    stored = clamped(scaled, zero_point, -128, 127)
-    return stored.reshape(len(x), 1, 1, -1) if x.ndim == 2 else stored.transpose(0, 2, 3, 1)
+    stored = saturated(scaled, zero_point, output.dtype)
+    if x.ndim == 2:
+        return stored.reshape(len(x), 1, 1, -1)
+    return stored.transpose(0, 2, 1)[:, None] if x.ndim == 3 else stored.transpose(0, 2, 3, 1)
 
 
-def dequantize(graph: Graph, node: Node, x: Int8) -> NDArray[np.float32]:
-    """(N, H, W, C) -> float32 (N, C, H, W), or that flattened."""
+def dequantize(graph: Graph, node: Node, x: Activations) -> NDArray[np.float32]:
+    """(N, H, W, C) -> float32 (N, C, H, W), that without its only row, or that flattened."""
     scale, zero_point = parameters(graph.tensors[node.inputs[0]])
     real = real_values(x, scale, zero_point).transpose(0, 3, 1, 2)
-    return real.reshape(len(x), -1) if len(graph.tensors[node.outputs[0]].shape) == 2 else np.ascontiguousarray(real)
+    rank = len(graph.tensors[node.outputs[0]].shape)
+    if rank == 2:
+        return real.reshape(len(x), -1)
+    return np.ascontiguousarray(real[:, :, 0] if rank == 3 else real)
 
 
-def real_values(x: Int8, scale: np.float32, zero_point: int) -> NDArray[np.float32]:
+def real_values(x: Activations, scale: np.float32, zero_point: int) -> NDArray[np.float32]:
     """`float32(x - zero_point) * scale`."""
     return (x.astype(np.int32) - zero_point).astype(np.float32) * scale
 
 
-def padded(x: Int8, padding: Sequence[int], value: int) -> Int8:
+def padded(x: Activations, padding: Sequence[int], value: int) -> Activations:
     """The feature map with rows and columns of a value around it: top, left, bottom, right."""
     top, left, bottom, right = padding
     return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
@@ -72,12 +79,12 @@ def padded(x: Int8, padding: Sequence[int], value: int) -> Int8:
 def conv2d(
     graph: Graph,
     node: Node,
-    x: Int8,
-    weight: Int8,
+    x: Activations,
+    weight: NDArray[np.int8],
     bias: NDArray[np.int32],
     multiplier: NDArray[np.float32],
-    residual: Int8 | None = None,
-) -> Int8:
+    residual: Activations | None = None,
+) -> Activations:
     """Integer convolution, with the residual and the max pooling that were fused into it.
 
     float64 holds every sum exactly (below 2^53), and its matrix products are fast.
@@ -99,17 +106,44 @@ def conv2d(
     if residual is not None:
         zero_point = parameters(graph.tensors[node.inputs[4]])[1]
         rule = replace(rule, residual_zero_point=zero_point, residual_multiplier=attributes["residual_multiplier"])
-    result: Int8 = requantize(acc, multiplier, rule, residual)
+    result: Activations = requantize(acc, multiplier, rule, residual)
     if "pool_kernel" not in attributes:
         return result
     pool = {name: attributes[f"pool_{name}"] for name in ("kernel", "stride", "padding")}
     return largest(result, pool)
 
 
+def conv_transpose2d(
+    graph: Graph, node: Node, x: Activations, weight: NDArray[np.int8], bias: NDArray[np.int32], multiplier: NDArray[np.float32]
+) -> Activations:
+    """Transposed integer convolution. Zero points between the inputs are real zeros, whose products the bias takes away."""
+    attributes = node.attributes
+    groups = attributes["groups"]
+    _, zero_point = parameters(graph.tensors[node.inputs[0]])
+    centred = x.astype(np.float64).transpose(0, 3, 1, 2) - zero_point
+    # PyTorch has input channels first, and output channels of a group behind them.
+    kernels = weight.astype(np.float64).reshape(groups, -1, *weight.shape[1:]).transpose(0, 4, 1, 2, 3)
+    sums = torch.nn.functional.conv_transpose2d(
+        torch.from_numpy(np.ascontiguousarray(centred)),
+        torch.from_numpy(kernels.reshape(-1, *kernels.shape[2:])),
+        stride=attributes["stride"],
+        dilation=attributes["dilation"],
+        groups=groups,
+    )
+    top, left, bottom, right = attributes["padding"]
+    below, behind = attributes["output_padding"]
+    whole = np.pad(np.rint(sums.numpy()).astype(np.int64), ((0, 0), (0, 0), (0, below), (0, behind)))
+    image = whole[:, :, top : whole.shape[2] - bottom, left : whole.shape[3] - right].transpose(0, 2, 3, 1)
+    offset = zero_point * weight.sum(axis=(1, 2, 3), dtype=np.int64) + bias
+    return requantize(image + offset, multiplier, output_format(graph, node))
+
+
 def output_format(graph: Graph, node: Node) -> OutputFormat:
     """Number format of a node's output."""
     low, high = node.attributes["clamp"]
-    return OutputFormat(zero_point=parameters(graph.tensors[node.outputs[0]])[1], clamp_min=low, clamp_max=high)
+    output = graph.tensors[node.outputs[0]]
+    bits = 8 * DTYPES[output.dtype].itemsize
+    return OutputFormat(activation_bits=bits, zero_point=parameters(output)[1], clamp_min=low, clamp_max=high)
 
 
 def windows(x: Array, attributes: Mapping[str, Any]) -> Array:
@@ -120,31 +154,32 @@ def windows(x: Array, attributes: Mapping[str, Any]) -> Array:
     return result
 
 
-def max_pool2d(graph: Graph, node: Node, x: Int8) -> Int8:
+def max_pool2d(graph: Graph, node: Node, x: Activations) -> Activations:
     """Largest value of every window."""
     return largest(x, node.attributes)
 
 
-def largest(x: Int8, attributes: Mapping[str, Any]) -> Int8:
+def largest(x: Activations, attributes: Mapping[str, Any]) -> Activations:
     """Maximum over windows. Padding never wins: it has the least value."""
-    result: Int8 = windows(padded(x, attributes["padding"], -128), attributes).max(axis=(-2, -1))
+    result: Activations = windows(padded(x, attributes["padding"], np.iinfo(x.dtype).min), attributes).max(axis=(-2, -1))
     return result
 
 
-def average_pool2d(graph: Graph, node: Node, x: Int8) -> Int8:
+def average_pool2d(graph: Graph, node: Node, x: Activations) -> Activations:
     """Sum of the window inside the image, scaled."""
     _, in_zero_point = parameters(graph.tensors[node.inputs[0]])
     centred = padded(x, node.attributes["padding"], in_zero_point).astype(np.int32) - in_zero_point
-    sums = windows(centred, node.attributes).sum(axis=(-2, -1), dtype=np.int32)
+    sums = windows(centred, node.attributes).sum(axis=(-2, -1), dtype=np.int64)
     return requantize(sums, node.attributes["multiplier"], output_format(graph, node))
 
 
-def add(graph: Graph, node: Node, a: Int8, b: Int8) -> Int8:
+def add(graph: Graph, node: Node, a: Activations, b: Activations) -> Activations:
     """The first operand as the product of a convolution, the second one as its residual; rounded once."""
     (_, first_zero), (_, second_zero) = (parameters(graph.tensors[name]) for name in node.inputs)
     first, second = node.attributes["multipliers"]
-    factor = math.floor(float(np.float32(second)) * 2 ** RESIDUAL_FRACTION[8] + 0.5)
-    rule = replace(output_format(graph, node), residual_zero_point=second_zero, residual_multiplier=factor)
+    rule = output_format(graph, node)
+    factor = math.floor(float(np.float32(second)) * 2 ** RESIDUAL_FRACTION[rule.activation_bits] + 0.5)
+    rule = replace(rule, residual_zero_point=second_zero, residual_multiplier=factor)
     return requantize(a.astype(np.int64) - first_zero, first, rule, b)
 
 
@@ -152,6 +187,7 @@ OPERATIONS: dict[str, Callable[..., Array]] = {
     "quantize": quantize,
     "dequantize": dequantize,
     "conv2d": conv2d,
+    "conv_transpose2d": conv_transpose2d,
     "max_pool2d": max_pool2d,
     "average_pool2d": average_pool2d,
     "add": add,
@@ -190,7 +226,7 @@ def run(bundle: Bundle, inputs: Array | Sequence[Array], samples: int = 64) -> d
         samples: computed at a time, which bounds the memory.
 
     Returns:
-        Inputs, intermediate tensors and outputs by name. Feature maps are int8 (N, H, W, C).
+        Inputs, intermediate tensors and outputs by name. Feature maps are int8 or int16 (N, H, W, C).
 
     Raises:
         EmulationError: number or shape of the inputs, or an operation that is not emulated.

@@ -14,6 +14,7 @@ SCHEMA_VERSION = 1
 DTYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype(np.float32),
     "int8": np.dtype(np.int8),
+    "int16": np.dtype(np.int16),
     "int32": np.dtype(np.int32),
     "complex64": np.dtype(np.complex64),
 }
@@ -29,8 +30,9 @@ class Tensor:
     Attributes:
         name: unique in its graph.
         dtype: a key of `DTYPES`.
-        shape: dimensions; an int8 tensor of rank 4 that is no constant is a feature map (N, H, W, C).
-        scale, zero_point: of int8 tensors that are no constants: real = scale * (stored - zero_point). The scale is a float32.
+        shape: dimensions; an int8 or int16 tensor of rank 4 that is no constant is a feature map (N, H, W, C).
+        scale, zero_point: of int8 and int16 tensors that are no constants: real = scale * (stored - zero_point). The scale is a
+            float32.
         constant: its data lies among the constants under the same name.
     """
 

@@ -95,6 +95,7 @@ class Variables:
 
 ATTRIBUTES = {
     "conv2d": ("stride", "padding", "dilation", "groups", "clamp"),
+    "conv_transpose2d": ("stride", "padding", "output_padding", "dilation", "groups", "clamp"),
     "max_pool2d": ("kernel", "stride", "padding"),
     "average_pool2d": ("kernel", "stride", "padding", "multiplier", "clamp"),
     "add": ("multipliers", "clamp"),

@@ -7,8 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from cosoc.converter.ir import DTYPES, Graph, Node, Tensor
 from cosoc.gateware.accelerators import ACCELERATORS
+
+ACTIVATIONS = ("int8", "int16")
+"""Types of feature maps."""
 
 DEVICES = ("cpu", *(accelerator.name for accelerator in ACCELERATORS))
 
@@ -29,8 +34,8 @@ def integers(least: int, count: int) -> Callable[[Any], bool]:
 
 
 def is_clamp(value: Any) -> bool:
-    """[least, greatest] in int8."""
-    return integers(-128, 2)(value) and value[0] <= value[1] <= 127
+    """[least, greatest] in int16; the output's dtype limits it further."""
+    return integers(-32768, 2)(value) and value[0] <= value[1] <= 32767
 
 
 def is_factor(value: Any) -> bool:
@@ -58,8 +63,18 @@ WINDOW = {"kernel": integers(1, 2), "stride": integers(1, 2), "padding": integer
 
 
 def is_feature_map(tensor: Tensor) -> bool:
-    """int8 (N, H, W, C) that is computed."""
-    return tensor.dtype == "int8" and len(tensor.shape) == 4 and not tensor.constant
+    """int8 or int16 (N, H, W, C) that is computed."""
+    return tensor.dtype in ACTIVATIONS and len(tensor.shape) == 4 and not tensor.constant
+
+
+def require_feature_maps(node: Node, *tensors: Tensor) -> None:
+    """Feature maps of one dtype, which can hold the node's clamp."""
+    require(all(is_feature_map(tensor) for tensor in tensors), "inputs and output must be feature maps, int8 or int16")
+    dtypes = {tensor.dtype for tensor in tensors}
+    require(len(dtypes) == 1, f"feature maps of {' and '.join(sorted(dtypes))}; all must have one dtype")
+    limits = np.iinfo(DTYPES[dtypes.pop()])
+    low, high = node.attributes.get("clamp", (0, 0))
+    require(limits.min <= low and high <= limits.max, f"clamp {low}..{high} is not possible for {limits.dtype}")
 
 
 def window_output(size: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> tuple[int, int]:
@@ -69,10 +84,9 @@ def window_output(size: Sequence[int], kernel: Sequence[int], stride: Sequence[i
     return height, width
 
 
-def check_conv2d(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
-    """Shapes and dtypes of a convolution."""
+def check_constants(node: Node, tensors: Sequence[Tensor]) -> tuple[int, list[int]]:
+    """Weight, bias and multiplier of a convolution; returns its output channels and the kernel's extents."""
     source, weight, bias, multiplier = tensors[:4]
-    require(is_feature_map(source) and is_feature_map(output), "input and output must be int8 feature maps")
     require(weight.dtype == "int8" and len(weight.shape) == 4 and weight.constant, "the weight must be constant int8 of rank 4")
     channels, *kernel, group_channels = weight.shape
     groups = node.attributes["groups"]
@@ -83,12 +97,33 @@ def check_conv2d(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
     for tensor, dtype in ((bias, "int32"), (multiplier, "float32")):
         fits = tensor.dtype == dtype and tensor.shape == (channels,) and tensor.constant
         require(fits, f"{tensor.name} must be constant {dtype} ({channels},)")
+    return channels, kernel
+
+
+def check_conv_transpose2d(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
+    """Shapes and dtypes of a transposed convolution."""
+    source = tensors[0]
+    require_feature_maps(node, source, output)
+    channels, kernel = check_constants(node, tensors)
+    attributes = node.attributes
+    padding = attributes["padding"]
+    size = []
+    for axis in (0, 1):
+        reach = (source.shape[1 + axis] - 1) * attributes["stride"][axis] + attributes["dilation"][axis] * (kernel[axis] - 1) + 1
+        size.append(reach - padding[axis] - padding[axis + 2] + attributes["output_padding"][axis])
+    expect_shape(output, (source.shape[0], size[0], size[1], channels))
+
+
+def check_conv2d(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
+    """Shapes and dtypes of a convolution."""
+    source = tensors[0]
+    require_feature_maps(node, source, *tensors[4:], output)
+    channels, kernel = check_constants(node, tensors)
     extent = [d * (k - 1) + 1 for d, k in zip(node.attributes["dilation"], kernel, strict=True)]
     size = window_output(source.shape[1:3], extent, node.attributes["stride"], node.attributes["padding"])
     result = replace(output, shape=(source.shape[0], *size, channels))
     require((len(tensors) == 5) == ("residual_multiplier" in node.attributes), "residual_multiplier goes with a fifth input")
     for residual in tensors[4:]:
-        require(is_feature_map(residual), "the residual must be an int8 feature map")
         expect_shape(residual, result.shape)
     if "pool_kernel" not in node.attributes:
         expect_shape(output, result.shape)
@@ -100,7 +135,7 @@ def check_conv2d(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
 def check_pool(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
     """Shapes of a pooling. Every window must touch the image."""
     (source,) = tensors
-    require(is_feature_map(source) and is_feature_map(output), "input and output must be int8 feature maps")
+    require_feature_maps(node, source, output)
     attributes = node.attributes
     kernel, stride, padding = attributes["kernel"], attributes["stride"], attributes["padding"]
     size = window_output(source.shape[1:3], kernel, stride, padding)
@@ -115,7 +150,7 @@ def check_pool(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
 
 def check_add(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
     """Two feature maps of one shape."""
-    require(all(is_feature_map(tensor) for tensor in (*tensors, output)), "inputs and output must be int8 feature maps")
+    require_feature_maps(node, *tensors, output)
     require(tensors[0].shape == tensors[1].shape, f"shapes {tensors[0].shape} and {tensors[1].shape} differ")
     expect_shape(output, tensors[0].shape)
 
@@ -123,21 +158,22 @@ def check_add(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
 def float_shapes(feature_map: Tensor) -> list[tuple[int, ...]]:
     """Shapes of float32 tensors that a feature map can hold."""
     batch, height, width, channels = feature_map.shape
-    return [(batch, channels, height, width), (batch, channels * height * width)]
+    rows = [(batch, channels, width)] if height == 1 else []
+    return [(batch, channels, height, width), (batch, channels * height * width), *rows]
 
 
 def check_quantize(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
-    """(N, C, H, W) or (N, F) into a feature map."""
+    """(N, C, H, W), (N, C, L) or (N, F) into a feature map."""
     (source,) = tensors
-    require(source.dtype == "float32" and is_feature_map(output), "float32 to an int8 feature map")
-    flat = len(source.shape) == 2 and output.shape == (source.shape[0], 1, 1, source.shape[1])
-    require(flat or source.shape == float_shapes(output)[0], f"shape {source.shape} does not fit {output.shape}")
+    require(source.dtype == "float32" and is_feature_map(output), "float32 to a feature map, int8 or int16")
+    fits = source.shape in float_shapes(output) and (len(source.shape) != 2 or output.shape[1:3] == (1, 1))
+    require(fits, f"shape {source.shape} does not fit {output.shape}")
 
 
 def check_dequantize(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
-    """A feature map into (N, C, H, W) or (N, C*H*W)."""
+    """A feature map into (N, C, H, W), (N, C, L) or (N, C*H*W)."""
     (source,) = tensors
-    require(is_feature_map(source) and output.dtype == "float32", "an int8 feature map to float32")
+    require(is_feature_map(source) and output.dtype == "float32", "a feature map, int8 or int16, to float32")
     require(output.shape in float_shapes(source), f"shape {source.shape} does not fit {output.shape}")
 
 
@@ -227,6 +263,18 @@ OPERATIONS: dict[str, Operation] = {
         ),
         optional_inputs=1,
     ),
+    "conv_transpose2d": Operation(
+        4,
+        {
+            "stride": integers(1, 2),
+            "padding": integers(0, 4),
+            "output_padding": integers(0, 2),
+            "dilation": integers(1, 2),
+            "groups": lambda value: type(value) is int and value >= 1,
+            "clamp": is_clamp,
+        },
+        check_conv_transpose2d,
+    ),
     "max_pool2d": Operation(1, WINDOW, check_pool),
     "average_pool2d": Operation(1, {**WINDOW, "multiplier": is_factor, "clamp": is_clamp}, check_pool),
     "add": Operation(2, {"multipliers": is_factors, "clamp": is_clamp}, check_add),
@@ -268,9 +316,12 @@ def check_tensor(tensor: Tensor) -> None:
     """dtype, shape, scale and zero point."""
     require(tensor.dtype in DTYPES, f"tensor {tensor.name}: dtype {tensor.dtype}; known are {', '.join(DTYPES)}")
     require(all(size >= 1 for size in tensor.shape), f"tensor {tensor.name}: shape {tensor.shape}")
-    if tensor.dtype == "int8" and not tensor.constant:
+    if tensor.dtype in ACTIVATIONS and not tensor.constant:
         scaled = tensor.scale is not None and tensor.zero_point is not None
-        require(scaled and is_factor(tensor.scale), f"tensor {tensor.name}: int8 needs a positive scale and a zero point")
+        require(scaled and is_factor(tensor.scale), f"tensor {tensor.name}: {tensor.dtype} needs a positive scale and a zero point")
+        limits = np.iinfo(DTYPES[tensor.dtype])
+        held = limits.min <= (tensor.zero_point or 0) <= limits.max
+        require(held, f"tensor {tensor.name}: zero_point {tensor.zero_point}; {tensor.dtype} has {limits.min}..{limits.max}")
 
 
 def check_node(graph: Graph, node: Node, made: set[str]) -> None:

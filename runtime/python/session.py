@@ -42,7 +42,7 @@ class RunSummary(TypedDict):
 
 
 class TensorInfo(TypedDict):
-    """What a tensor is; scale and zero point count for int8 only: real = scale * (stored - zero point)."""
+    """What a tensor is; scale and zero point count for int8 and int16 only: real = scale * (stored - zero point)."""
 
     dtype: str
     shape: list[int]
@@ -165,7 +165,7 @@ class Model:
         return cast(RunSummary, report)
 
     def tensor(self, name: str) -> Array:
-        """A tensor of the last run, int8 values as stored; intermediate ones need a session with `keep_tensors`.
+        """A tensor of the last run, int8 and int16 values as stored; intermediate ones need a session with `keep_tensors`.
 
         Raises:
             CosocError: there is no such tensor, or its memory is shared.
@@ -179,8 +179,8 @@ class Model:
 
     @property
     def feature_maps(self) -> list[str]:
-        """Names of the int8 tensors that nodes make, in the graph's order; shapes are (N, H, W, C)."""
-        return [name for name, info in self.tensors.items() if info["dtype"] == "int8" and not info["constant"]]
+        """Names of the int8 and int16 tensors that nodes make, in the graph's order; shapes are (N, H, W, C)."""
+        return [name for name, info in self.tensors.items() if info["dtype"] in ("int8", "int16") and not info["constant"]]
 
     def close(self) -> None:
         """Gives the model's device memory back."""
