@@ -157,7 +157,7 @@ def check_resources(config: SoCConfig, platform: Platform) -> None:
         )
         raise FitError(
             f"{config.describe_counts()} do not fit board={platform.name} ({device.part}, {device.usable} % usable): "
-            f"they need {'; '.join(lines)}. Estimates: {each}. Use fewer, or smaller ones (for example c2d_pixel_lanes=1)"
+            f"they need {'; '.join(lines)}. Estimates: {each}. Use fewer, or smaller ones: `scons -h` explains their parameters"
         )
 
 

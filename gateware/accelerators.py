@@ -10,6 +10,7 @@ MODULES = (
     "conv2d",
     "fft",
     "zip",
+    "fir",
 )
 """Folders of gateware/ with an `accelerator.py`, in the order of addresses."""
 

@@ -3,8 +3,8 @@
 HELP = """\
 usage: scons [target ...] [option=value ...]
 
-Builds a SoC for a board, the runtime for it and the bundle of a model, in build/<board>-c2d<N>-fft<N>-zip<N>. Other
-parameters than the defaults add a hash to the folder's name, so every configuration has its own.
+Builds a SoC for a board, the runtime for it and the bundle of a model, in a folder named after the board and its accelerators,
+such as build/sim-c2d1-fft1-zip1. Other parameters than the defaults add a hash, so every configuration has its own.
 
 Targets:
   (none)                  everything of the configuration: Verilog, headers, soc.json, runtime, applications, bundle; for

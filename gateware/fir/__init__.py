@@ -1,0 +1,1 @@
+"""FIR filters with complex float32 samples and taps."""
