@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def run_node(
     inputs: Mapping[str, Array],
     output: Array,
     *,
-    device: str,
+    device: str | Sequence[str],
     constants: Mapping[str, Array] | None = None,
     mode: str = "rtl",
 ) -> tuple[TaskRecord, Array]:
@@ -35,7 +35,7 @@ def run_node(
         build: directory of the build.
         inputs: arrays by name, in the order of the operation's inputs; `constants` follow them.
         output: an array of the shape and dtype of the result.
-        device: `cpu` or the kind of accelerator.
+        device: `cpu` or the kind of accelerator, or several of them.
 
     Returns:
         What the runtime recorded of the node, and the result.
@@ -55,7 +55,7 @@ def run_node(
             "inputs": [*inputs, *constants],
             "outputs": ["output"],
             "attributes": dict(attributes),
-            "devices": [device],
+            "devices": [device] if isinstance(device, str) else list(device),
         }
         graph = {
             "schema": 1,

@@ -1,0 +1,38 @@
+"""The FFT accelerator through the runtime: the golden model's bits in RTL and on the functional model, and what a CPU must do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.support.node import run_node
+from cosoc.gateware.fft.transform import transform
+from tests.gateware.fft.signals import special_values, white_noise
+
+CYCLES_ERROR = 0.05
+"""Of the modelled cycles of a call: where it begins in the windows of the memory model counts too."""
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_rtl_and_functional_model_have_the_bits_of_the_golden_model(build: Path, direction: str) -> None:
+    rng = np.random.default_rng(1)
+    for signal in (white_noise(rng, 3 * 8).reshape(3, 8), special_values(rng, 6, 64), white_noise(rng, 2048).reshape(1, 2048)):
+        expected = transform(signal, direction == "inverse")
+        cycles = {}
+        for mode in ("functional", "rtl"):
+            record, found = run_node(build, "fft", {"direction": direction}, {"x": signal}, expected, device="fft", mode=mode)
+            assert np.array_equal(found.view(np.uint32), expected.view(np.uint32)), (mode, signal.shape)
+            cycles[mode] = record["cycles"]
+        assert abs(cycles["functional"] / cycles["rtl"] - 1) <= CYCLES_ERROR, (signal.shape, cycles)
+
+
+@pytest.mark.parametrize("length", [4, 100, 1 << 17])
+def test_other_lengths_run_on_a_cpu_and_the_report_says_why(build: Path, length: int) -> None:
+    signal = white_noise(np.random.default_rng(2), length)
+    attributes, devices = {"direction": "forward"}, ("fft", "cpu")
+    record, found = run_node(build, "fft", attributes, {"x": signal}, np.empty_like(signal), device=devices, mode="functional")
+    assert record["device"].startswith("cpu")
+    assert f"a power of two of 8..2048 points, not {length}" in record["reason"]
+    assert np.allclose(found, np.fft.fft(signal), rtol=0, atol=1e-5 * length)
