@@ -1,13 +1,20 @@
-"""Pipelined IEEE 754 single-precision operators, and the NumPy arithmetic that equals them bit for bit.
+"""Pipelined arithmetic: IEEE 754 single precision and complex block floating point, with NumPy models that equal it bit for bit.
 
 | operator | module | latency | LUT | FF | DSP48E2 |
 |---|---|---|---|---|---|
-| `FloatAdd` | `add` | 5 | 460 | 215 | 0 |
+| `FloatAdd` | `add` | 6 | 520 | 300 | 0 |
 | `FloatMultiply` | `multiply` | 5 | 415 | 265 | 2 |
+| `FloatScale` | `scale` | 3 | 125 | 110 | 0 |
 | `FloatReciprocal` | `reciprocal` | 15 | 1310 | 645 | 0 |
-| `FloatSumOfProducts` | `complex` | 10 | 1290 | 745 | 4 |
-| `ComplexMultiply` | `complex` | 10 | 2580 | 1490 | 8 |
+| `FloatSumOfProducts` | `complex` | 11 | 1350 | 830 | 4 |
+| `ComplexAdd` | `complex` | 6 | 1040 | 600 | 0 |
+| `ComplexMultiply` | `complex` | 11 | 2700 | 1660 | 8 |
+| `BlockFromFloat(16)` | `block` | 5 | 230 | 220 | 0 |
+| `BlockAdd(16)` | `block` | 6 | 470 | 375 | 0 |
+| `BlockMultiply(16)` | `block` | 5 | 135 | 360 | 4 |
+| `FloatFromBlock(16)` | `block` | 6 | 415 | 365 | 0 |
 
-All take operands and give a result in every cycle in which `en` is 1, round to nearest even, keep subnormal numbers, and give
-0x7FC00000 for every NaN result. Resources: `resources`.
+All take operands and give a result in every cycle in which `en` is 1, and round to nearest even. Those of float32 keep subnormal
+numbers, and give 0x7FC00000 for every NaN result. Integer complex products (`BlockMultiply`) have four multipliers: with the adders
+of the DSP slices they cost as many slices as two real sums of products, and no adder in logic. Resources: `resources`.
 """

@@ -111,7 +111,7 @@ class BlockFromFloat(wiring.Component):
             exponent=(Mux(compared.im_larger, compared.im, compared.re) + EXPONENT_OFFSET)[:EXPONENT_BITS],
             invalid=compared.invalid,
         )
-        truncated = {}
+        truncated: dict[str, Value] = {}
         for part, number in parts.items():
             significand = pipeline.delay(number.significand, 2, f"{part}_significand")
             shifted = (Cat(Const(0, _FARTHEST), significand) >> getattr(measured, part))[: _FARTHEST + SIGNIFICAND_BITS]

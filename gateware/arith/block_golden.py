@@ -37,7 +37,8 @@ def rounded(values: Integers, places: int | Integers) -> Integers:
     floor = values >> places
     rest = values - (floor << places)
     half = (np.int64(1) << np.asarray(places)) >> 1
-    return floor + ((rest > half) | ((rest == half) & (half > 0) & (floor & 1 == 1)))
+    result: Integers = floor + ((rest > half) | ((rest == half) & (half > 0) & (floor & 1 == 1)))
+    return result
 
 
 def saturated(values: Integers, bits: int) -> Integers:
@@ -96,8 +97,9 @@ def add(a: Block, b: Block, bits: int) -> Block:
 def _aligned(mantissa: Integers, distance: Integers) -> Integers:
     """With guard bits, shifted to the right."""
     value, distance = mantissa << GUARD_BITS, np.minimum(distance, 62)
-    floor = value >> distance
-    return floor | (floor << distance != value)
+    floor: Integers = value >> distance
+    result: Integers = floor | (floor << distance != value)
+    return result
 
 
 def multiply(x: Block, factors: tuple[Integers, Integers], bits: int) -> Block:

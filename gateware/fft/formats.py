@@ -51,8 +51,8 @@ class Format(ABC):
         """`i / 2**shift` in complex float32."""
 
     @abstractmethod
-    def factor_words(self, half: int) -> np.ndarray[Any, Any]:
-        """`twiddles(half)`, of shape (4, half), as words of layout `factor`; Python integers in an object array."""
+    def factor_words(self, half: int) -> list[list[int]]:
+        """The quarters of `twiddles(half)` as words of layout `factor`."""
 
 
 def number_format(config: FFTConfig) -> Format:
@@ -82,8 +82,9 @@ class _Float32(Format):
     def storer(self) -> Any:
         return _ComplexScale()
 
-    def factor_words(self, half: int) -> np.ndarray[Any, Any]:
-        return np.ascontiguousarray(twiddles(half).astype(np.complex64)).view("<u8").astype(object)
+    def factor_words(self, half: int) -> list[list[int]]:
+        words: list[list[int]] = twiddles(half).astype(np.complex64).view("<u8").tolist()
+        return words
 
 
 class _Block(Format):
@@ -109,10 +110,12 @@ class _Block(Format):
     def storer(self) -> Any:
         return FloatFromBlock(self._bits)
 
-    def factor_words(self, half: int) -> np.ndarray[Any, Any]:
-        re, im = (part.astype(object) for part in fixed_point(twiddles(half)))
+    def factor_words(self, half: int) -> list[list[int]]:
         mask = (1 << Factor.size // 2) - 1
-        return (re & mask) | (im & mask) << Factor.size // 2
+        re, im = (part.tolist() for part in fixed_point(twiddles(half)))
+        return [
+            [x & mask | (y & mask) << Factor.size // 2 for x, y in zip(*parts, strict=True)] for parts in zip(re, im, strict=True)
+        ]
 
 
 class _ComplexScale(wiring.Component):

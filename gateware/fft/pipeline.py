@@ -128,8 +128,8 @@ class FFTPipeline(wiring.Component):
 
     def _stage(self, m: Module, number: int, level: Signal, sample: Any, control: Any, beat: Any, before: Any) -> tuple[Any, Any]:
         """A stage and its rotator behind `beat` and its control `before`; returns what comes out."""
-        size = {"samples": self.config.samples, "number_format": self.format}
-        m.submodules[f"stage{number}"] = stage = Stage(log2_half=number, **size)
+        samples = self.config.samples
+        m.submodules[f"stage{number}"] = stage = Stage(log2_half=number, samples=samples, number_format=self.format)
         enters, enters_later = Signal(name=f"enters{number}"), Signal(name=f"enters_later{number}", reset_less=True)
         m.d.comb += enters.eq(level == number)
         with m.If(self.en):
@@ -145,7 +145,9 @@ class FFTPipeline(wiring.Component):
             return stage.o, stage.control_o
 
         first = number == self.config.max_log2 - 1
-        m.submodules[f"rotator{number}"] = rotator = Rotator(log2_half=number, first=first, **size)
+        m.submodules[f"rotator{number}"] = rotator = Rotator(
+            log2_half=number, samples=samples, number_format=self.format, first=first
+        )
         m.d.comb += [
             rotator.en.eq(self.en),
             rotator.i.eq(stage.o),

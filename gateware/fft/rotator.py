@@ -64,8 +64,11 @@ class Rotator(wiring.Component):
         plain = self._delay(m, "plain", plain, self.format.add_latency + latency)
         factors = self._factors(m, address, shared)
         for lane in range(self.samples):
-            m.submodules[f"multiply{lane}"] = multiply = self.format.multiplier()
             kept = self._delay(m, f"kept{lane}", self.i[lane], latency)
+            if lane == 0 and self.samples == 1 << self.log2_half:  # all its samples are at place 0
+                m.d.comb += self.o[lane].eq(kept)
+                continue
+            m.submodules[f"multiply{lane}"] = multiply = self.format.multiplier()
             m.d.comb += [
                 multiply.en.eq(self.en),
                 multiply.a.eq(self.i[lane]),
@@ -105,13 +108,13 @@ class Rotator(wiring.Component):
         ahead = self.format.add_latency - read_latency
         address = self._delay(m, "address", address, ahead)
         words = self.format.factor_words(1 << self.log2_half)
-        words = words[1] if self.first else words.ravel()
+        factors_of_places = words[1] if self.first else [word for quarter in words for word in quarter]
         width = self.format.factor.size
 
         outputs = []
         for lane in range(self.samples):
-            init = words[lane :: self.samples]
-            m.submodules[f"rom{lane}"] = rom = Memory(shape=width, depth=len(init), init=[int(word) for word in init])
+            init = factors_of_places[lane :: self.samples]
+            m.submodules[f"rom{lane}"] = rom = Memory(shape=width, depth=len(init), init=init)
             port = rom.read_port()
             output = Signal(width, name=f"output{lane}", reset_less=True)
             m.d.comb += [port.en.eq(self.en), port.addr.eq(address)]
