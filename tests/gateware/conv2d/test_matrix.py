@@ -4,7 +4,7 @@ import pytest
 from amaranth.hdl import Fragment
 
 from cosoc.gateware.conv2d.array import packs
-from cosoc.gateware.conv2d.config import Conv2DConfig
+from cosoc.gateware.conv2d.config import WORD_BYTES, Conv2DConfig
 from cosoc.gateware.conv2d.core import Conv2DCore
 from cosoc.gateware.conv2d.resources import core
 
@@ -22,8 +22,13 @@ POINTS = {
     (16, 16, 8, 8, 2): 100,
     (16, 16, 16, 8, 1): 195,
 }
-"""Lanes of inputs, outputs and pixels, bits of an activation, memory ports: from 32 to 4,096 multiplications per cycle. The ceiling is
-in 1,000 LUTs; that of 2,048 multiplications is the engine's goal. What connects banks to lanes grows with the square of the pixels."""
+"""Lanes of inputs, outputs and pixels, bits of an activation, memory ports: from 32 to 4,096 multiplications per cycle. The ceiling
+is in 1,000 LUTs; that of 2,048 multiplications is the engine's goal. What connects banks to lanes grows with the square of the pixels.
+"""
+
+
+SHALLOWEST, BLOCK_BYTES = 1024, 4096
+"""Words and bytes of a block RAM whose bytes are written one by one."""
 
 
 def _config(point: tuple[int, int, int, int, int]) -> Conv2DConfig:
@@ -50,5 +55,6 @@ def test_point(point: tuple[int, int, int, int, int]):
     requantizers = config.output_lanes * config.output_pixels
     assert found.dsp <= config.macs // (2 if packs(config) else 1) + 2 * requantizers + 4
     assert found.lut <= 1000 * POINTS[point]
-    weight_bytes = config.weight_steps * config.step_beats * 16
-    assert found.bram36 <= (config.feature_words * 16 + weight_bytes) / 4096 + 2 * config.output_lanes + 2
+    features = config.banks * max(config.feature_words // config.banks, SHALLOWEST) * WORD_BYTES
+    weights = config.weight_steps * config.step_beats * WORD_BYTES
+    assert found.bram36 <= (features + weights) // BLOCK_BYTES + 2 * config.output_lanes + 2
