@@ -22,10 +22,10 @@ POINTS = {
     (16, 16, 8, 8, 2): 100,
     (16, 16, 16, 8, 1): 195,
 }
-"""Lanes of inputs, outputs and pixels, bits of an activation, memory ports: from 32 to 4,096 multiplications per cycle. The ceiling
-is in 1,000 LUTs; that of 2,048 multiplications is the engine's goal. What connects banks to lanes grows with the square of the pixels.
+"""Lanes of inputs, outputs and pixels, bits of an activation, memory ports: from 32 to 4,096 multiplications per cycle. The
+ceiling is in 1,000 LUTs; that of 2,048 multiplications is the engine's goal. What connects banks to lanes grows with the square of
+the pixels.
 """
-
 
 SHALLOWEST, BLOCK_BYTES = 1024, 4096
 """Words and bytes of a block RAM whose bytes are written one by one."""
