@@ -2,7 +2,7 @@
 
 The processing system with the board's preset; every accelerator as a module reference; one SmartConnect from M_AXI_HPM0_FPD to
 the registers; one SmartConnect to each memory port in use, from all managers that share it; interrupts in the order of the
-accelerators; one clock, PL0.
+accelerators; one clock, PL0. Memory ports have 128 bits: their SmartConnect widens what comes from a manager that has fewer.
 """
 
 from __future__ import annotations

@@ -22,6 +22,9 @@ PERIPHERAL = Resources(lut=2000, ff=3000)
 DMA = Resources(lut=1300, ff=1700, bram36=3)
 """A reader or writer with its buffer: a provisional allowance."""
 
+WIDTH = Resources(lut=240, ff=510)
+"""The width converter of a manager of less than 128 bits; synthesized."""
+
 _PORT_WIDTHS = {512: 72, 1024: 36, 2048: 18, 4096: 9, 8192: 4, 16384: 2, 32768: 1}
 """Bits of a word by depth of a 36 Kbit block RAM, when one port writes and the other reads."""
 
@@ -32,7 +35,8 @@ _BYTE_WIDTHS = {1024: 32, 2048: 16, 4096: 8, 8192: 4, 16384: 2, 32768: 1}
 def estimate(config: Conv2DConfig) -> Resources:
     """Estimated resources of the whole peripheral: the core, and what connects it to the bus."""
     readers_and_writers = 3 * config.memory_ports + 1
-    return core(config) + PERIPHERAL + DMA * readers_and_writers
+    converters = config.memory_ports if config.memory_port_bits < BEAT_BITS else 0
+    return core(config) + PERIPHERAL + DMA * readers_and_writers + WIDTH * converters
 
 
 def core(config: Conv2DConfig) -> Resources:
