@@ -1,33 +1,53 @@
-"""Cycles per element of every operation of the ZIP accelerator, in RTL through the runtime."""
+"""The ZIP accelerator in RTL under the DDR model, beside plain streams of the same traffic; its cost model; the CPU kernel."""
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from bench.support.node import run_node
 from bench.support.report import Figure, Report
 
-OPERATIONS = ("add", "sub", "mul", "div", "conjugate_mul")
-ELEMENTS = 8192
+_SECONDS = 900
 
 
 def run(build: Path) -> Report:
-    """A goal of one cycle per element is what the memory port allows: two operands, two elements in a beat."""
-    report = Report("zip", {"elements": ELEMENTS})
-    parts = np.random.default_rng(0).standard_normal((4, ELEMENTS))
-    a, b = ((parts[i] + 1j * parts[i + 1]).astype(np.complex64) for i in (0, 2))
-    for operation in OPERATIONS:
-        record, _ = run_node(build, "zip", {"operation": operation}, {"a": a, "b": b}, np.empty_like(a), device="zip")
-        report.add(
-            Figure(
-                name=f"{operation}.cycles",
-                value=record["cycles"] / ELEMENTS,
-                unit="cycles/element",
-                better="lower",
-                how="rtl",
-                goal=1.0,
-            )
-        )
+    """`port_fraction` is the time that memory takes for plain reads and writes of as many bytes, at the pace of each other, by what
+    a command takes in a queue of commands like it; the commands' own reading and completion count against it.
+    """
+    report = Report("zip", {"queue": "commands of 1,024 elements back to back, and of 4,096"})
+    for line in _measure(build):
+        if "cpu" in line:
+            _add_cpu(report, line)
+        else:
+            _add_commands(report, line)
     return report
+
+
+def _measure(build: Path) -> list[dict[str, Any]]:
+    command = [str(build / "bin" / "zip-commands"), str(build)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {result.returncode}: {result.stderr.strip()}")
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def _add_commands(report: Report, line: dict[str, Any]) -> None:
+    """A queue of 1,024-element commands gives the figures `<operation>.port_fraction`; longer ones are named by their length."""
+    short = line["length"] == 1024
+    name = line["operation"] if short else f"{line['operation']}.{line['length']}"
+    fraction = line["limit"] / line["added"]
+    report.add(Figure(name=f"{name}.port_fraction", value=fraction, unit="1", better="higher", how="rtl", goal=0.95))
+    report.add(Figure(name=f"{name}.alone", value=line["alone"], unit="cycles", better="lower", how="rtl"))
+    for kind in ("added", "alone"):
+        error = abs(line[f"modelled_{kind}"] / line[kind] - 1)
+        report.add(Figure(name=f"{name}.{kind}.model_error", value=error, unit="1", better="lower", how="rtl", goal=0.02))
+    if short:
+        over = line["added"] - line["limit"]
+        report.add(Figure(name=f"{name}.queued_overhead", value=over, unit="cycles", better="lower", how="rtl", goal=60))
+
+
+def _add_cpu(report: Report, line: dict[str, Any]) -> None:
+    peer = f"std::complex loop: {line['loop_ns']:.2f}" if "loop_ns" in line else None
+    report.add(Figure(name=f"cpu.{line['cpu']}", value=line["ns"], unit="ns/element", better="lower", how="measured", peer=peer))

@@ -49,7 +49,7 @@ std::uint64_t piece(const Config& config, const Call& call) {
       std::lcm<std::uint64_t>(4, call.b_count > 0 && call.b_count < call.count ? call.b_count : 1);
   const std::uint64_t engines = call.count >= worth_sharing ? config.memory_ports : 1;
   const std::uint64_t wanted = std::min((call.count + engines - 1) / engines, max_elements);
-  return std::max(unit, (wanted + unit / 2) / unit * unit);
+  return (wanted + unit - 1) / unit * unit;
 }
 
 /// Commands of a call, with addresses relative to each tensor.
