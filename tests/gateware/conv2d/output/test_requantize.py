@@ -158,11 +158,11 @@ def random_batch(bits: int, count: int, rng: np.random.Generator) -> Batch:
     return Batch(output, sums, bias, multiplier, residual)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_random_int8(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "device"), [(0, ULTRASCALE), (1, ULTRASCALE), (2, ULTRASCALE), (3, ECP5)])
+def test_random_int8(seed: int, device: Device) -> None:
     """4 x 25,600 vectors, the number format changing every 16 cycles."""
     rng = np.random.default_rng(seed)
-    check(8, [random_batch(8, 256, rng) for _ in range(100)])
+    check(8, [random_batch(8, 256, rng) for _ in range(100)], device)
 
 
 def test_random_int16() -> None:
