@@ -1,65 +1,57 @@
-"""Overhead of the runtime per task: a chain of small additions on the CPU, on the wall clock."""
+"""The scheduler: rounds of its policies, overhead of calls, tasks per second on the wall clock and in simulated time."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import tempfile
-import time
-import zlib
+import subprocess
 from pathlib import Path
 
-import numpy as np
-import safetensors.numpy
-
 from bench.support.report import Figure, Report
-from cosoc.runtime import Session
 
-TASKS = 200
-RUNS = 20
-ELEMENTS = 16
+TIMEOUT = 300
+"""Limit of the program that measures, in s."""
+
+ROUND_GOALS = {"RR": 10.0, "EFT": 15.0, "HEFT_RT": 40.0, "ETF": 200.0}
+"""Of a round over 1,000 ready tasks and 6 devices, in us."""
+
+ROUND_PEERS = {"RR": "CEDR 49", "EFT": "CEDR 65", "HEFT_RT": "CEDR 144", "ETF": "CEDR 6,110"}
+"""The same of CEDR, measured on another 2-core x86 machine."""
 
 
 def run(build: Path) -> Report:
-    """Wall time of a run divided by its tasks; each adds 16 complex numbers, which takes nanoseconds. The best of some runs."""
-    report = Report("runtime", {"tasks": TASKS, "runs": RUNS})
-    with tempfile.TemporaryDirectory() as folder:
-        _write_chain(Path(folder))
-        signal = np.ones(ELEMENTS, np.complex64)
-        for policy in ("RR", "EFT", "HEFT_RT"):
-            with Session(soc=build, mode="cpu", policy=policy) as session:
-                model = session.load(folder)
-                best = float("inf")
-                for _ in range(RUNS):
-                    start = time.perf_counter()
-                    model.run([signal])
-                    best = min(best, time.perf_counter() - start)
-            report.add(Figure(name=f"{policy}.overhead", value=best / TASKS * 1e6, unit="us/task", better="lower", how="measured"))
+    """All figures are of one process; those of rounds are medians.
+
+    Raises:
+        RuntimeError: the program failed.
+    """
+    done = subprocess.run([build / "bin" / "scheduler-times"], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip() or f"scheduler-times ended with status {done.returncode}")
+    times = json.loads(done.stdout)
+    report = Report("runtime", {"ready_tasks": [100, 1000, 3000, 10000], "devices": 6})
+    for policy, rounds in times["round"].items():
+        for count, value in rounds.items():
+            standard = count == "1000"
+            report.add(
+                Figure(
+                    name=f"{policy.lower()}_round_{count}_us",
+                    value=value,
+                    unit="us",
+                    better="lower",
+                    how="measured",
+                    goal=ROUND_GOALS[policy] if standard else None,
+                    peer=ROUND_PEERS[policy] if standard else None,
+                )
+            )
+    growth = times["round"]["ETF"]["10000"] / times["round"]["ETF"]["1000"]
+    # n log n: 10 * log(10,000) / log(1,000).
+    report.add(Figure(name="etf_growth_1000_to_10000", value=growth, unit="x", better="lower", how="measured", goal=13.3))
+    for name, unit, better, goal in (
+        ("inprocess_call_overhead_p50_us", "us", "lower", 1.0),
+        ("round_trip_to_worker_p50_us", "us", "lower", None),
+        ("tasks_per_second", "tasks/s", "higher", 1e6),
+        ("graph_50us_tasks_efficiency", "of two plain threads", "higher", 0.95),
+        ("model_tasks_per_second", "tasks/s", "higher", 2e6),
+    ):
+        report.add(Figure(name=name, value=times[name], unit=unit, better=better, how="measured", goal=goal))
     return report
-
-
-def _write_chain(folder: Path) -> None:
-    """A bundle of `TASKS` additions, each of the result before it to itself."""
-    names = ["input", *(f"sum{i}" for i in range(TASKS))]
-    weights = safetensors.numpy.save({})
-    (folder / "weights.safetensors").write_bytes(weights)
-    graph = {
-        "schema": 1,
-        "name": "chain",
-        "inputs": [names[0]],
-        "outputs": [names[-1]],
-        "tensors": [{"name": name, "dtype": "complex64", "shape": [ELEMENTS]} for name in names],
-        "nodes": [
-            {
-                "name": after,
-                "op": "zip",
-                "inputs": [before, before],
-                "outputs": [after],
-                "attributes": {"operation": "add"},
-                "devices": ["cpu"],
-            }
-            for before, after in itertools.pairwise(names)
-        ],
-        "weights": {"file": "weights.safetensors", "bytes": len(weights), "crc32": zlib.crc32(weights)},
-    }
-    (folder / "graph.json").write_text(json.dumps(graph))

@@ -82,34 +82,33 @@ enum class Outcome : std::uint8_t {
 /// One call on its way. Made by the scheduler's pool or by a prepared run, and
 /// used again and again.
 struct Task {
-  // What to run. Everything that is pointed to stays the submitter's, until the
-  // task has ended.
+  // What to run, and what the dispatcher asks for at every step: together, for the sake of caches. Everything that is
+  // pointed to stays the submitter's, until the task has ended.
   const TaskTemplate* what = nullptr;
-  std::span<const TensorView> inputs;
-  std::span<const TensorView> outputs;
   TaskGroup* group = nullptr;
-  Completion* completion = nullptr;
   Task* siblings = nullptr;                 // tasks of the same graph, which `successors` counts
   std::span<const std::size_t> successors;  // of the graph
   Time rank{};
-  std::uint32_t planned_device = no_device;  // of a static schedule
-  Time planned_start{};                      // in it
-  std::vector<TaskHandle> after;             // tasks to wait for, besides those of the graph
+  std::uint32_t missing = 0;  // tasks that have to end before
+  std::uint32_t domain = 0;   // where its inputs lie
+  std::uint32_t device = no_device;
+  bool cpu_only = false;  // an accelerator failed with it
   bool pooled = false;
+  Outcome outcome = Outcome::pending;
+  Task* next = nullptr;  // in whatever list it is
 
-  // What the dispatcher keeps.
-  std::atomic<std::uint64_t> id = 0;  // of the handle; 0 after the end
-  std::vector<Task*> waiting;         // tasks whose `after` has this one
-  std::uint32_t missing = 0;          // tasks that have to end before
-  std::uint32_t domain = 0;           // where its inputs lie
-  bool cpu_only = false;              // an accelerator failed with it
-  Time order{};                       // see Assignment
-  Task* next = nullptr;               // in whatever list it is
+  std::span<const TensorView> inputs;
+  std::span<const TensorView> outputs;
+  Completion* completion = nullptr;
+  std::uint32_t planned_device = no_device;  // of a static schedule
+  std::uint32_t ready_count = 0;             // tasks among which the policy chose
+  Time planned_start{};                      // in the static schedule
+  Time order{};                              // see Assignment
+  std::atomic<std::uint64_t> id = 0;         // of the handle; 0 after the end
+  std::vector<TaskHandle> after;             // tasks to wait for, besides those of the graph
+  std::vector<Task*> waiting;                // tasks whose `after` has this one
 
   // What happened.
-  std::uint32_t device = no_device;
-  std::uint32_t ready_count = 0;  // tasks among which the policy chose
-  Outcome outcome = Outcome::pending;
   Time expected_end{};
   Time start{};
   Time end{};

@@ -1,0 +1,251 @@
+/// Measures the scheduler and its policies, and prints the figures as JSON: rounds of policies, calls, tasks, and
+/// simulated tasks.
+#include <time.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+#include "cosoc/session.hpp"
+#include "kernels/operations.hpp"
+#include "scheduler/graph_run.hpp"
+
+using namespace cosoc;
+using namespace std::chrono_literals;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double microseconds(Clock::duration duration) { return std::chrono::duration<double, std::micro>(duration).count(); }
+
+/// What the calling thread has computed.
+double thread_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+/// Of repeated measurements, in microseconds.
+template <class Body>
+double median(int repetitions, const Body& body) {
+  std::vector<double> times;
+  for (int i = 0; i < repetitions; ++i) {
+    const auto start = Clock::now();
+    body();
+    times.push_back(microseconds(Clock::now() - start));
+  }
+  std::ranges::nth_element(times, times.begin() + repetitions / 2);
+  return times[static_cast<std::size_t>(repetitions) / 2];
+}
+
+/// Keeps a core busy for a number of steps of a random generator, or returns at once.
+class BusyKernel final : public Kernel {
+ public:
+  explicit BusyKernel(std::uint64_t steps) : steps_(steps) {}
+  std::string_view name() const override { return "busy"; }
+  Status check(std::span<const TensorType>, std::span<const TensorType>) const override { return {}; }
+  Status run(std::span<const TensorView>, std::span<const TensorView>) const override {
+    std::minstd_rand random;
+    random.discard(steps_);
+    return random() != 0 ? Status() : failure("a generator without zero gave zero");
+  }
+  Work work(std::span<const TensorType>, std::span<const TensorType>) const override { return {}; }
+  nlohmann::json attributes() const override { return nlohmann::json::object(); }
+
+ private:
+  std::uint64_t steps_;
+};
+
+/// Steps of the busy kernel that take about this time on this machine.
+std::uint64_t steps_of(Time time) {
+  constexpr std::uint64_t sample = 10'000'000;
+  const double start = thread_seconds();
+  static_cast<void>(BusyKernel(sample).run({}, {}));
+  return static_cast<std::uint64_t>(1e-9 * static_cast<double>(time.count()) * sample / (thread_seconds() - start));
+}
+
+TaskTemplate make_template(Time time, Time expected, std::size_t cores) {
+  return {.name = "task",
+          .kernel = std::make_shared<BusyKernel>(time == Time{} ? 0 : steps_of(time)),
+          .costs = CostRow::make(std::vector<Time>(cores, expected), cores),
+          .movement = {},
+          .reason = {}};
+}
+
+/// A scheduler over CPU cores alone.
+struct Cores {
+  Cores(std::size_t cores, bool modelled) {
+    for (std::size_t core = 0; core < cores; ++core) {
+      devices.push_back({.name = "cpu" + std::to_string(core), .kind = "cpu", .driver = nullptr});
+    }
+    if (modelled) {
+      SoCDescription soc;
+      soc.clock_hz = 300000000;
+      soc.memory_bytes = 4096;
+      platform = std::move(*make_functional_platform(soc));
+    } else {
+      platform = make_cpu_platform(4096);
+    }
+    scheduler.emplace(
+        SchedulerOptions{.policy = *find_policy("EFT"), .values = modelled ? Values::none : Values::computed}, platform,
+        devices, nullptr);
+    application = *scheduler->add_application({"bench"});
+  }
+
+  AnyPlatform platform;
+  std::vector<ComputeDevice> devices;
+  std::optional<Scheduler> scheduler;
+  std::shared_ptr<const Application> application;
+};
+
+/// Time of one round over `count` ready tasks and 6 devices: 4 equal cores and 2 accelerators. All costs differ from
+/// task to task.
+double measure_round(const std::string& name, std::size_t count) {
+  std::mt19937 random(1);
+  std::vector<std::array<Time, 6>> costs(count);
+  std::vector<ReadyTask> tasks;
+  for (auto& row : costs) {
+    row.fill(Time(10000 + random() % 1000000));
+    for (const std::size_t accelerator : {4, 5}) {
+      row[accelerator] = random() % 4 == 0 ? impossible : Time(1000 + random() % 1000000);
+    }
+    tasks.push_back({.costs = row.data(), .rank = Time(random() % 10000000)});
+  }
+  const std::vector<DeviceState> devices(6, DeviceState{.running_order = impossible});
+  const Policy policy = *find_policy(name);
+  PolicyState state;
+  std::vector<Assignment> result;
+  return median(count > 2000 ? 21 : 101, [&] {
+    result.clear();
+    policy.decide({tasks, devices}, state, result);
+  });
+}
+
+/// What a blocking call of an FFT of 8 points takes longer than the kernel alone, medians of single calls.
+double measure_call() {
+  Cores cores(1, false);
+  const TensorType type{DType::complex64, {8}};
+  std::array<float, 16> in{1.0F};
+  std::array<float, 16> out{};
+  const auto view = [&](auto& data) {
+    return TensorView{&type, {.data = reinterpret_cast<std::byte*>(data.data()), .physical = 0, .size = 64}};
+  };
+  const std::array inputs = {view(in)};
+  const std::array outputs = {view(out)};
+  TaskTemplate what = make_template({}, 1us, 1);
+  what.kernel = *make_kernel("fft", {{"direction", "forward"}});
+  // Some calls at a time, so that the clock's own time does not count.
+  constexpr int calls = 20;
+  const double direct = median(3001, [&] {
+    for (int i = 0; i < calls; ++i) static_cast<void>(what.kernel->run(inputs, outputs));
+  });
+  const double scheduled = median(3001, [&] {
+    for (int i = 0; i < calls; ++i) static_cast<void>(cores.scheduler->call(cores.application, what, inputs, outputs));
+  });
+  return (scheduled - direct) / calls;
+}
+
+/// From the submission of a call to its start on a sleeping core's thread, and back to the caller.
+double measure_round_trip() {
+  Cores cores(1, false);
+  const TaskTemplate what = make_template({}, 1us, 1);
+  return median(1001, [&] {
+    TaskGroup group(cores.application);
+    cores.scheduler->submit(group, what, {}, {});
+    cores.scheduler->wait(group);
+  });
+}
+
+double measure_tasks_per_second() {
+  Cores cores(1, false);
+  const TaskTemplate what = make_template({}, 1us, 1);
+  constexpr int count = 200000;
+  const double time = median(5, [&] {
+    TaskGroup group(cores.application);
+    for (int i = 0; i < count; ++i) cores.scheduler->submit(group, what, {}, {});
+    cores.scheduler->wait(group);
+  });
+  return count / time * 1e6;
+}
+
+/// A graph of tasks that each follow up to 3 of the 100 before them.
+Plan make_random_plan(std::size_t count, const TaskTemplate& what) {
+  std::mt19937 random(2);
+  Plan plan;
+  for (std::size_t i = 0; i < count; ++i) {
+    PlannedTask task;
+    task.what = what;
+    for (int k = 0; k < 3 && i > 0; ++k) {
+      auto& successors = plan.tasks[i - 1 - random() % std::min<std::size_t>(i, 100)].successors;
+      if (!successors.empty() && successors.back() == i) continue;
+      successors.push_back(i);
+      ++task.dependencies;
+    }
+    plan.tasks.push_back(std::move(task));
+  }
+  return plan;
+}
+
+/// Throughput of a random graph of 50 us tasks on 2 workers, against two plain threads that run the same kernels.
+double measure_graph_efficiency(std::size_t count) {
+  Cores cores(2, false);
+  const TaskTemplate what = make_template(50us, 50us, 2);
+  const Plan plan = make_random_plan(count, what);
+  GraphRun run(plan, cores.application, *cores.scheduler, cores.devices.size());
+  // In turn, and the best of each, because other programs come and go.
+  double scheduled = std::numeric_limits<double>::max();
+  double plain = scheduled;
+  for (int i = 0; i < 3; ++i) {
+    scheduled = std::min(scheduled, median(1, [&] {
+                           run.start();
+                           run.wait();
+                         }));
+    plain = std::min(plain, median(1, [&] {
+                       const auto half = [&] {
+                         for (std::size_t k = 0; k < count / 2; ++k) static_cast<void>(what.kernel->run({}, {}));
+                       };
+                       std::thread other(half);
+                       half();
+                       other.join();
+                     }));
+  }
+  return plain / scheduled;
+}
+
+/// By the time of the one thread that simulates, which is not another program's.
+double measure_model() {
+  Cores cores(4, true);
+  constexpr std::size_t count = 200000;
+  const Plan plan = make_random_plan(count, make_template({}, 50us, 4));
+  GraphRun run(plan, cores.application, *cores.scheduler, cores.devices.size());
+  double best = 0;
+  for (int i = 0; i < 5; ++i) {
+    const double start = thread_seconds();
+    run.start();
+    run.wait();
+    best = std::max(best, count / (thread_seconds() - start));
+  }
+  return best;
+}
+
+}  // namespace
+
+int main() {
+  nlohmann::ordered_json figures;
+  for (const std::string name : {"RR", "EFT", "HEFT_RT", "ETF"}) {
+    for (const std::size_t count : {100, 1000, 3000, 10000}) {
+      figures["round"][name][std::to_string(count)] = measure_round(name, count);
+    }
+  }
+  figures["inprocess_call_overhead_p50_us"] = measure_call();
+  figures["round_trip_to_worker_p50_us"] = measure_round_trip();
+  figures["tasks_per_second"] = measure_tasks_per_second();
+  figures["graph_50us_tasks_efficiency"] = measure_graph_efficiency(100000);
+  figures["model_tasks_per_second"] = measure_model();
+  std::cout << figures.dump() << "\n";
+}
