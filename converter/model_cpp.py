@@ -138,6 +138,8 @@ def call(graph: Graph, node: Node, variables: Variables) -> str:
     output = graph.tensors[node.outputs[0]]
     if node.op not in ("fft", "zip", "transpose", "magnitude_squared"):
         arguments.append(tensor_type(output))
+    if "axis" in node.attributes:
+        arguments.append(str(node.attributes["axis"]))
     devices = ", ".join(quoted(device) for device in node.devices)
     source = f".source = {quoted(node.source)}, " if node.source else ""
     arguments.append(f"{{.devices = {{{devices}}}, {source}.output = {quoted(output.name)}}}")

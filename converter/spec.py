@@ -187,6 +187,7 @@ def check_complex(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None
         output.dtype == ("float32" if node.op == "magnitude_squared" else "complex64"), f"{output.name} has dtype {output.dtype}"
     )
     shape = tensors[0].shape
+    require(node.attributes.get("axis", 0) < len(shape), f"axis {node.attributes.get('axis')} of a tensor of rank {len(shape)}")
     require(len(shape) == 2 or node.op != "transpose", "transpose needs rank 2")
     expect_shape(output, shape[::-1] if node.op == "transpose" else shape)
 
@@ -278,7 +279,12 @@ OPERATIONS: dict[str, Operation] = {
     "max_pool2d": Operation(1, WINDOW, check_pool),
     "average_pool2d": Operation(1, {**WINDOW, "multiplier": is_factor, "clamp": is_clamp}, check_pool),
     "add": Operation(2, {"multipliers": is_factors, "clamp": is_clamp}, check_add),
-    "fft": Operation(1, {"direction": one_of("forward", "inverse")}, check_complex),
+    "fft": Operation(
+        1,
+        {"direction": one_of("forward", "inverse")},
+        check_complex,
+        options=({"axis": lambda value: type(value) is int and value >= 0},),
+    ),
     "zip": Operation(1, {"operation": one_of(*ZIP_OPERANDS)}, check_zip, options=({"factor": is_complex},), optional_inputs=2),
     "transpose": Operation(1, {}, check_complex),
     "magnitude_squared": Operation(1, {}, check_complex),

@@ -116,6 +116,12 @@ Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection dir
   return graph.add(name, make_kernel("fft", values), {input}, type_of(graph, input), options);
 }
 
+Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection direction, std::size_t axis,
+           const NodeOptions& options) {
+  const json values = {{"direction", direction == FFTDirection::forward ? "forward" : "inverse"}, {"axis", axis}};
+  return graph.add(name, make_kernel("fft", values), {input}, type_of(graph, input), options);
+}
+
 Tensor zip(Graph& graph, const std::string& name, Tensor a, Tensor b, ZIPOperator operation,
            const NodeOptions& options) {
   return graph.add(name, make_kernel("zip", {{"operation", name_of(operation)}}), {a, b}, type_of(graph, a), options);

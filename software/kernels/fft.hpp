@@ -2,18 +2,30 @@
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <span>
 
 #include "kernels/kernel.hpp"
 
 namespace cosoc {
 
-/// Operation `fft` over the last dimension, of any length: see fourier/transform.hpp for its accuracy.
+/// A tensor as the transforms of one of its dimensions: `matrices` row-major ones of `length` rows and `columns`
+/// columns, which are transformed.
+struct FFTShape {
+  std::size_t matrices = 1;
+  std::size_t length = 1;
+  std::size_t columns = 1;
+};
+
+/// Operation `fft` over one dimension, the last one unless there is an attribute `axis`, of any length: see
+/// fourier/transform.hpp for its accuracy.
 class FFTKernel final : public Kernel {
  public:
-  explicit FFTKernel(bool inverse) : inverse_(inverse) {}
+  explicit FFTKernel(bool inverse, std::optional<std::size_t> axis = std::nullopt) : inverse_(inverse), axis_(axis) {}
 
   bool inverse() const { return inverse_; }
+  /// Of a tensor that `check` accepts.
+  FFTShape shape(const TensorType& type) const;
 
   std::string_view name() const override { return "fft"; }
   nlohmann::json attributes() const override;
@@ -23,6 +35,7 @@ class FFTKernel final : public Kernel {
 
  private:
   bool inverse_;
+  std::optional<std::size_t> axis_;
 };
 
 }  // namespace cosoc

@@ -112,6 +112,9 @@ Tensor dequantize(Graph& graph, const std::string& name, Tensor input, const Ten
 /// Of the last axis of a complex64 tensor; the output has the input's type.
 Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection direction,
            const NodeOptions& options = {});
+/// Of another axis, counted from 0.
+Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection direction, std::size_t axis,
+           const NodeOptions& options = {});
 /// Element by element (docs/zip.md) on complex64 tensors, add, sub, mul and div also on float32; the output has the type
 /// of `a`. `b` has the shape of `a`, or of its last axes, or one element.
 Tensor zip(Graph& graph, const std::string& name, Tensor a, Tensor b, ZIPOperator operation,
