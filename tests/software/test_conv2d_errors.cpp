@@ -184,8 +184,8 @@ TEST_CASE("the model of an accelerator decodes commands, and takes the time that
   const Command command{.instruction_address = 1024, .instruction_count = program.count()};
 
   Conv2DModel model(config);
-  const auto execute = [&](std::uint64_t limit) {
-    CommandMemory window(memory, 0, limit);
+  const auto execute = [&](std::uint64_t limit, std::uint64_t latency = 45) {
+    CommandMemory window(memory, 0, limit, latency);
     return model.execute(command.encode(), window);
   };
   const Execution done = execute(4095);
@@ -193,6 +193,8 @@ TEST_CASE("the model of an accelerator decodes commands, and takes the time that
   const std::uint64_t array = 3 * 4 * 9 * 4;  // blocks, groups, words, steps of a word
   CHECK(done.cycles > array);
   CHECK(done.cycles < array + 1000);
+  // It waits three times: for the command, for its instructions, and for the answer to the completion.
+  CHECK(execute(4095, 145).cycles == done.cycles + 300);
   CHECK(execute(100).cycles == refused_cycles);
   // The error of the transfer explains that of the instruction.
   CHECK(execute(100).error == ErrorCode::outside_window);
