@@ -30,7 +30,20 @@ def _expected(a: golden.Complexes, b: golden.Complexes, negate: np.ndarray) -> d
         "product": golden.to_bits(golden.multiply(a.real, b.real)).tolist(),
         "reciprocal": golden.to_bits(golden.reciprocal(a.real)).tolist(),
         "complex_product": product.view(np.uint64).tolist(),
+        "scaled": golden.to_bits(golden.multiply(a.real, np.exp2(-(golden.to_bits(b.imag) & 31).astype(np.float32)))).tolist(),
+        "complex_sum": _complex_sum(a, b, negate).view(np.uint64).tolist(),
     }
+
+
+def _complex_sum(a: golden.Complexes, b: golden.Complexes, negate: np.ndarray) -> golden.Complexes:
+    flags = golden.to_bits(b.imag)
+    sums = golden.to_complex(golden.add(a.real, b.real), golden.add(a.imag, b.imag))
+    kept = golden.to_complex(golden.canonical(a.real), golden.canonical(a.imag))
+    differences = golden.to_complex(golden.subtract(a.real, b.real), golden.subtract(a.imag, b.imag))
+    turned = golden.to_complex(golden.subtract(a.imag, b.imag), golden.subtract(b.real, a.real))
+    cases = (x.view(np.uint64) for x in (turned, differences, kept))
+    conditions = [negate & (flags & 32 != 0), negate, flags & 64 != 0]
+    return np.select(conditions, list(cases), sums.view(np.uint64)).view(np.complex64)
 
 
 def _enables(profile: str, seed: int) -> Iterator[bool]:

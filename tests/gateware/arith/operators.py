@@ -7,23 +7,30 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.arith.add import FloatAdd
-from cosoc.gateware.arith.complex import Complex, ComplexMultiply
+from cosoc.gateware.arith.complex import Complex, ComplexAdd, ComplexMultiply
 from cosoc.gateware.arith.multiply import FloatMultiply
 from cosoc.gateware.arith.reciprocal import FloatReciprocal
+from cosoc.gateware.arith.scale import SHIFT_BITS, FloatScale
 
 LATENCY = {
     "sum": FloatAdd.latency,
     "product": FloatMultiply.latency,
     "reciprocal": FloatReciprocal.latency,
     "complex_product": ComplexMultiply.latency,
+    "scaled": FloatScale.latency,
+    "complex_sum": ComplexAdd.latency,
 }
 
 
 class Operators(wiring.Component):
-    """`sum`, `product` and `reciprocal` take the real parts; `negate` subtracts and takes the conjugate."""
+    """Operators of real numbers take the real parts; `negate` subtracts and takes the conjugate.
+
+    Bits 0..4 of `b.im` are the shift of `scaled`; in `complex_sum` bit 5 turns a difference and bit 6 keeps `a` instead of a sum.
+    """
 
     def __init__(self) -> None:
         outputs = {"sum": Out(32), "product": Out(32), "reciprocal": Out(32), "complex_product": Out(Complex)}
+        outputs |= {"scaled": Out(32), "complex_sum": Out(Complex)}
         super().__init__({"en": In(1), "a": In(Complex), "b": In(Complex), "negate": In(1), **outputs})
 
     def elaborate(self, platform: object) -> Module:
@@ -32,14 +39,25 @@ class Operators(wiring.Component):
         m.submodules.multiply = multiply = FloatMultiply()
         m.submodules.reciprocal = reciprocal = FloatReciprocal()
         m.submodules.complex_multiply = complex_multiply = ComplexMultiply()
-        m.d.comb += [operator.en.eq(self.en) for operator in (add, multiply, reciprocal, complex_multiply)]
-        m.d.comb += [operator.a.eq(self.a.re) for operator in (add, multiply, reciprocal)]
+        m.submodules.scale = scale = FloatScale()
+        m.submodules.complex_add = complex_add = ComplexAdd()
+        operators = add, multiply, reciprocal, complex_multiply, scale, complex_add
+        m.d.comb += [operator.en.eq(self.en) for operator in operators]
+        m.d.comb += [operator.a.eq(self.a.re) for operator in (add, multiply, reciprocal, scale)]
         m.d.comb += [operator.b.eq(self.b.re) for operator in (add, multiply)]
         m.d.comb += [
             add.subtract.eq(self.negate),
             complex_multiply.a.eq(self.a),
             complex_multiply.b.eq(self.b),
             complex_multiply.conjugate.eq(self.negate),
+            scale.shift.eq(self.b.im[:SHIFT_BITS]),
+            complex_add.a.eq(self.a),
+            complex_add.b.eq(self.b),
+            complex_add.subtract.eq(self.negate),
+            complex_add.turn.eq(self.negate & self.b.im[5]),
+            complex_add.keep.eq(~self.negate & self.b.im[6]),
+            self.scaled.eq(scale.o),
+            self.complex_sum.eq(complex_add.o),
             self.sum.eq(add.o),
             self.product.eq(multiply.o),
             self.reciprocal.eq(reciprocal.o),

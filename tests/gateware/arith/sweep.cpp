@@ -37,10 +37,12 @@ struct Operator {
   const char* name;
   std::size_t latency;
 };
-constexpr std::array<Operator, 4> operators = {{{"sum", LATENCY_SUM},
+constexpr std::array<Operator, 6> operators = {{{"sum", LATENCY_SUM},
                                                 {"product", LATENCY_PRODUCT},
                                                 {"reciprocal", LATENCY_RECIPROCAL},
-                                                {"complex_product", LATENCY_COMPLEX_PRODUCT}}};
+                                                {"complex_product", LATENCY_COMPLEX_PRODUCT},
+                                                {"scaled", LATENCY_SCALED},
+                                                {"complex_sum", LATENCY_COMPLEX_SUM}}};
 
 float number(Bits bits) { return std::bit_cast<float>(bits); }
 
@@ -105,12 +107,26 @@ Operands operands(std::size_t index, Random& random) {
   return {{a_re, a_im}, {b_re, b_im}, random() % 2 == 0};
 }
 
+/// Of the operands a sum, a difference, the difference times -i, or the first one.
+Complex complex_sum(const Operands& x) {
+  const float a_re = number(x.a.re), a_im = number(x.a.im), b_re = number(x.b.re), b_im = number(x.b.im);
+  if (x.negate && (x.b.im & 0x20) != 0) return {canonical(a_im - b_im), canonical(b_re - a_re)};
+  if (x.negate) return {canonical(a_re - b_re), canonical(a_im - b_im)};
+  if ((x.b.im & 0x40) != 0) return {canonical(a_re), canonical(a_im)};
+  return {canonical(a_re + b_re), canonical(a_im + b_im)};
+}
+
 Results compute(const Operands& x) {
   const float a_re = number(x.a.re), a_im = number(x.a.im), b_re = number(x.b.re), b_im = number(x.b.im);
   const float re_re = a_re * b_re, im_im = a_im * b_im, im_re = a_im * b_re, re_im = a_re * b_im;
   const Complex product = {canonical(x.negate ? re_re + im_im : re_re - im_im),
                            canonical(x.negate ? im_re - re_im : im_re + re_im)};
-  return {canonical(x.negate ? a_re - b_re : a_re + b_re), canonical(re_re), canonical(1.0F / a_re), product.bits()};
+  return {canonical(x.negate ? a_re - b_re : a_re + b_re),
+          canonical(re_re),
+          canonical(1.0F / a_re),
+          product.bits(),
+          canonical(static_cast<float>(std::ldexp(double{a_re}, -static_cast<int>(x.b.im & 0x1f)))),
+          complex_sum(x).bits()};
 }
 
 /// Keeps the latest operands with their results until these come out of the operators.
@@ -143,7 +159,8 @@ class Sweep {
   static constexpr std::size_t history = 32;  // above every latency
 
   void compare(std::size_t given) {
-    const Results found = {model_.sum, model_.product, model_.reciprocal, model_.complex_product};
+    const Results found = {model_.sum,    model_.product,    model_.reciprocal, model_.complex_product,
+                           model_.scaled, model_.complex_sum};
     for (std::size_t i = 0; i < operators.size(); ++i) {
       if (given < operators[i].latency) continue;
       const auto& [x, expected] = past_[(given - operators[i].latency) % history];

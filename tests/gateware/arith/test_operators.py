@@ -18,7 +18,7 @@ def test_operators(simulator: str) -> None:
 
 
 def test_documented_latencies() -> None:
-    assert LATENCY == {"sum": 6, "product": 5, "reciprocal": 15, "complex_product": 11}
+    assert LATENCY == {"sum": 6, "product": 5, "reciprocal": 15, "complex_product": 11, "scaled": 3, "complex_sum": 6}
 
 
 def _pairs() -> tuple[np.ndarray, np.ndarray]:
