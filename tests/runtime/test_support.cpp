@@ -166,7 +166,7 @@ SoCDescription make_soc() {
         {"real_input", 0},
         {"multiply", 0},
         {"memory_ports", 1}}},
-      {"zip0", "zip", 0xA0020000, 65536, 91, {"HP1"}, 0, {{"lanes", 2}}},
+      {"zip0", "zip", 0xA0020000, 65536, 91, {"HP1"}, 0, {{"lanes", 2}, {"memory_ports", 1}, {"number_format", 0}}},
   };
   return soc;
 }

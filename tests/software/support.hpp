@@ -133,6 +133,12 @@ inline std::map<std::string, std::uint32_t> fft_config(std::uint32_t max_log2, s
           {"real_input", 0},      {"multiply", 0},      {"memory_ports", 1}};
 }
 
+/// Parameters of a ZIP.
+inline std::map<std::string, std::uint32_t> zip_config(std::uint32_t lanes, std::uint32_t memory_ports = 1,
+                                                       std::uint32_t number_format = 0) {
+  return {{"lanes", lanes}, {"memory_ports", memory_ports}, {"number_format", number_format}};
+}
+
 /// A SoC with one accelerator.
 inline SoCDescription soc_with(const std::string& kind, std::map<std::string, std::uint32_t> config) {
   SoCDescription soc;

@@ -9,7 +9,7 @@ namespace {
 TEST_CASE("ZIP equals the CPU for any length") {
   const std::int64_t length = GENERATE(1, 2, 3, 17, 1000);
   const std::string operation = GENERATE("add", "sub", "mul", "div", "conjugate_mul");
-  Machine machine(soc_with("zip", {{"lanes", 2}}));
+  Machine machine(soc_with("zip", zip_config(2)));
   Tensors tensors(machine.platform->memory());
   Random random(static_cast<std::uint32_t>(length));
   const TensorType type = tensor(DType::complex64, {length});
@@ -53,7 +53,7 @@ TEST_CASE("FFT has the bits of its number format, also in place") {
 }
 
 TEST_CASE("one call at a time") {
-  Machine machine(soc_with("zip", {{"lanes", 1}}));
+  Machine machine(soc_with("zip", zip_config(1)));
   Tensors tensors(machine.platform->memory());
   const TensorType type = tensor(DType::complex64, {100});
   const std::vector<TensorView> inputs = {tensors.make(type), tensors.make(type)};
@@ -71,7 +71,7 @@ TEST_CASE("one call at a time") {
 }
 
 TEST_CASE("a failed command is told, and a reset brings the accelerator back") {
-  Machine machine(soc_with("zip", {{"lanes", 2}}));
+  Machine machine(soc_with("zip", zip_config(2)));
   Tensors tensors(machine.platform->memory());
   const TensorType type = tensor(DType::complex64, {100});
   const std::vector<TensorView> inputs = {tensors.make(type), tensors.make(type)};

@@ -48,7 +48,7 @@ struct Ring {
     return CompletionRecord::decode(words);
   }
 
-  SoCDescription soc = soc_with("zip", {{"lanes", 2}});
+  SoCDescription soc = soc_with("zip", zip_config(2));
   std::unique_ptr<SimulatedPlatform> platform;
   Device& device;
   Block ring, a, b, out;
@@ -207,7 +207,7 @@ TEST_CASE("a ring outside memory is an error, not a crash") {
 }
 
 TEST_CASE("the accelerator with the lowest index is told first") {
-  SoCDescription soc = soc_with("zip", {{"lanes", 2}});
+  SoCDescription soc = soc_with("zip", zip_config(2));
   soc.accelerators.push_back(soc.accelerators[0]);
   soc.accelerators[1].name = "zip1";
   const auto platform = value_of(make_functional_platform(soc));
@@ -230,7 +230,8 @@ TEST_CASE("the accelerator with the lowest index is told first") {
 TEST_CASE("a parameter that is missing is named") {
   CHECK_THAT(message_of(make_functional_platform(soc_with("fft", {}))),
              Catch::Contains("'fft0' has no parameter 'max_log2'"));
-  CHECK_THAT(message_of(make_functional_platform(soc_with("gpu", {}))), Catch::Contains("unknown kind 'gpu'; there are"));
+  CHECK_THAT(message_of(make_functional_platform(soc_with("gpu", {}))),
+             Catch::Contains("unknown kind 'gpu'; there are"));
 }
 
 }  // namespace

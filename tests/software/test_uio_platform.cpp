@@ -40,7 +40,7 @@ struct Board {
   Result<std::unique_ptr<WallClockPlatform>> open() const { return make_uio_platform(soc, root / "dev", root / "sys"); }
 
   fs::path root;
-  SoCDescription soc = soc_with("zip", {{"lanes", 2}});
+  SoCDescription soc = soc_with("zip", zip_config(2));
 };
 
 TEST_CASE("registers and memory of a board") {

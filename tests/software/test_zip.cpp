@@ -28,7 +28,7 @@ std::uint64_t commands_of(Machine& machine, const nlohmann::json& attributes, co
 }
 
 TEST_CASE("two engines share a long call, at beats and where a short operand begins anew") {
-  Machine machine(soc_with("zip", {{"lanes", 4}, {"memory_ports", 2}, {"number_format", 0}}));
+  Machine machine(soc_with("zip", zip_config(4, 2)));
   const auto vector = [](Shape shape) { return tensor(DType::complex64, std::move(shape)); };
   const auto add = nlohmann::json{{"operation", "add"}};
   CHECK(commands_of(machine, add, {vector({100}), vector({100})}, vector({100})) == 1);
@@ -45,10 +45,10 @@ TEST_CASE("what ZIP cannot do is told") {
   const TensorType real = tensor(DType::float32, {4, 3});
   const std::vector<TensorType> odd = {real, tensor(DType::float32, {3})};
   const auto add = kernel("zip", {{"operation", "add"}});
-  Machine machine(soc_with("zip", {{"lanes", 2}, {"memory_ports", 1}, {"number_format", 0}}));
+  Machine machine(soc_with("zip", zip_config(2)));
   CHECK_THAT(message_of(machine.driver->supports(*add, odd, {&real, 1})),
              Catch::Contains("one element, or of 8..8192 bytes in steps of 8, not of 12"));
-  Machine integers(soc_with("zip", {{"lanes", 2}, {"memory_ports", 1}, {"number_format", 1}}));
+  Machine integers(soc_with("zip", zip_config(2, 1, 1)));
   const std::vector<TensorType> same = {real, real};
   CHECK_THAT(message_of(integers.driver->supports(*add, same, {&real, 1})),
              Catch::Contains("this ZIP computes int16, not float32"));
