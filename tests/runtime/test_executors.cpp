@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 #include <random>
+#include <thread>
 
 #include "support.hpp"
 
@@ -254,4 +255,46 @@ TEST_CASE("equal runs in simulated time give equal traces, valid after every run
   std::size_t tasks = 0;
   for (const auto& event : trace["traceEvents"]) tasks += event["ph"] == "X" ? 1 : 0;
   CHECK(tasks == 8);
+}
+
+TEST_CASE("mode model takes time, computes nothing, and says so") {
+  Session session = open(make_soc(), make_faulty_platform(make_soc(), {}), {.mode = Mode::model, .policy = "RR"});
+  auto model = session.load(make_signal_graph());
+  REQUIRE(model);
+  const auto result = run(*model, bytes_of(random_floats(4 * 64 * 2, 9)));
+  CHECK(result == std::vector<std::byte>(4 * 64 * sizeof(float)));
+  for (const TaskRecord& task : model->report().tasks) CHECK(task.end > task.start);
+  CHECK(model->report().end == model->report().tasks.back().end);
+  std::vector<std::byte> bytes(4 * 64 * sizeof(float));
+  const auto tensor = model->tensor("power", bytes);
+  REQUIRE_FALSE(tensor);
+  CHECK(tensor.error().message == "tensor power has no value: mode model computes none");
+}
+
+TEST_CASE("models of one session run at the same time, and runs of one model one after the other") {
+  const auto expected = signal_on_cpu();
+  const auto check = [&](Session session) {
+    auto shared = session.load(make_signal_graph());
+    REQUIRE(shared);
+    std::atomic<int> wrong = 0;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 3; ++i) {
+      threads.emplace_back([&, session]() mutable {
+        const auto input = bytes_of(random_floats(4 * 64 * 2, 9));
+        auto own = session.load(make_signal_graph());
+        for (int count = 0; count < 5; ++count) {
+          for (Model* model : {&*own, &*shared}) {
+            std::vector<std::byte> result(expected.size());
+            const std::span<const std::byte> from = input;
+            const std::span<std::byte> to = result;
+            if (!model->run({&from, 1}, {&to, 1}) || result != expected) ++wrong;
+          }
+        }
+      });
+    }
+    for (auto& thread : threads) thread.join();
+    CHECK(wrong == 0);
+  };
+  check(open(make_soc(), make_faulty_platform(make_soc(), {})));
+  check(open(make_soc(), make_threaded_platform(make_soc(), {})));
 }
