@@ -6,6 +6,8 @@
 | `FloatMultiply` | `multiply` | 5 | 415 | 265 | 2 |
 | `FloatScale` | `scale` | 3 | 125 | 110 | 0 |
 | `FloatReciprocal` | `reciprocal` | 15 | 1310 | 645 | 0 |
+| `FloatDivide`, also square roots | `divide` | 32 | 1206 | 2104 | 0 |
+| `WideNorm` | `norm` | 10 | 746 | 547 | 4 |
 | `FloatSumOfProducts` | `complex` | 11 | 1350 | 830 | 4 |
 | `ComplexAdd` | `complex` | 6 | 1040 | 600 | 0 |
 | `ComplexMultiply` | `complex` | 11 | 2700 | 1660 | 8 |
