@@ -62,7 +62,7 @@ TEST_CASE("identity and reset values") {
   CHECK(ring.device.read32(page::layout_hash) == zip::layout_hash);
   CHECK(ring.device.read32(page::config_hash) == 7);
   CHECK(ring.device.read32(page::capability0) == 2);
-  CHECK(ring.device.read32(page::capability1) == 0);
+  CHECK(ring.device.read32(page::capability3) == 0);
   CHECK(ring.device.read32(page::burst_beats) == 16);
   CHECK(ring.device.read32(page::window_limit_hi) == UINT32_MAX);
   ring.device.write32(page::id, 0);
