@@ -10,9 +10,10 @@ constexpr double read_overhead = 0.2;   // a read burst keeps its port busy for 
 constexpr double read_minimum = 4.138;  // ... but at least for this
 constexpr double window_cycles = 256;
 /// Accesses that wait for another one at the same bank, by those that would if banks were chosen by chance. The output
-/// unit walks over the banks as loaders do, so they seldom meet; a store engine stays at a bank for a window's rows.
-constexpr double output_conflicts = 0.4;
-constexpr double store_conflicts = 1.2;
+/// unit and plain stores walk over the banks as loaders do, so they meet less often; windows stay at some banks.
+constexpr double output_conflicts = 0.55;
+constexpr double store_conflicts = 0.9;
+constexpr double window_conflicts = 1.25;
 constexpr double most_conflicts = 0.62;
 constexpr double burst_tolerance = 16;  // beats that memory may move faster than its throughput
 
@@ -60,8 +61,8 @@ void BufferBanks::add_output(double now, double begin, double end, double rate) 
   outputs_.push_back({begin, end, rate});
 }
 
-double BufferBanks::word_cycles(double now, std::size_t stores) const {
-  double met = store_conflicts * static_cast<double>(stores);
+double BufferBanks::word_cycles(double now, double stores) const {
+  double met = stores;
   for (const Output& output : outputs_) {
     if (output.begin <= now && now < output.end) met += output_conflicts * output.rate;
   }
@@ -98,7 +99,7 @@ double ReadPort::next_asked() const {
   return std::max(first, asked_at_ + 1);
 }
 
-std::optional<ReadPort::Received> ReadPort::advance(double now, std::size_t stores) {
+std::optional<ReadPort::Received> ReadPort::advance(double now, double stores) {
   if (next_received() <= now) return receive(now, stores);
   ask(now);
   return {};
@@ -121,7 +122,7 @@ void ReadPort::ask(double now) {
   asked_at_ = reader.asked = now;
 }
 
-ReadPort::Received ReadPort::receive(double now, std::size_t stores) {
+ReadPort::Received ReadPort::receive(double now, double stores) {
   const Asked burst = asked_.front();
   asked_.pop_front();
   Reader& reader = readers_[burst.reader];
@@ -134,6 +135,11 @@ ReadPort::Received ReadPort::receive(double now, std::size_t stores) {
   reader.bursts_taken[reader.bursts_received++ % outstanding] = reader.taken;
   if (burst.last) reader.jobs_taken[reader.jobs_received++ % ahead[burst.reader]] = reader.taken;
   return {burst.reader, {burst.job.instruction, begin, burst.beats, burst.last, reader.taken}};
+}
+
+double WritePort::conflicts() const {
+  if (queue_.empty()) return 0;
+  return queue_.front().own > 1 ? window_conflicts : store_conflicts;
 }
 
 double WritePort::next() const {

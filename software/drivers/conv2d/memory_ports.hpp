@@ -65,8 +65,9 @@ class BufferBanks {
 
   /// The output unit will make so many accesses per cycle.
   void add_output(double now, double begin, double end, double rate);
-  /// Cycles of a word from or to another plane than the one before, beside the output unit and `stores` store engines.
-  double word_cycles(double now, std::size_t stores) const;
+  /// Cycles of a word from or to another plane than the one before, beside the output unit and store engines that it
+  /// meets so often in a cycle.
+  double word_cycles(double now, double stores) const;
 
  private:
   struct Output {
@@ -113,8 +114,8 @@ class ReadPort {
   void push(std::size_t reader, const PortJob& job) { readers_[reader].queue.push(job); }
   /// When a burst can enter or leave the queue.
   double next() const { return std::min(next_asked(), next_received()); }
-  /// Lets it, at that time, while so many store engines read; tells of a burst that leaves.
-  std::optional<Received> advance(double now, std::size_t stores);
+  /// Lets it, at that time, while store engines read (see `BufferBanks`); tells of a burst that leaves.
+  std::optional<Received> advance(double now, double stores);
 
  private:
   static constexpr std::size_t queued = 16;       // bursts that memory has accepted
@@ -147,7 +148,7 @@ class ReadPort {
   double next_asked() const;
   double next_received() const { return asked_.empty() ? never : std::max(asked_.front().due, free_); }
   void ask(double now);
-  Received receive(double now, std::size_t stores);
+  Received receive(double now, double stores);
 
   SharedMemory& memory_;
   const BufferBanks& banks_;
@@ -165,7 +166,8 @@ class WritePort {
   WritePort(SharedMemory& memory, const BufferBanks& banks, std::size_t number)
       : memory_(memory), banks_(banks), number_(number) {}
 
-  bool busy() const { return !queue_.empty(); }
+  /// How often a loader meets the store engine, by cycles and banks.
+  double conflicts() const;
 
   void push(const PortJob& job) { queue_.push(job); }
   /// When the next burst has all its words.

@@ -290,8 +290,8 @@ void Simulation::start_compute(std::size_t index) {
 /// Lets bursts move whose time has come.
 bool Simulation::move() {
   bool any = false;
-  const auto stores = static_cast<std::size_t>(
-      std::count_if(writes_.begin(), writes_.end(), [](const WritePort& port) { return port.busy(); }));
+  double stores = 0;
+  for (const WritePort& port : writes_) stores += port.conflicts();
   for (ReadPort& port : reads_) {
     if (port.next() > now_) continue;
     any = true;
