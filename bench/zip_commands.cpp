@@ -19,13 +19,12 @@
 #include "drivers/zip/cycles.hpp"
 #include "drivers/zip/format.hpp"
 #include "kernels/zip.hpp"
-#include "rtl/ddr_model.hpp"
+#include "support/plain_streams.hpp"
 
 namespace {
 
 using namespace cosoc;
 
-constexpr std::uint64_t burst_beats = 16;
 constexpr std::uint32_t ring_log2 = 6;
 constexpr std::uint64_t ring_bytes = slot_bytes << ring_log2;
 
@@ -52,87 +51,13 @@ const std::vector<Case> cases = {{"add", ZIPKind::add},
                                  {"real_mul", ZIPKind::real_mul},
                                  {"real_div", ZIPKind::real_div}};
 
-/// Beats that a command moves.
-struct Traffic {
-  std::uint64_t reads = 0;
-  std::uint64_t writes = 0;
-};
-
-Traffic traffic_of(const zip::Config& config, const zip::Command& command) {
+/// What a command moves.
+bench::Traffic traffic_of(const zip::Config& config, const zip::Command& command) {
   const zip::Shape shape = zip::shape_of(config, command);
   const auto beats = [](std::uint64_t bytes) { return (bytes + 15) / 16; };
   const std::uint64_t operand = beats(command.length * shape.element_bytes);
   const std::uint64_t b = shape.repeats ? beats(command.b_length * shape.element_bytes) : operand;
   return {operand * (shape.with_c ? 2 : 1) + (shape.with_b ? b : 0), beats(command.length * shape.result_bytes)};
-}
-
-/// Plain bursts of reads and writes on a port, as fast as memory takes them, the writes at the pace of the reads.
-class Stream {
- public:
-  Stream(std::uint64_t reads, std::uint64_t writes)
-      : reads_(reads), writes_(writes), read_left_(reads), write_left_(writes) {}
-
-  sim::ManagerPorts ports() {
-    return {&id_,     &address_, &len_,    &arvalid_, &arready_, &rid_,     rdata_.data(), &rresp_,       &rlast_,
-            &rvalid_, &one_,     &id_,     &address_, &len_,     &awvalid_, &awready_,     wdata_.data(), &strobe_,
-            &wlast_,  &wvalid_,  &wready_, &bid_,     &bresp_,   &bvalid_,  &one_};
-  }
-
-  /// Before memory says what it does in a cycle.
-  void offer() {
-    arvalid_ = read_left_ > 0 ? 1 : 0;
-    awvalid_ = write_left_ > 0 && (writes_ - write_left_) * reads_ <= reads_done_ * writes_ ? 1 : 0;
-    wvalid_ = write_beats_ > 0 ? 1 : 0;
-    wlast_ = write_beats_ % burst_beats == 1 ? 1 : 0;
-  }
-
-  /// After it has said so.
-  void advance() {
-    if (arvalid_ && arready_) read_left_ -= burst_beats;
-    if (rvalid_) ++reads_done_;
-    if (wvalid_ && wready_) --write_beats_;
-    if (awvalid_ && awready_) {
-      write_left_ -= burst_beats;
-      write_beats_ += burst_beats;
-    }
-    if (bvalid_) written_ += burst_beats;
-  }
-
-  bool done() const { return reads_done_ == reads_ && written_ == writes_; }
-
- private:
-  std::uint64_t reads_, writes_, read_left_, write_left_;
-  std::uint64_t reads_done_ = 0, written_ = 0, write_beats_ = 0;
-  std::uint64_t address_ = 0;
-  std::array<std::uint32_t, 4> rdata_{}, wdata_{};
-  std::uint16_t strobe_ = 0xFFFF;
-  std::uint8_t id_ = 0, len_ = burst_beats - 1, one_ = 1;
-  std::uint8_t arvalid_ = 0, arready_ = 0, rid_ = 0, rresp_ = 0, rlast_ = 0, rvalid_ = 0;
-  std::uint8_t awvalid_ = 0, awready_ = 0, wlast_ = 0, wvalid_ = 0, wready_ = 0, bid_ = 0, bresp_ = 0, bvalid_ = 0;
-};
-
-/// Cycles per command of plain streams of this traffic, on as many ports, in the middle of a long run.
-double limit(Traffic traffic, const std::vector<std::size_t>& ports) {
-  const auto cycles = [&](std::uint64_t commands) {
-    std::vector<std::uint8_t> memory(4096);
-    std::vector<Stream> streams;
-    const auto share = [&](std::uint64_t beats) { return commands * beats / ports.size() / burst_beats * burst_beats; };
-    for (std::size_t i = 0; i < ports.size(); ++i) streams.emplace_back(share(traffic.reads), share(traffic.writes));
-    std::vector<sim::DdrModel::Manager> managers;
-    for (std::size_t i = 0; i < ports.size(); ++i) managers.push_back({streams[i].ports(), ports[i]});
-    sim::DdrModel ddr(memory, 0, managers);
-    std::uint64_t now = 0;
-    const auto all_done = [&] { return std::all_of(streams.begin(), streams.end(), [](auto& s) { return s.done(); }); };
-    for (; !all_done(); ++now) {
-      for (Stream& stream : streams) stream.offer();
-      ddr.drive();
-      for (Stream& stream : streams) stream.advance();
-      ddr.clock();
-    }
-    return static_cast<double>(now);
-  };
-  constexpr std::uint64_t few = 32, many = 96;
-  return (cycles(many) - cycles(few)) / (many - few);
 }
 
 /// The first ZIP of a SoC in RTL, with a ring.
@@ -207,7 +132,7 @@ void measure_commands(Zip& zip, const Case& item, std::uint32_t length, std::uin
                                {"alone", alone},
                                {"modelled_added", zip::queued_cycles(zip.config, command)},
                                {"modelled_alone", zip::command_cycles(zip.config, command)},
-                               {"limit", limit(traffic_of(zip.config, command), zip.ports)}})
+                               {"limit", bench::plain_limit(traffic_of(zip.config, command), zip.ports)}})
             << std::endl;
 }
 
