@@ -26,7 +26,7 @@ SoCOption = Annotated[Path, typer.Option("--soc", help="directory of a build, wi
 def command(
     bundle: Annotated[Path, typer.Argument(help="bundle, as `cosoc convert` writes it")],
     soc: SoCOption = DEFAULT_SOC,
-    mode: Annotated[str, typer.Option(help="rtl, functional, model (durations only) or cpu; board on the board itself")] = "functional",
+    mode: Annotated[str, typer.Option(help="rtl, functional, model (durations only), cpu; board on a board")] = "functional",
     policy: Annotated[str, typer.Option(help=POLICY_HELP)] = "EFT",
     input: Annotated[list[Path] | None, typer.Option(help="input as .npy, once for each; seeded random when absent")] = None,
     output: Annotated[Path | None, typer.Option(help="writes the outputs here as .npz")] = None,
