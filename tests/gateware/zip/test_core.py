@@ -18,7 +18,7 @@ CONFIGS = {
     "int16": {"lanes": 2, "number_format": 1},
 }
 
-QUICK = "operations_and_lengths/stall=1|second_operands/stall=1|commands_that_touch_each_other/stall=[03]|mixed.*/stall=2|cycles_of_a_command"
+QUICK = "operations_and_lengths/stall=1|second_operands/stall=1|that_touch/stall=[03]|mixed.*/stall=2|cycles_of_a_command"
 """Tests of configurations and of a simulator that are not the first."""
 
 
