@@ -93,7 +93,7 @@ async def programs_that_cannot_be_read(dut):
 @cocotb.test()
 @cocotb.parametrize(stall=["never", "random"])
 async def transfers_that_cannot_be_made(dut, stall):
-    """Each of a layer's tensors outside the window, or answered with an error: the command ends with that; the next ones are right."""
+    """Each tensor of a layer outside the window, or answered with an error: the command ends with that, the next ones are right."""
     bench = await begin(dut, stall)
     image = layers(1, salt=30)
     [command] = image.commands
