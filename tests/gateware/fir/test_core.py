@@ -13,7 +13,7 @@ from tests.gateware.harness import SIMULATORS, simulate
 CONFIGS = {"8": {"multipliers": 8, "max_taps": 128}, "2": {"multipliers": 2, "max_taps": 64}}
 
 
-@pytest.mark.parametrize(("size", "simulator"), zip(CONFIGS, SIMULATORS, strict=True))
+@pytest.mark.parametrize(("size", "simulator"), list(zip(CONFIGS, SIMULATORS, strict=True)))
 def test_core(size: str, simulator: str) -> None:
     simulate(
         FIRCore(FIRConfig(**CONFIGS[size])),
