@@ -66,7 +66,7 @@ def _add_command(report: Report, name: str, line: dict[str, Any], config: FFTCon
     report.add(Figure(name=f"{name}.alone", value=line["alone"], unit="cycles", better="lower", how="rtl"))
     for kind in ("added", "alone"):
         error = abs(line[f"modelled_{kind}"] / line[kind] - 1)
-        report.add(Figure(name=f"{name}.{kind}.model_error", value=error, unit="1", better="lower", how="rtl", goal=0.03))
+        report.add(Figure(name=f"{name}.{kind}.model_error", value=error, unit="1", better="lower", how="rtl", goal=0.02))
 
 
 def _add_latency(report: Report, log2_length: int, config: FFTConfig) -> None:

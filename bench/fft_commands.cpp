@@ -27,7 +27,7 @@ constexpr std::size_t half_bytes = std::size_t{4} << 20;
 /// The first FFT of a SoC in RTL, with a ring.
 class Accelerator {
  public:
-  explicit Accelerator(const SoCDescription& soc) : platform_(make_rtl_platform(soc).value()) {
+  Accelerator(const SoCDescription& soc, std::unique_ptr<SimulatedPlatform> platform) : platform_(std::move(platform)) {
     while (soc.accelerators[index_].kind != fft::name) ++index_;
     const AcceleratorDescription& accelerator = soc.accelerators[index_];
     std::array<std::uint32_t, fft::Config::names.size()> values{};
@@ -129,7 +129,12 @@ int main(int argc, char** argv) {
     std::cerr << soc.error().message << '\n';
     return 1;
   }
-  Accelerator accelerator(*soc);
+  auto platform = make_rtl_platform(*soc);
+  if (!platform) {
+    std::cerr << platform.error().message << '\n';
+    return 1;
+  }
+  Accelerator accelerator(*soc, std::move(*platform));
   for (std::uint8_t log2_length = 6; log2_length <= accelerator.config.max_log2; ++log2_length) {
     measure(accelerator, "n" + std::to_string(1 << log2_length), batch(log2_length));
   }

@@ -17,6 +17,8 @@ constexpr Latencies block_latencies = {5, 6, 5, 6};
 
 /// Cycles around the pipeline, and those of the options, as in gateware/fft/cycles.py.
 constexpr std::uint64_t core_latency = 37;
+/// Ring, DMA and arbiter on the ways of the command, its data and its completion.
+constexpr std::uint64_t bus_stages = 83;
 constexpr std::uint64_t port_latency = 4;
 constexpr std::uint64_t option_latency = 14;
 constexpr std::uint64_t real_latency = 16;
@@ -44,37 +46,54 @@ std::uint64_t read_time(const Operand& operand, std::uint64_t ports) {
   return operand.transfers() * std::max(beats * 1000 + bursts * gap, bursts * minimum) / ports;
 }
 
+/// Cycles that each part of the way needs for a command's data.
+struct Demand {
+  std::uint64_t pipeline = 0;
+  std::uint64_t reads = 0;   // on the read channels
+  std::uint64_t memory = 0;  // of both directions together
+
+  std::uint64_t most() const { return std::max({pipeline, reads, memory}); }
+};
+
+Demand demand_of(const Config& config, const Command& command) {
+  // Both directions of a port together carry 31.1 bytes per cycle.
+  constexpr std::uint64_t port_bytes = 31'100;
+  const Operand in = Operand::input(command);
+  const Operand out = Operand::output(command);
+  std::uint64_t reads = read_time(in, config.memory_ports);
+  std::uint64_t bytes = in.transfers() * in.transfer_bytes() + out.transfers() * out.transfer_bytes();
+  if (command.multiply != 0) {
+    const Operand second = Operand::second(command);
+    reads += read_time(second, 1);
+    bytes += second.transfers() * second.transfer_bytes();
+  }
+  const std::uint64_t samples = std::uint64_t{command.frames} << (command.log2_length + command.interleave_log2);
+  const std::uint64_t bins = command.real != 0 ? samples + command.frames : 0;
+  return {.pipeline = std::max(samples / config.samples, bins),
+          .reads = reads / 1000,
+          .memory = bytes * 1000 / (port_bytes * config.memory_ports)};
+}
+
 }  // namespace
 
 std::uint64_t command_cycles(const Config& config, const Command& command) {
   const std::uint64_t frame_log2 = command.log2_length + std::uint64_t{command.interleave_log2};
   const std::uint64_t frame = std::uint64_t{1} << frame_log2;
   const std::uint64_t rate = std::min<std::uint64_t>(std::max(2U, config.samples), 2 * config.memory_ports);
-  const std::uint64_t leaving = command.real != 0 ? frame + 1 : frame / rate;
-  std::uint64_t around = core_latency + (config.memory_ports > 1 ? port_latency : 0);
+  std::uint64_t around = bus_latency + bus_stages + core_latency + (config.memory_ports > 1 ? port_latency : 0);
   if (config.multiply != 0 || config.real_input != 0) around += option_latency;
   if (config.real_input != 0) around += real_latency;
-  return bus_latency + around + pipeline_latency(config, frame_log2) + leaving + queued_cycles(config, command);
+
+  // The first frame is read while nothing is written, and the last one written while nothing is read.
+  Command first = command;
+  first.frames = 1;
+  const Demand demand = demand_of(config, first);
+  const std::uint64_t entering = std::max(demand.pipeline, demand.reads);
+  const std::uint64_t leaving = command.real != 0 ? frame + 1 : frame / rate;
+  const std::uint64_t others = demand_of(config, command).most() - demand.most();
+  return around + entering + pipeline_latency(config, frame_log2) + leaving + others;
 }
 
-std::uint64_t queued_cycles(const Config& config, const Command& command) {
-  // Both directions of a port together carry 31.1 bytes per cycle.
-  constexpr std::uint64_t port_bytes = 31'100;
-  const std::uint64_t frame_log2 = command.log2_length + std::uint64_t{command.interleave_log2};
-  const std::uint64_t samples = std::uint64_t{command.frames} << frame_log2;
-  const Operand in = Operand::input(command);
-  const Operand out = Operand::output(command);
-  std::uint64_t read = read_time(in, config.memory_ports);
-  std::uint64_t bytes = in.transfers() * in.transfer_bytes() + out.transfers() * out.transfer_bytes();
-  if (command.multiply != 0) {
-    const Operand second = Operand::second(command);
-    const std::uint64_t operand = read_time(second, 1);
-    read = config.memory_ports > 1 ? std::max(operand, (read * 2 + operand) / 2) : read + operand;
-    bytes += second.transfers() * second.transfer_bytes();
-  }
-  const std::uint64_t leaving = command.real != 0 ? samples + command.frames : 0;
-  const std::uint64_t moving = std::max(read / 1000, bytes * 1000 / (port_bytes * config.memory_ports));
-  return std::max({samples / config.samples, leaving, moving});
-}
+std::uint64_t queued_cycles(const Config& config, const Command& command) { return demand_of(config, command).most(); }
 
 }  // namespace cosoc::fft
