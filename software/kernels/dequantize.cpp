@@ -36,7 +36,8 @@ class Dequantize final : public Kernel {
   }
 
   Work work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override {
-    return {static_cast<std::uint64_t>(outputs[0].elements()), inputs[0].bytes() + outputs[0].bytes()};
+    // Widening, subtraction, multiplication.
+    return {static_cast<std::uint64_t>(outputs[0].elements()), inputs[0].bytes() + outputs[0].bytes(), 1.0};
   }
 
  private:
