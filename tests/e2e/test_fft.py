@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.support.node import run_node
+from cosoc.boards.platform import load_platform
+from cosoc.boards.soc import SoC
+from cosoc.gateware.fft.config import FFTConfig, NumberFormat
 from cosoc.gateware.fft.transform import transform
+from cosoc.gateware.soc import SoCConfig
 from tests.gateware.fft.signals import special_values, white_noise
 
 CYCLES_ERROR = 0.05
@@ -40,6 +45,22 @@ def test_columns_of_matrices_have_the_bits_of_the_golden_model(build: Path) -> N
         assert record["commands"] == 2
     _, found = run_node(build, "fft", attributes, {"x": matrices}, expected, device="cpu", mode="cpu")
     assert np.allclose(found, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("mantissa_bits", [16, 24])
+def test_block_floating_point_has_the_bits_of_the_golden_model(tmp_path: Path, mantissa_bits: int) -> None:
+    parameters = {"fft_number_format": int(NumberFormat.BLOCK_FLOATING_POINT), "fft_mantissa_bits": mantissa_bits}
+    description = json.loads(SoC.place(SoCConfig.make({"fft": 1}, parameters), load_platform("sim")).json())
+    del description["rtl"]
+    (tmp_path / "soc.json").write_text(json.dumps(description))
+    config = FFTConfig(number_format=NumberFormat.BLOCK_FLOATING_POINT, mantissa_bits=mantissa_bits)
+    rng = np.random.default_rng(4)
+    for signal in (white_noise(rng, 512).reshape(1, 512), special_values(rng, 6, 32)):
+        for direction in ("forward", "inverse"):
+            expected = transform(signal, direction == "inverse", config=config)
+            attributes = {"direction": direction}
+            _, found = run_node(tmp_path, "fft", attributes, {"x": signal}, expected, device="fft", mode="functional")
+            assert np.array_equal(found.view(np.uint32), expected.view(np.uint32)), direction
 
 
 def test_columns_that_do_not_fit_run_on_a_cpu(build: Path) -> None:

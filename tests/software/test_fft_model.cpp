@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "drivers/fft/model.hpp"
 #include "drivers/fft/transform.hpp"
 #include "software/support.hpp"
 
@@ -79,6 +80,114 @@ TEST_CASE("the model of the FFT has the operations of its number format, bit for
   for (Complex& value : expected) value = {value.im / scale, value.re / scale};
   transform->run(x, true, true);
   CHECK(same_bits(x, expected));
+}
+
+/// A model with all options, and memory with random samples from address 0 on.
+class Memory {
+ public:
+  Memory() : region_(1 << 16), memory_(region_, 0) {
+    Random random(3);
+    for (std::size_t i = 0; i < 1024; ++i) at(0)[i] = {random.real(-4, 4), random.real(-4, 4)};
+  }
+
+  Complex* at(std::uint64_t address) { return reinterpret_cast<Complex*>(region_.data() + address); }
+
+  ErrorCode run(const fft::Command& command) {
+    CommandMemory memory(memory_, 0, region_.size() - 1);
+    return fft::FFTModel(config).execute(command.encode(), memory).error;
+  }
+
+  fft::Config config = fft::Config::from(std::array<std::uint32_t, 7>{6, 1, 0, 16, 1, 1, 1});
+
+ private:
+  std::vector<std::byte> region_;
+  DeviceMemory memory_;
+};
+
+constexpr std::uint32_t target = 1 << 15;
+
+fft::Command command_of(std::uint8_t log2_length, std::uint32_t frames) {
+  fft::Command command;
+  command.log2_length = log2_length;
+  command.frames = frames;
+  command.out_address = target;
+  command.in_frame_stride = command.out_frame_stride = static_cast<std::uint32_t>(sizeof(Complex)) << log2_length;
+  return command;
+}
+
+TEST_CASE("the model transforms blocks of columns, and stores them as rows") {
+  Memory memory;
+  fft::Command command = command_of(4, 2);  // of a matrix with 16 rows and 8 columns
+  command.interleave_log2 = 2;
+  command.transpose = 1;
+  command.in_row_stride = 8 * sizeof(Complex);
+  command.in_frame_stride = 4 * sizeof(Complex);
+  command.out_row_stride = 16 * sizeof(Complex);
+  command.out_frame_stride = 4 * command.out_row_stride;
+  REQUIRE(memory.run(command) == ErrorCode::none);
+  const auto transform = fft::make_transform(memory.config, 16, 2);
+  for (std::size_t column = 0; column < 8; ++column) {
+    std::vector<Complex> expected(16);
+    for (std::size_t n = 0; n < 16; ++n) expected[n] = memory.at(0)[8 * n + column];
+    transform->run(expected, false, false);
+    const Complex* found = memory.at(target) + 16 * column;
+    CHECK(same_bits({found, found + 16}, expected));
+  }
+}
+
+TEST_CASE("the model transforms real signals into bins without gaps") {
+  Memory memory;
+  fft::Command command = command_of(3, 3);
+  command.real = 1;
+  command.out_frame_stride = 9 * sizeof(Complex);
+  REQUIRE(memory.run(command) == ErrorCode::none);
+  for (std::size_t frame = 0; frame < 3; ++frame) {
+    const auto* signal = reinterpret_cast<const float*>(memory.at(0) + 8 * frame);
+    for (std::size_t k = 0; k <= 8; ++k) {
+      double re = 0, im = 0;
+      for (std::size_t n = 0; n < 16; ++n) {
+        const double angle = 2 * std::numbers::pi * static_cast<double>(n * k) / 16;
+        re += signal[n] * std::cos(angle);
+        im -= signal[n] * std::sin(angle);
+      }
+      CHECK(memory.at(target)[9 * frame + k].re == Approx(re).margin(1e-5));
+      CHECK(memory.at(target)[9 * frame + k].im == Approx(im).margin(1e-5));
+    }
+  }
+}
+
+TEST_CASE("the model multiplies transforms by one operand for all frames") {
+  Memory memory;
+  fft::Command command = command_of(3, 2);
+  command.multiply = command.conjugate = 1;
+  command.b_address = 4096;
+  REQUIRE(memory.run(command) == ErrorCode::none);
+  const auto transform = fft::make_transform(memory.config, 8, 0);
+  for (std::size_t frame = 0; frame < 2; ++frame) {
+    std::vector<Complex> expected(memory.at(0) + 8 * frame, memory.at(0) + 8 * frame + 8);
+    transform->run(expected, false, false);
+    for (std::size_t k = 0; k < 8; ++k) expected[k] = conjugate_product(expected[k], memory.at(4096)[k]);
+    const Complex* found = memory.at(target) + 8 * frame;
+    CHECK(same_bits({found, found + 8}, expected));
+  }
+}
+
+TEST_CASE("the model refuses what the FFT refuses") {
+  Memory memory;
+  const auto refused = [&](const auto& change) {
+    fft::Command command = command_of(4, 2);
+    change(command);
+    return memory.run(command);
+  };
+  CHECK(refused([](auto& command) { command.opcode = 2; }) == ErrorCode::bad_opcode);
+  CHECK(refused([](auto& command) { command.log2_length = 2; }) == ErrorCode::bad_length);
+  CHECK(refused([](auto& command) { command.interleave_log2 = 3; }) == ErrorCode::bad_length);
+  CHECK(refused([](auto& command) { command.frames = 0; }) == ErrorCode::bad_length);
+  CHECK(refused([](auto& command) { command.in_frame_stride = 8; }) == ErrorCode::misaligned);
+  CHECK(refused([](auto& command) { command.interleave_log2 = 1; }) == ErrorCode::bad_parameter);
+  CHECK(refused([](auto& command) { command.real = command.scaled = 1; }) == ErrorCode::bad_parameter);
+  memory.config.multiply = 0;
+  CHECK(refused([](auto& command) { command.multiply = 1; }) == ErrorCode::bad_parameter);
 }
 
 }  // namespace
