@@ -48,11 +48,12 @@ def test_columns_of_matrices_have_the_bits_of_the_golden_model(build: Path) -> N
 
 
 @pytest.mark.parametrize("mantissa_bits", [16, 24])
-def test_block_floating_point_has_the_bits_of_the_golden_model(tmp_path: Path, mantissa_bits: int) -> None:
+def test_block_floating_point_has_the_bits_of_the_golden_model(build: Path, tmp_path: Path, mantissa_bits: int) -> None:
     parameters = {"fft_number_format": int(NumberFormat.BLOCK_FLOATING_POINT), "fft_mantissa_bits": mantissa_bits}
     description = json.loads(SoC.place(SoCConfig.make({"fft": 1}, parameters), load_platform("sim")).json())
     del description["rtl"]
     (tmp_path / "soc.json").write_text(json.dumps(description))
+    (tmp_path / "lib").symlink_to(build / "lib")
     config = FFTConfig(number_format=NumberFormat.BLOCK_FLOATING_POINT, mantissa_bits=mantissa_bits)
     rng = np.random.default_rng(4)
     for signal in (white_noise(rng, 512).reshape(1, 512), special_values(rng, 6, 32)):
