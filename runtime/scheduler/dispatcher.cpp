@@ -44,7 +44,11 @@ void Dispatcher::end(Task& task) {
       if (--waiting.missing == 0) make_ready(waiting);
     };
     for (const std::size_t next : ended.successors) release(ended.siblings[next]);
-    for (Task* next : ended.waiting) release(*next);
+    for (Task* next : ended.waiting) {
+      // Of another group, perhaps: what was to come out of the ended one is not there.
+      if (ended.outcome != Outcome::done) next->group->fail(ended.group->status().error().message);
+      release(*next);
+    }
     ended.id.store(0, std::memory_order_relaxed);
     ended.next = nullptr;
     *ended_end_ = &ended;

@@ -13,17 +13,6 @@ namespace {
 /// Cleaning or invalidating lines of the caches of a Cortex-A53; an estimate.
 constexpr double maintained_bytes_per_second = 4.0e9;
 
-/// Types of a node's tensors, as kernels and drivers ask for them.
-struct CallTypes {
-  std::vector<TensorType> inputs;
-  std::vector<TensorType> outputs;
-
-  CallTypes(const Graph& graph, const Graph::NodeInfo& node) {
-    for (const std::size_t index : node.inputs) inputs.push_back(graph.tensors()[index].type);
-    for (const std::size_t index : node.outputs) outputs.push_back(graph.tensors()[index].type);
-  }
-};
-
 std::string join(std::span<const std::string> parts, std::string_view separator) {
   std::string text;
   for (const std::string& part : parts) {
@@ -34,23 +23,22 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
 }
 
 /// Finds the expected time on each device; the reasons against each accelerator kind that no device serves.
-std::vector<std::string> find_costs(const Graph::NodeInfo& node, const CallTypes& types,
-                                    std::span<const ComputeDevice> devices, const SoCDescription& soc,
-                                    std::vector<Time>& costs) {
+std::vector<std::string> find_costs(const CallDescription& call, std::span<const ComputeDevice> devices,
+                                    const SoCDescription& soc, std::vector<Time>& costs) {
   std::vector<std::string> reasons;
-  for (const std::string& kind : node.devices) {
+  for (const std::string& kind : call.devices) {
     std::vector<std::string> refusals;
     bool served = false;
     for (std::size_t i = 0; i < devices.size(); ++i) {
       const ComputeDevice& device = devices[i];
       if (device.kind != kind) continue;
       if (device.is_cpu()) {
-        costs[i] = cpu_cost(*node.kernel, types.inputs, types.outputs);
+        costs[i] = cpu_cost(*call.kernel, call.inputs, call.outputs);
         served = true;
-      } else if (auto supported = device.driver->supports(*node.kernel, types.inputs, types.outputs); !supported) {
+      } else if (auto supported = device.driver->supports(*call.kernel, call.inputs, call.outputs); !supported) {
         refusals.push_back(device.name + ": " + supported.error().message);
       } else {
-        costs[i] = accelerator_cost(*device.driver, soc, *node.kernel, types.inputs, types.outputs);
+        costs[i] = accelerator_cost(*device.driver, soc, *call.kernel, call.inputs, call.outputs);
         served = true;
       }
     }
@@ -60,11 +48,9 @@ std::vector<std::string> find_costs(const Graph::NodeInfo& node, const CallTypes
   return reasons;
 }
 
-/// What bringing the inputs from one domain into another takes.
-Time movement_cost(const PlannedTask& task, std::span<const ComputeDevice> devices) {
+/// What bringing inputs from one domain into another takes.
+Time movement_cost(std::size_t bytes, std::span<const ComputeDevice> devices) {
   if (std::ranges::all_of(devices, [](const ComputeDevice& device) { return device.domain == 0; })) return {};
-  std::size_t bytes = 0;
-  for (const TensorView& input : task.inputs) bytes += input.constant ? 0 : input.block.size;
   return Time(std::llround(static_cast<double>(bytes) / maintained_bytes_per_second * 1e9));
 }
 
@@ -92,11 +78,21 @@ Status place_tensors(const Graph& graph, const PlanOptions& options, Plan& plan)
   return {};
 }
 
+/// The call of a node.
+CallDescription describe(const Graph& graph, const Graph::NodeInfo& node) {
+  CallDescription call{.name = node.name, .kernel = node.kernel, .inputs = {}, .outputs = {}, .devices = node.devices};
+  for (const std::size_t index : node.inputs) {
+    const auto& info = graph.tensors()[index];
+    call.inputs.push_back(info.type);
+    call.moved_bytes += info.constant ? 0 : info.type.bytes();
+  }
+  for (const std::size_t index : node.outputs) call.outputs.push_back(graph.tensors()[index].type);
+  return call;
+}
+
 void add_task(const Graph& graph, const Graph::NodeInfo& node, Plan& plan) {
   const std::size_t index = plan.tasks.size();
   PlannedTask task;
-  task.what.name = node.name;
-  task.what.kernel = node.kernel;
   for (const std::size_t tensor : node.inputs) {
     task.inputs.push_back(plan.tensors[tensor]);
     const auto producer = graph.tensors()[tensor].producer;
@@ -123,28 +119,35 @@ Status Blocks::allocate(std::size_t size) {
   return {};
 }
 
+Result<TaskTemplate> make_template(const CallDescription& call, std::span<const ComputeDevice> devices,
+                                   const SoCDescription& soc) {
+  const auto cpu_cores = static_cast<std::size_t>(std::ranges::count_if(devices, &ComputeDevice::is_cpu));
+  std::vector<Time> costs(devices.size(), impossible);
+  const auto reasons = find_costs(call, devices, soc, costs);
+  if (reasons.size() == call.devices.size()) {
+    return failure("(" + std::string(call.kernel->name()) + "): no device can run it: " + join(reasons, "; "));
+  }
+  return TaskTemplate{.name = call.name,
+                      .kernel = call.kernel,
+                      .costs = CostRow::make(std::move(costs), cpu_cores),
+                      .movement = movement_cost(call.moved_bytes, devices),
+                      .reason = join(reasons, "; ")};
+}
+
 Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> devices, const SoCDescription& soc,
                        DeviceMemory& memory, const PlanOptions& options) {
   Plan plan{{}, {}, std::make_unique<Blocks>(memory)};
   if (auto placed = place_tensors(graph, options, plan); !placed) {
     return failure("graph " + graph.name() + " does not fit device memory: " + placed.error().message);
   }
-  const auto cpu_cores = static_cast<std::size_t>(std::ranges::count_if(devices, &ComputeDevice::is_cpu));
   std::map<std::vector<Time>, std::shared_ptr<const CostRow>> rows;
   for (const auto& node : graph.nodes()) {
+    auto what = make_template(describe(graph, node), devices, soc);
+    if (!what) return failure("node " + node.name + " " + what.error().message);
+    // Tasks of equal costs share one row.
+    what->costs = rows.try_emplace(what->costs->all, what->costs).first->second;
     add_task(graph, node, plan);
-    PlannedTask& task = plan.tasks.back();
-    std::vector<Time> costs(devices.size(), impossible);
-    auto reasons = find_costs(node, CallTypes(graph, node), devices, soc, costs);
-    if (reasons.size() == node.devices.size()) {
-      return failure("node " + node.name + " (" + std::string(node.kernel->name()) +
-                     "): no device can run it: " + join(reasons, "; "));
-    }
-    task.what.reason = join(reasons, "; ");
-    task.what.movement = movement_cost(task, devices);
-    auto& row = rows[costs];
-    if (row == nullptr) row = CostRow::make(std::move(costs), cpu_cores);
-    task.what.costs = row;
+    plan.tasks.back().what = std::move(*what);
   }
   find_ranks(plan);
   return plan;

@@ -48,6 +48,20 @@ struct Plan {
   std::unique_ptr<Blocks> blocks;
 };
 
+/// What to call, of which types, and where: what a `TaskTemplate` is made from.
+struct CallDescription {
+  std::string name;  // of the task
+  std::shared_ptr<const Kernel> kernel;
+  std::vector<TensorType> inputs;
+  std::vector<TensorType> outputs;
+  std::vector<std::string> devices;  // kinds
+  std::size_t moved_bytes = 0;       // of inputs that are no constants
+};
+
+/// Finds which devices may run a call and how long it would take there. Fails when none can; the message says why.
+Result<TaskTemplate> make_template(const CallDescription& call, std::span<const ComputeDevice> devices,
+                                   const SoCDescription& soc);
+
 struct PlanOptions {
   bool keep_tensors = false;  // memory of its own for every tensor
   bool has_values = true;     // false: constants are not copied, nothing will compute

@@ -1,7 +1,8 @@
-/// The public interface of cosoc: build a graph or load a bundle, open a session, run.
+/// The public interface of cosoc: open a session; build a graph or load a bundle and run it, or call kernels one by one.
 #pragma once
 
 #include "cosoc/bundle.hpp"
+#include "cosoc/client.hpp"
 #include "cosoc/graph.hpp"
 #include "cosoc/operations.hpp"
 #include "cosoc/session.hpp"

@@ -80,6 +80,15 @@ struct ModelOptions {
   std::optional<Time> deadline = {};
 };
 
+/// How the calls of a client compete with others of its session.
+struct ClientOptions {
+  std::string name = "client";  // in traces and messages
+  /// As those of `ModelOptions`.
+  std::int32_t priority = 0;
+  double weight = 1.0;
+};
+
+class Client;
 class SessionState;
 class ModelState;
 
@@ -108,6 +117,8 @@ class Session {
   static Result<Session> open(const SessionOptions& options);
   /// Plans memory, copies constants, finds the devices of every node.
   Result<Model> load(Graph graph, const ModelOptions& options = {});
+  /// A program that calls kernels one by one: see cosoc/client.hpp.
+  Result<Client> client(const ClientOptions& options = {});
   /// Names of the devices, CPU cores first.
   std::vector<std::string> devices() const;
 

@@ -1,0 +1,148 @@
+#include "cosoc/client.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "client/client_state.hpp"
+#include "scheduler/plan.hpp"
+
+namespace cosoc {
+namespace {
+
+/// Kinds of devices of a session, in their order.
+std::vector<std::string> kinds(std::span<const ComputeDevice> devices) {
+  std::vector<std::string> list;
+  for (const ComputeDevice& device : devices) {
+    if (std::ranges::find(list, device.kind) == list.end()) list.push_back(device.kind);
+  }
+  return list;
+}
+
+Status check_operands(const std::string& call, std::string_view which, std::span<const Buffer> buffers,
+                      std::span<const TensorType> types) {
+  if (buffers.size() != types.size()) {
+    return failure("call " + call + " has " + std::to_string(types.size()) + " " + std::string(which) +
+                   "s; given are " + std::to_string(buffers.size()));
+  }
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    if (buffers[i].type() == types[i]) continue;
+    return failure("call " + call + ": " + std::string(which) + " " + std::to_string(i) + " was prepared as " +
+                   types[i].describe() + "; given is " + buffers[i].type().describe());
+  }
+  return {};
+}
+
+Status check_size(const TensorType& type, std::size_t bytes) {
+  if (bytes == type.dense_bytes()) return {};
+  return failure("a buffer of type " + type.describe() + " takes " + std::to_string(type.dense_bytes()) +
+                 " bytes; given are " + std::to_string(bytes));
+}
+
+}  // namespace
+
+const TensorType& Buffer::type() const { return state_->type; }
+
+std::span<std::byte> Buffer::storage() const { return {state_->block.data, state_->type.bytes()}; }
+
+Status Buffer::write(std::span<const std::byte> values) const {
+  if (auto good = check_size(state_->type, values.size()); !good) return good;
+  store(state_->view(), values);
+  return {};
+}
+
+Status Buffer::read(std::span<std::byte> values) const {
+  if (auto good = check_size(state_->type, values.size()); !good) return good;
+  fetch(state_->view(), values);
+  return {};
+}
+
+const std::string& Call::reason() const { return state_->what.reason; }
+
+bool Future::ended() const { return call_->finish(); }
+
+Status Future::wait() const { return call_->wait(); }
+
+Result<Client> Session::client(const ClientOptions& options) {
+  auto application = state_->scheduler().add_application(
+      {.name = options.name, .priority = options.priority, .weight = options.weight});
+  if (!application) return tl::make_unexpected(application.error());
+  return Client(std::make_shared<ClientState>(state_, std::move(*application)));
+}
+
+Result<Buffer> Client::allocate(const TensorType& type) const {
+  SessionState& session = *state_->session;
+  const auto lock = session.scheduler().lock_drivers();
+  auto block = session.platform().memory().allocate(std::max<std::size_t>(type.bytes(), 1));
+  if (!block) return tl::make_unexpected(block.error());
+  return Buffer(std::make_shared<const BufferState>(state_->session, type, *block));
+}
+
+Result<Call> Client::prepare(const Result<std::shared_ptr<const Kernel>>& kernel, std::vector<TensorType> inputs,
+                             std::vector<TensorType> outputs, const CallOptions& options) const {
+  if (!kernel) return tl::make_unexpected(kernel.error());
+  if (auto good = (*kernel)->check(inputs, outputs); !good) return tl::make_unexpected(good.error());
+  SessionState& session = *state_->session;
+  CallDescription description{.name = options.name.empty() ? std::string((*kernel)->name()) : options.name,
+                              .kernel = *kernel,
+                              .inputs = inputs,
+                              .outputs = outputs,
+                              .devices = options.devices.empty() ? kinds(session.devices()) : options.devices};
+  for (const TensorType& type : inputs) description.moved_bytes += type.bytes();
+  const auto lock = session.scheduler().lock_drivers();
+  auto what = make_template(description, session.devices(), session.soc());
+  if (!what) return failure("call " + description.name + " " + what.error().message);
+  return Call(std::make_shared<const CallState>(std::move(*what), std::move(inputs), std::move(outputs)));
+}
+
+Future Client::submit(const Call& call, std::span<const Buffer> inputs, std::span<const Buffer> outputs,
+                      std::span<const Future> after) const {
+  auto pending = std::make_shared<PendingCall>(state_->session, state_->application);
+  pending->call = call.state_;
+  const std::string& name = call.state_->what.name;
+  Status good = check_operands(name, "input", inputs, call.state_->inputs);
+  if (good) good = check_operands(name, "output", outputs, call.state_->outputs);
+  for (const Future& other : after) {
+    if (good && other.call_->finish()) good = other.call_->wait();
+  }
+  if (!good) {
+    pending->finished = true;
+    pending->outcome = good;
+    return Future(std::move(pending));
+  }
+  std::vector<TaskHandle> handles;
+  for (const Future& other : after) {
+    pending->after.push_back(other.call_);
+    handles.push_back(other.call_->handle);
+  }
+  for (const Buffer& buffer : inputs) pending->inputs.push_back(buffer.state_->view());
+  for (const Buffer& buffer : outputs) pending->outputs.push_back(buffer.state_->view());
+  for (const auto buffers : {inputs, outputs}) {
+    for (const Buffer& buffer : buffers) pending->holds.push_back(buffer.state_);
+  }
+  pending->handle = state_->session->scheduler().submit(pending->group, call.state_->what, pending->inputs,
+                                                        pending->outputs, handles);
+  state_->keep(pending);
+  return Future(std::move(pending));
+}
+
+Status Client::call(const Call& call, std::span<const Buffer> inputs, std::span<const Buffer> outputs) const {
+  const std::string& name = call.state_->what.name;
+  if (auto good = check_operands(name, "input", inputs, call.state_->inputs); !good) return good;
+  if (auto good = check_operands(name, "output", outputs, call.state_->outputs); !good) return good;
+  std::vector<TensorView> views;
+  views.reserve(inputs.size() + outputs.size());
+  for (const auto buffers : {inputs, outputs}) {
+    for (const Buffer& buffer : buffers) views.push_back(buffer.state_->view());
+  }
+  const std::span<const TensorView> all = views;
+  return state_->session->scheduler().call(state_->application, call.state_->what, all.first(inputs.size()),
+                                           all.last(outputs.size()));
+}
+
+Status Client::wait() const { return state_->wait(); }
+
+Time Client::now() const { return state_->session->scheduler().now(); }
+
+void Client::sleep_until(Time time) const { state_->session->scheduler().sleep_until(time); }
+
+}  // namespace cosoc
