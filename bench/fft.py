@@ -81,12 +81,14 @@ def _add_latency(report: Report, log2_length: int, config: FFTConfig) -> None:
 
 def _lowest_snr(config: FFTConfig) -> float:
     """The lowest ratio to float64, over forward and inverse transforms of white noise, tones, impulses and full-scale inputs."""
-    return min(
-        10 * np.log10(np.sum(np.abs(exact) ** 2) / np.sum(np.abs(exact - found) ** 2))
-        for x in _signals().values()
-        for inverse, exact in ((False, np.fft.fft(x.astype(complex))), (True, np.fft.ifft(x.astype(complex))))
-        for found in (transform(x, inverse, config=config).astype(complex),)
-        if not np.array_equal(exact, found)
+    return float(
+        min(
+            10 * np.log10(np.sum(np.abs(exact) ** 2) / np.sum(np.abs(exact - found) ** 2))
+            for x in _signals().values()
+            for inverse, exact in ((False, np.fft.fft(x.astype(complex))), (True, np.fft.ifft(x.astype(complex))))
+            for found in (transform(x, inverse, config=config).astype(complex),)
+            if not np.array_equal(exact, found)
+        )
     )
 
 

@@ -18,7 +18,7 @@ QUICK = "transforms|special/log2_length=5|mixed_queue/stall=1|refusal|reset_in_f
 CONFIGS = {
     "p1": {"max_log2": 7, "real_input": 1},
     "p2": {"max_log2": 8, "samples": 2, "multiply": 1},
-    "p4": {"max_log2": 6, "samples": 4, "real_input": 1, "multiply": 1, "memory_ports": 2},
+    "p4": {"max_log2": 6, "samples": 4, "number_format": 1, "real_input": 1, "multiply": 1, "memory_ports": 2},
 }
 
 
