@@ -38,7 +38,7 @@ void check_requantize(std::uint32_t seed) {
   std::mt19937_64 random(seed);
   const int bits = sizeof(Activation) == 1 ? 32 : 48;
   constexpr std::array<std::int16_t, 2> clamp = {std::numeric_limits<Activation>::min(),
-                                               std::numeric_limits<Activation>::max()};
+                                                 std::numeric_limits<Activation>::max()};
   for (int i = 0; i < 20000; ++i) {
     const auto sum = static_cast<std::int64_t>(random()) >> (64 - bits + static_cast<int>(random() % 28));
     const float multiplier =

@@ -1,4 +1,5 @@
-/// The public interface of cosoc: open a session; build a graph or load a bundle and run it, or call kernels one by one.
+/// The public interface of cosoc: open a session; build a graph or load a bundle and run it, or call kernels one by
+/// one.
 #pragma once
 
 #include "cosoc/bundle.hpp"

@@ -115,8 +115,8 @@ Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection dir
 /// Of another axis, counted from 0.
 Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection direction, std::size_t axis,
            const NodeOptions& options = {});
-/// Element by element (docs/zip.md) on complex64 tensors, add, sub, mul and div also on float32; the output has the type
-/// of `a`. `b` has the shape of `a`, or of its last axes, or one element.
+/// Element by element (docs/zip.md) on complex64 tensors, add, sub, mul and div also on float32; the output has the
+/// type of `a`. `b` has the shape of `a`, or of its last axes, or one element.
 Tensor zip(Graph& graph, const std::string& name, Tensor a, Tensor b, ZIPOperator operation,
            const NodeOptions& options = {});
 /// With a third operand: `c + a * b`.

@@ -121,7 +121,8 @@ int main(int argc, char** argv) {
   CLI::App app("Finds range and velocity of simulated targets with the FFT and ZIP accelerators.");
   app.add_option("--soc", arguments.session.soc, "soc.json, or the directory of a build");
   app.add_option("--mode", arguments.mode, "cpu, rtl, functional or board")->capture_default_str();
-  app.add_option("--policy", arguments.session.policy, "scheduling policy, or a shared object with one")->capture_default_str();
+  app.add_option("--policy", arguments.session.policy, "scheduling policy, or a shared object with one")
+      ->capture_default_str();
   app.add_option("--trace", arguments.session.trace, "file for a trace that the Perfetto UI opens");
   app.add_option("--json", arguments.json, "file for the results");
   app.add_option("--seed", arguments.seed, "of the noise")->capture_default_str();

@@ -104,7 +104,8 @@ int main(int argc, char** argv) {
   app.add_option("bundle", arguments.bundle, "directory that `cosoc convert` wrote")->required();
   app.add_option("--soc", arguments.session.soc, "soc.json, or the directory of a build");
   app.add_option("--mode", arguments.mode, "cpu, rtl, functional or board")->capture_default_str();
-  app.add_option("--policy", arguments.session.policy, "scheduling policy, or a shared object with one")->capture_default_str();
+  app.add_option("--policy", arguments.session.policy, "scheduling policy, or a shared object with one")
+      ->capture_default_str();
   app.add_option("--input", arguments.inputs,
                  "an input as .npy, in the model's order; all are zero when none is given");
   app.add_option("--output", arguments.outputs, "file for an output as .npy, in the model's order");
