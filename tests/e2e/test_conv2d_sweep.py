@@ -1,6 +1,7 @@
 """Layers on the RTL of the default Conv2D: values against the functional model, cycles and beats against the schedule.
 
-The schedule is within `ERROR` of the RTL. Of programs below `SHORT_CYCLES` it may be `SHORT_ERROR` cycles off, less than one access
+The schedule is within `ERROR` of the RTL for every layer, and within `PROGRAM_ERROR` for programs of several small ones, whose
+loads and stores meet in ways that depend on addresses. Of layers below `SHORT_CYCLES` it may be `SHORT_ERROR` cycles off, less than one access
 to memory takes: it knows nothing of where in a 4 KB page a tensor begins, and takes it as chance who meets at a bank.
 """
 
@@ -26,6 +27,7 @@ COVERAGE = 0.95
 TIMEOUT = 120
 
 ERROR = 0.02
+PROGRAM_ERROR = 0.03
 SHORT_CYCLES = 2000
 SHORT_ERROR = 40
 
@@ -149,7 +151,8 @@ def check_schedule(layers: list[dict[str, Any]], result: dict[str, Any]) -> None
     assert {name: result[name] for name in ("beats_read", "beats_written")} == {
         name: estimated[name] for name in ("beats_read", "beats_written")
     }, layers
-    tolerance = max(ERROR * cycles, SHORT_ERROR if cycles < SHORT_CYCLES else 0)
+    error = ERROR if len(layers) == 1 else PROGRAM_ERROR
+    tolerance = max(error * cycles, SHORT_ERROR if cycles < SHORT_CYCLES else 0)
     assert estimated["cycles"] == pytest.approx(cycles, abs=tolerance), layers
 
 

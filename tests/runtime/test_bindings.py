@@ -122,7 +122,9 @@ def test_wrong_inputs_are_named(build: Path, tmp_path: Path, x: np.ndarray[Any, 
 def test_wrong_sessions_are_named(build: Path, tmp_path: Path) -> None:
     with pytest.raises(CosocError, match='no mode "fast"; there are cpu, rtl, functional, model, board'):
         Session(soc=build, mode="fast")
-    with pytest.raises(CosocError, match='no scheduling policy "LIFO"; there are RR, EFT, HEFT_RT'):
+    with pytest.raises(
+        CosocError, match='no scheduling policy "LIFO"; there are RR, RANDOM, MET, EFT, ETF, HEFT_RT, HEFT, ENERGY, FAIR'
+    ):
         Session(soc=build, policy="LIFO")
     with pytest.raises(CosocError, match=r"no runtime library .*; build one with"):
         Session(soc=tmp_path)

@@ -19,7 +19,17 @@ _SOURCES = (
     "tests/gateware/conv2d/machine.cpp",
     *(
         f"software/drivers/conv2d/{name}.cpp"
-        for name in ("machine", "machine_compute", "model", "program", "program_accesses", "program_checker", "schedule")
+        for name in (
+            "machine",
+            "machine_compute",
+            "model",
+            "program",
+            "program_accesses",
+            "program_checker",
+            "schedule",
+            "memory_ports",
+            "instruction_stream",
+        )
     ),
     "software/device/functional/command_memory.cpp",
     "software/device/memory.cpp",
