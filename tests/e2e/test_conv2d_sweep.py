@@ -1,8 +1,9 @@
 """Layers on the RTL of the default Conv2D: values against the functional model, cycles and beats against the schedule.
 
 The schedule is within `ERROR` of the RTL for every layer, and within `PROGRAM_ERROR` for programs of several small ones, whose
-loads and stores meet in ways that depend on addresses. Of layers below `SHORT_CYCLES` it may be `SHORT_ERROR` cycles off, less than one access
-to memory takes: it knows nothing of where in a 4 KB page a tensor begins, and takes it as chance who meets at a bank.
+loads and stores meet in ways that depend on addresses. Of layers below `SHORT_CYCLES` it may be `SHORT_ERROR` cycles off, less
+than one access to memory takes: it knows nothing of where in a 4 KB page a tensor begins, and takes it as chance who meets at a
+bank.
 """
 
 from __future__ import annotations
