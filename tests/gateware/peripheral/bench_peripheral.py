@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import astuple
 
 import cocotb
 
-from cosoc.gateware.layout.page import ID_PREFIX, VERSION, Error
+from cosoc.gateware.layout.page import CAPABILITIES, ID_PREFIX, VERSION, Error
 from tests.gateware.copy_core import COPY
 from tests.gateware.harness import STALLS
+from tests.gateware.peripheral.copy_accelerator import COPY_CONFIG
 from tests.gateware.peripheral_bench import INTERRUPT_ENABLE, RUN, PeripheralBench, seed
 
 RING = 0x2000
@@ -31,7 +33,11 @@ async def identifies_itself(dut):
     bench = await begin(dut)
     assert await bench.read("id") == ID_PREFIX | 200
     assert await bench.read("version") == VERSION
-    assert [await bench.read(f"capability{i}") for i in range(3)] == [1, 0, 0]
+    parameters = astuple(COPY_CONFIG)
+    assert [await bench.read(f"capability{i}") for i in range(CAPABILITIES)] == [
+        *parameters,
+        *[0] * (CAPABILITIES - len(parameters)),
+    ]
 
 
 @cocotb.test()
