@@ -185,7 +185,9 @@ void Transform::execute_block(const Complex* in, Complex* out, std::size_t colum
 
 std::shared_ptr<const Transform> transform_of(std::size_t length, Direction direction) {
   static std::mutex mutex;
-  static std::list<std::pair<Direction, std::shared_ptr<const Transform>>> recent;  // the last used one first
+  using Recent = std::list<std::pair<Direction, std::shared_ptr<const Transform>>>;  // the last used one first
+  // Never destroyed: sessions may still compute while the process exits.
+  static Recent& recent = *std::make_unique<Recent>().release();
   const auto matches = [&](const auto& entry) { return entry.first == direction && entry.second->length() == length; };
   const std::lock_guard lock(mutex);
   auto found = std::ranges::find_if(recent, matches);
