@@ -51,6 +51,8 @@ def run(build: Path) -> Report:
         ("round_trip_to_worker_p50_us", "us", "lower", None),
         ("tasks_per_second", "tasks/s", "higher", 1e6),
         ("graph_50us_tasks_efficiency", "of two plain threads", "higher", 0.95),
+        ("trace_of_50us_tasks_percent", "%", "lower", 5.0),
+        ("idle_cpu_percent", "% of one core", "lower", 1.0),
         ("model_tasks_per_second", "tasks/s", "higher", 2e6),
     ):
         report.add(Figure(name=name, value=times[name], unit=unit, better=better, how="measured", goal=goal))

@@ -15,6 +15,7 @@ namespace cosoc {
 class DeviceQueue {
  public:
   bool empty() const { return in_order_.empty() && heap_.empty(); }
+  std::size_t size() const { return in_order_.size() + heap_.size(); }
 
   void push(Task& task) {
     const Entry entry{task.group->application().priority, task.order, count_++, &task};

@@ -1,6 +1,7 @@
 #include "scheduler/dispatcher.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <utility>
 
@@ -11,7 +12,8 @@ Dispatcher::Dispatcher(Policy policy, std::uint64_t seed, std::span<const Comput
   policy_state_.random = seed;
 }
 
-void Dispatcher::admit(Task& task) {
+void Dispatcher::admit(Task& task, Time now) {
+  now_ = now;
   for (const TaskHandle& before : task.after) {
     // What has ended has another identifier, or none.
     if (before.task->id.load(std::memory_order_relaxed) != before.id) continue;
@@ -28,6 +30,7 @@ void Dispatcher::make_ready(Task& task) {
     task.note = task.group->status().error().message;
     return end(task);
   }
+  task.ready = now_;
   priorities_differ_ |= task.group->application().priority != 0;
   ready_.push_back(&task);
 }
@@ -99,9 +102,28 @@ void Dispatcher::collect_round(Time now) {
 void Dispatcher::schedule(Time now) {
   if (ready_.empty()) return;
   collect_round(now);
-  policy_.decide({round_tasks_, round_devices_}, policy_state_, assignments_);
-  for (const Assignment& assignment : assignments_) assign(assignment);
+  decide(now);
   keep_unassigned();
+}
+
+void Dispatcher::decide(Time now) {
+  const Round round{round_tasks_, round_devices_};
+  if (trace_ == nullptr) {
+    policy_.decide(round, policy_state_, assignments_);
+    for (const Assignment& assignment : assignments_) assign(assignment);
+    return;
+  }
+  const auto before = std::chrono::steady_clock::now();
+  policy_.decide(round, policy_state_, assignments_);
+  const Time duration = std::chrono::steady_clock::now() - before;
+  for (const Assignment& assignment : assignments_) assign(assignment);
+  queue_sizes_.clear();
+  for (const State& state : states_) queue_sizes_.push_back(state.queue.size());
+  trace_->write({.start = now,
+                 .duration = trace_->is_simulated() ? Time{} : duration,
+                 .ready = round.tasks.size(),
+                 .assigned = assignments_.size(),
+                 .queued = queue_sizes_});
 }
 
 /// Policies come from anybody: what they answer is checked.
@@ -119,6 +141,7 @@ void Dispatcher::assign(const Assignment& assignment) {
   task.expected_end = assignment.expected_end;
   task.ready_count = static_cast<std::uint32_t>(ready_.size());
   State& state = states_[assignment.device];
+  task.queued = static_cast<std::uint32_t>(state.queue.size());
   state.queued += task.cost();
   state.queue.push(task);
 }
@@ -184,9 +207,10 @@ void Dispatcher::finish(Task& task) {
     state.busy_until = {};
     if (state.queue.empty()) state.running_order = impossible;
   }
+  now_ = task.end;
+  if (trace_ != nullptr) record(task);
   switch (task.outcome) {
     case Outcome::done:
-      if (trace_ != nullptr) record(task);
       break;
     case Outcome::device_failed:
       if (!broken_.empty()) break;
@@ -231,17 +255,32 @@ std::vector<std::string> Dispatcher::quarantined() const {
   return quarantined_;
 }
 
-void Dispatcher::record(const Task& task) const {
+void Dispatcher::record(Task& task) {
+  const auto number = [this](Task& of) {
+    if (of.number == 0) of.number = trace_->next_id();
+    return of.number;
+  };
+  const bool ends = task.outcome != Outcome::device_failed;
+  next_ids_.clear();
+  if (ends) {
+    for (const std::size_t next : task.successors) next_ids_.push_back(number(task.siblings[next]));
+    for (Task* next : task.waiting) next_ids_.push_back(number(*next));
+  }
   trace_->write({.device = task.device,
+                 .id = number(task),
+                 .next = next_ids_,
                  .node = task.what->name,
                  .operation = task.what->kernel->name(),
                  .application = task.group->application().name,
+                 .submitted = task.submitted,
+                 .ready = task.ready,
                  .start = task.start,
                  .end = task.end,
                  .counters = task.counters,
-                 .policy = policy_.name,
-                 .ready = task.ready_count,
+                 .choices = task.ready_count,
+                 .queued = task.queued,
                  .expected_end = task.expected_end,
+                 .succeeded = task.outcome == Outcome::done,
                  .reason = task.reason()});
 }
 

@@ -24,7 +24,7 @@ class Dispatcher {
   Dispatcher(Policy policy, std::uint64_t seed, std::span<const ComputeDevice> devices, Trace* trace);
 
   /// Takes a task that was submitted.
-  void admit(Task& task);
+  void admit(Task& task, Time now);
   /// Lets the policy assign what is ready.
   void schedule(Time now);
 
@@ -65,12 +65,14 @@ class Dispatcher {
   void quarantine(std::size_t device, const std::string& why);
   bool is_possible(const Task& task) const;
   std::string without_device(const Task& task) const;
-  void record(const Task& task) const;
+  void decide(Time now);
+  void record(Task& task);
 
   Policy policy_;
   PolicyState policy_state_;
   std::span<const ComputeDevice> devices_;
   Trace* trace_;
+  Time now_{};          // of what is being worked off
   std::string broken_;  // why nothing can be carried out any more
   std::vector<State> states_;
   std::vector<Task*> ready_;  // in the order in which they became ready
@@ -82,6 +84,8 @@ class Dispatcher {
   std::vector<ReadyTask> round_tasks_;
   std::vector<DeviceState> round_devices_;
   std::vector<Assignment> assignments_;
+  std::vector<std::size_t> queue_sizes_;  // scratch of the trace, as what follows
+  std::vector<std::uint64_t> next_ids_;
 
   mutable std::mutex quarantine_mutex_;
   std::vector<std::string> quarantined_;

@@ -21,6 +21,15 @@ inline constexpr int max_attempts = 2;
 /// minimum, before it counts as hung.
 inline constexpr int deadline_factor = 100;
 
+/// A call that ran on its caller's thread in place of a CPU core.
+struct LentCall {
+  bool timed = false;  // whether start and end are wanted
+  std::size_t device = 0;
+  Time start{};
+  Time end{};
+  Status status;
+};
+
 /// All functions may be called from any thread.
 class Executor {
  public:
@@ -43,7 +52,7 @@ class Executor {
   /// Runs a call on the calling thread in place of an idle CPU core; false when
   /// there is none.
   virtual bool lend(const TaskTemplate& what, std::span<const TensorView> inputs, std::span<const TensorView> outputs,
-                    Status& status) = 0;
+                    LentCall& call) = 0;
 
   /// The calling thread takes part in the application: simulated time stands
   /// still unless it waits. Threads that did not enter take part only while

@@ -40,6 +40,7 @@ void GraphRun::start(Time deadline) {
   group_.reset(deadline >= impossible ? impossible : started_ + deadline);
   for (std::size_t i = 0; i < plan_.tasks.size(); ++i) {
     tasks_[i].reset();
+    tasks_[i].submitted = started_;
     tasks_[i].missing = plan_.tasks[i].dependencies;
     if (!schedule_.empty()) tasks_[i].planned_start = started_ + schedule_[i].start;
   }

@@ -12,7 +12,7 @@ Scheduler::Scheduler(SchedulerOptions options, AnyPlatform& platform, std::span<
     : policy_(options.policy.name),
       is_static_(options.policy.is_static),
       values_(options.values),
-      lends_(trace == nullptr),  // a lent core leaves no trace
+      trace_(trace),
       dispatcher_(std::move(options.policy), options.seed, devices, trace) {
   const auto settle = [this](Task* ended) { this->settle(ended); };
   if (auto* simulated = std::get_if<std::unique_ptr<SimulatedPlatform>>(&platform)) {
@@ -45,6 +45,7 @@ TaskHandle Scheduler::submit(TaskGroup& group, const TaskTemplate& what, std::sp
   task.completion = completion;
   task.rank = what.costs->mean;
   task.after.assign(after.begin(), after.end());
+  if (is_traced()) task.submitted = now();
   const TaskHandle handle{&task, task.id.load(std::memory_order_relaxed)};
   group.pending.fetch_add(1, std::memory_order_relaxed);
   executor_->submit(task, task);
@@ -68,11 +69,34 @@ const Status& Scheduler::wait(TaskGroup& group) {
 
 Status Scheduler::call(const std::shared_ptr<const Application>& application, const TaskTemplate& what,
                        std::span<const TensorView> inputs, std::span<const TensorView> outputs) {
-  Status status;
-  if (lends_ && what.costs->lendable && executor_->lend(what, inputs, outputs, status)) return status;
+  LentCall lent;
+  lent.timed = is_traced();
+  if (what.costs->lendable && executor_->lend(what, inputs, outputs, lent)) {
+    if (is_traced()) record(*application, what, lent);
+    return std::move(lent.status);
+  }
   TaskGroup group(application);
   submit(group, what, inputs, outputs);
   return wait(group);
+}
+
+/// A call that ran at once: it was submitted, ready and started at the same time.
+void Scheduler::record(const Application& application, const TaskTemplate& what, const LentCall& call) {
+  trace_->write(
+      {.device = call.device,
+       .id = trace_->next_id(),
+       .next = {},
+       .node = what.name,
+       .operation = what.kernel->name(),
+       .application = application.name,
+       .submitted = call.start,
+       .ready = call.start,
+       .start = call.start,
+       .end = call.end,
+       .counters = {},
+       .lent = true,
+       .succeeded = call.status.has_value(),
+       .reason = call.status ? std::string_view(what.reason) : std::string_view(call.status.error().message)});
 }
 
 /// The last step of tasks that have ended. A group may be gone as soon as its

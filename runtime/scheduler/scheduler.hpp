@@ -73,15 +73,17 @@ class Scheduler {
   const std::string& policy() const { return policy_; }
   bool is_static() const { return is_static_; }
   Values values() const { return values_; }
+  bool is_traced() const { return trace_ != nullptr; }
 
  private:
   friend class ApplicationThread;
   void settle(Task* ended);
+  void record(const Application& application, const TaskTemplate& what, const LentCall& call);
 
   std::string policy_;
   bool is_static_;
   Values values_;
-  bool lends_;
+  Trace* trace_;
   std::atomic<std::uint64_t> last_application_ = 0;
   TaskPool pool_;
   Dispatcher dispatcher_;

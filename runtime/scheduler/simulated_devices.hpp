@@ -17,7 +17,7 @@ class SimulatedDevices {
                    Time minimum_deadline);
 
   Time now() const { return now_; }
-  void admit(Task& task) { dispatcher_.admit(task); }
+  void admit(Task& task) { dispatcher_.admit(task, now_); }
   /// Starts all that can be started.
   void start_tasks();
   /// Whether something will happen without new tasks.

@@ -47,7 +47,7 @@ class SimulatedExecutor final : public Executor {
     wait(waiter);
   }
 
-  bool lend(const TaskTemplate&, std::span<const TensorView>, std::span<const TensorView>, Status&) override {
+  bool lend(const TaskTemplate&, std::span<const TensorView>, std::span<const TensorView>, LentCall&) override {
     return false;
   }
 

@@ -47,6 +47,7 @@ void Task::reset() {
   device = no_device;
   ready_count = 0;
   outcome = Outcome::pending;
+  number = 0;
   expected_end = start = end = {};
   counters = {};
   note.clear();

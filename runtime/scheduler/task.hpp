@@ -109,6 +109,10 @@ struct Task {
   std::vector<Task*> waiting;                // tasks whose `after` has this one
 
   // What happened.
+  Time submitted{};          // only with a trace, as the next three
+  Time ready{};              // when it waited for nothing more
+  std::uint64_t number = 0;  // in the trace; 0 until it is named there
+  std::uint32_t queued = 0;  // tasks before it in its device's queue
   Time expected_end{};
   Time start{};
   Time end{};

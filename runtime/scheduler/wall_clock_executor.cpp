@@ -77,16 +77,22 @@ class WallClockExecutor final : public Executor {
   void sleep_until(Time time) override { std::this_thread::sleep_until(opened_ + time); }
 
   bool lend(const TaskTemplate& what, std::span<const TensorView> inputs, std::span<const TensorView> outputs,
-            Status& status) override {
+            LentCall& call) override {
     for (std::size_t device = 0; device < devices_.size() && devices_[device].is_cpu(); ++device) {
       std::atomic<Occupation>& occupation = workers_[device].occupation;
       Occupation expected = Occupation::idle;
       if (occupation.load(std::memory_order_relaxed) != expected) continue;
       if (!occupation.compare_exchange_strong(expected, Occupation::lent)) continue;
+      call.device = device;
+      if (call.timed) call.start = now();
       if (auto done = what.kernel->run(inputs, outputs); !done) {
-        status = failure("node " + what.name + " on " + devices_[device].name + ": " + done.error().message);
+        call.status = failure("node " + what.name + " on " + devices_[device].name + ": " + done.error().message);
       }
-      if (occupation.exchange(Occupation::idle) == Occupation::lent_wanted) work_off_inbox();
+      if (call.timed) call.end = now();
+      if (occupation.exchange(Occupation::idle) == Occupation::lent_wanted) {
+        core_returned_.store(true);  // for who is at the inbox, and has passed this core already
+        work_off_inbox();
+      }
       return true;
     }
     return false;
@@ -133,16 +139,16 @@ class WallClockExecutor final : public Executor {
       list = reversed;
       reversed = next;
     }
+    const Time time = now();
     while (list != nullptr) {
       Task& task = *list;
       list = task.next;
       if (task.outcome == Outcome::pending) {
-        dispatcher_.admit(task);
+        dispatcher_.admit(task, time);
       } else {
         take_back(task);
       }
     }
-    const Time time = now();
     dispatcher_.schedule(time);
     for (std::size_t device = 0; device < devices_.size(); ++device) hand_over(device, time);
   }

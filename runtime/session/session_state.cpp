@@ -25,9 +25,12 @@ Result<std::shared_ptr<SessionState>> SessionState::make(const SessionOptions& o
   std::shared_ptr<SessionState> state(new SessionState(options, soc, std::move(platform)));
   if (auto opened = state->open_devices(); !opened) return tl::make_unexpected(opened.error());
   if (!options.trace.empty()) {
-    std::vector<std::string> names;
-    for (const ComputeDevice& device : state->devices_) names.push_back(device.name);
-    auto trace = Trace::open(options.trace, names);
+    TraceHeader header{.devices = {}, .policy = policy->name, .simulated = state->is_simulated()};
+    for (const ComputeDevice& device : state->devices_) {
+      header.devices.push_back(device.name);
+      if (!device.is_cpu()) device.driver->count_traffic(true);
+    }
+    auto trace = Trace::open(options.trace, std::move(header));
     if (!trace) return tl::make_unexpected(trace.error());
     state->trace_ = std::move(*trace);
   }
@@ -60,13 +63,12 @@ Status SessionState::open_devices() {
 }
 
 void SessionState::make_scheduler(Policy policy) {
-  const bool simulated = std::holds_alternative<std::unique_ptr<SimulatedPlatform>>(platform_);
   scheduler_ = std::make_unique<Scheduler>(
-      SchedulerOptions{
-          .policy = std::move(policy),
-          .seed = options_.seed,
-          .values = options_.mode == Mode::model ? Values::none : Values::computed,
-          .minimum_deadline = options_.minimum_deadline.value_or(simulated ? simulated_deadline : wall_clock_deadline)},
+      SchedulerOptions{.policy = std::move(policy),
+                       .seed = options_.seed,
+                       .values = options_.mode == Mode::model ? Values::none : Values::computed,
+                       .minimum_deadline = options_.minimum_deadline.value_or(is_simulated() ? simulated_deadline
+                                                                                             : wall_clock_deadline)},
       platform_, devices_, trace_.get());
 }
 

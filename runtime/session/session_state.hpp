@@ -27,6 +27,7 @@ class SessionState {
  private:
   SessionState(const SessionOptions& options, const SoCDescription& soc, AnyPlatform platform)
       : options_(options), soc_(soc), platform_(std::move(platform)) {}
+  bool is_simulated() const { return std::holds_alternative<std::unique_ptr<SimulatedPlatform>>(platform_); }
   Status open_devices();
   void make_scheduler(Policy policy);
 

@@ -161,9 +161,22 @@ Result<bool> Driver::service() {
   submit_pending();
   if (head_ != tail_) return false;
   counters_.cycles = device_.read32(page::cycles_busy_lo) - busy_before_;
+  if (counts_traffic_) read_traffic();
   for (const Block& block : outputs_) memory_.sync_for_cpu(block);
   running_ = false;
   return true;
+}
+
+/// They stand still between calls, so one reading serves as the end of one call and the start of the next.
+void Driver::read_traffic() {
+  constexpr std::array offsets = {page::cycles_starved_lo, page::cycles_blocked_lo, page::beats_read_lo,
+                                  page::beats_written_lo};
+  const std::array counters = {&counters_.starved, &counters_.blocked, &counters_.beats_read, &counters_.beats_written};
+  for (std::size_t i = 0; i < offsets.size(); ++i) {
+    const std::uint32_t before = traffic_[i];
+    traffic_[i] = device_.read32(offsets[i]);
+    *counters[i] = traffic_[i] - before;
+  }
 }
 
 Status Driver::reset() {
@@ -179,6 +192,7 @@ Status Driver::reset() {
   tail_ = 0;
   running_ = false;
   failed_ = false;
+  traffic_.fill(0);
   set_up_ring();
   return {};
 }

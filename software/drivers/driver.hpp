@@ -1,6 +1,7 @@
 /// A driver turns kernel calls into commands of one accelerator. It never blocks and never looks at a clock.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -20,6 +21,11 @@ namespace cosoc {
 struct CallCounters {
   std::uint64_t cycles = 0;  // in which the accelerator was busy with the call, modulo 2^32
   std::uint64_t commands = 0;
+  // Only while `count_traffic` is on, modulo 2^32.
+  std::uint64_t starved = 0;  // cycles in which the core waited for data to read
+  std::uint64_t blocked = 0;  // cycles in which it could not write
+  std::uint64_t beats_read = 0;
+  std::uint64_t beats_written = 0;
 };
 
 /// Base of all drivers: identity, ring, doorbell, completions. An accelerator's own driver says what it can do and
@@ -50,6 +56,8 @@ class Driver {
   Status reset();
 
   const CallCounters& counters() const { return counters_; }
+  /// Whether the traffic counters are read after each call, which takes some register accesses more.
+  void count_traffic(bool enabled) { counts_traffic_ = enabled; }
 
  protected:
   Driver(Device& device, DeviceMemory& memory) : device_(device), memory_(memory) {}
@@ -83,6 +91,7 @@ class Driver {
   Status check_identity(std::uint32_t kind, std::uint32_t layout_hash) const;
   void set_up_ring();
   void submit_pending();
+  void read_traffic();
   Status collect_completions();
   /// Bytes of the ring's block before its first slot, whose address is a multiple of a slot's size.
   std::size_t ring_offset() const { return (slot_bytes - ring_.physical % slot_bytes) % slot_bytes; }
@@ -97,6 +106,8 @@ class Driver {
   bool running_ = false;
   bool failed_ = false;            // until the next reset
   std::uint32_t busy_before_ = 0;  // cycles_busy_lo when the call started
+  bool counts_traffic_ = false;
+  std::array<std::uint32_t, 4> traffic_{};  // its counters at the end of the last call
   CallCounters counters_;
 };
 

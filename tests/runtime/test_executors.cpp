@@ -246,27 +246,6 @@ TEST_CASE("a kernel that fails ends the run with its node's name, and the sessio
   check_random_graphs(*session, 1);
 }
 
-TEST_CASE("equal runs in simulated time give equal traces, valid after every run") {
-  const auto folder = std::filesystem::temp_directory_path();
-  std::vector<std::string> texts;
-  for (const char* name : {"cosoc_test_trace_a.json", "cosoc_test_trace_b.json"}) {
-    const auto path = folder / (std::to_string(getpid()) + name);
-    {
-      Session session = open(make_soc(), make_faulty_platform(make_soc(), {}), {.trace = path});
-      run_signal(session);
-      run_signal(session);
-    }
-    std::ifstream stream(path);
-    texts.emplace_back(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
-    std::filesystem::remove(path);
-  }
-  CHECK(texts[0] == texts[1]);
-  const auto trace = nlohmann::json::parse(texts[0]);
-  std::size_t tasks = 0;
-  for (const auto& event : trace["traceEvents"]) tasks += event["ph"] == "X" ? 1 : 0;
-  CHECK(tasks == 8);
-}
-
 TEST_CASE("mode model takes time, computes nothing, and says so") {
   Session session = open(make_soc(), make_faulty_platform(make_soc(), {}), {.mode = Mode::model, .policy = "RR"});
   auto model = session.load(make_signal_graph());

@@ -1,0 +1,210 @@
+/// Traces: what they say of a run, and that they say it whatever happens to the process.
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <thread>
+
+#include "cosoc/client.hpp"
+#include "kernels/operations.hpp"
+#include "scheduler_support.hpp"
+#include "support.hpp"
+
+using namespace cosoc;
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+namespace {
+
+/// A file that is gone after the test.
+class TraceFile {
+ public:
+  TraceFile() : path(std::filesystem::temp_directory_path() / ("cosoc_trace_" + std::to_string(getpid()) + ".json")) {}
+  ~TraceFile() { std::filesystem::remove(path); }
+
+  std::string text() const {
+    std::ifstream stream(path);
+    return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  }
+  /// Tasks by name.
+  std::map<std::string, json> tasks() const {
+    std::map<std::string, json> found;
+    for (const json& event : json::parse(text())) {
+      if (event["ph"] == "X" && event["cat"] != "policy") found.emplace(event["name"], event);
+    }
+    return found;
+  }
+
+  const std::filesystem::path path;
+};
+
+void run_signal(Session session) {
+  auto model = session.load(test::make_signal_graph());
+  REQUIRE(model);
+  const auto input = test::random_floats(4 * 64 * 2, 9);
+  test::run(*model, std::as_bytes(std::span(input)));
+}
+
+TaskEvent make_event(std::string_view node) {
+  return {.id = 1,
+          .next = {},
+          .node = node,
+          .operation = "op",
+          .application = "app",
+          .end = 5us,
+          .counters = {},
+          .reason = {}};
+}
+
+}  // namespace
+
+TEST_CASE("a trace tells where and when every task ran, what followed it, and what the accelerator moved") {
+  const TraceFile file;
+  const auto soc = test::make_soc();
+  run_signal(test::open(soc, test::make_faulty_platform(soc, {}), {.policy = "MET", .trace = file.path}));
+  const auto tasks = file.tasks();
+  REQUIRE(tasks.size() == 4);
+  std::map<std::uint64_t, std::string> names;
+  for (const auto& [name, task] : tasks) names.emplace(task["args"]["id"], name);
+  REQUIRE(names.size() == 4);
+  const std::vector<std::string> chain = {"forward", "product", "inverse", "power"};
+  double before = 0;
+  for (std::size_t i = 0; i < chain.size(); ++i) {
+    const json& task = tasks.at(chain[i]);
+    const json& args = task["args"];
+    CHECK(args["application"] == "signal");
+    CHECK(args["submit_us"] == 0.0);
+    CHECK(args["ready_us"] == before);
+    CHECK(task["ts"] >= args["ready_us"]);
+    before = task["ts"].get<double>() + task["dur"].get<double>();
+    CHECK(args["expected_end_us"] > task["ts"]);
+    if (i + 1 < chain.size()) {
+      REQUIRE(args["next"].size() == 1);
+      CHECK(names.at(args["next"][0]) == chain[i + 1]);
+    } else {
+      CHECK_FALSE(args.contains("next"));
+    }
+  }
+  // Two operands and a result of 4 * 64 numbers of 8 bytes, in beats of 16, and no less than the command itself.
+  const json& product = tasks.at("product")["args"];
+  CHECK(product["beats_read"] >= 2 * 128);
+  CHECK(product["beats_read"] < 2 * 128 + 32);
+  CHECK(product["beats_written"] >= 128);
+  CHECK(product["beats_written"] < 128 + 8);
+  CHECK(product["cycles"] > 0);
+  CHECK_FALSE(tasks.at("power")["args"].contains("cycles"));
+}
+
+TEST_CASE("equal runs in simulated time give equal traces, valid after every run") {
+  std::vector<std::string> texts;
+  for (int i = 0; i < 2; ++i) {
+    const TraceFile file;
+    const auto soc = test::make_soc();
+    Session session = test::open(soc, test::make_faulty_platform(soc, {}), {.trace = file.path});
+    run_signal(session);
+    CHECK(file.tasks().size() == 4);
+    run_signal(session);
+    texts.push_back(file.text());
+    CHECK(json::parse(texts.back()).size() > 2 * 4);
+  }
+  CHECK(texts[0] == texts[1]);
+}
+
+TEST_CASE("what is in the file while the trace goes on is whole, and lacks no more than the buffer") {
+  const TraceFile file;
+  auto trace = Trace::open(file.path, {{"cpu0"}, "EFT", true});
+  REQUIRE(trace);
+  std::size_t events = 0;
+  for (std::size_t bytes = 0; bytes < 5 * Trace::buffer_bytes; ++events) {
+    (*trace)->write(make_event("task"));
+    bytes += 150;
+    if (events % 501 != 0) continue;
+    // As a process that is killed here leaves it.
+    const std::string text = file.text();
+    const auto read = json::parse(text.ends_with("]\n") ? text : text + "]");
+    CHECK(text.size() + Trace::buffer_bytes + 200 > bytes);
+    CHECK(read.back()["ph"] == (read.size() > 5 ? "X" : "M"));
+  }
+  REQUIRE((*trace)->finish());
+  CHECK(json::parse(file.text()).size() == 5 + events);
+  // A pause ends the wait for more.
+  std::this_thread::sleep_for(120ms);
+  (*trace)->write(make_event("late"));
+  CHECK(json::parse(file.text() + "]").back()["name"] == "late");
+}
+
+TEST_CASE("names of any bytes give a valid trace") {
+  const TraceFile file;
+  const std::string hostile("quote\" back\\ line\n nul\0 \xff\xc3 \xc3\xa9 \x7f", 34);
+  auto trace = Trace::open(file.path, {{hostile}, hostile, true});
+  REQUIRE(trace);
+  (*trace)->write(make_event(hostile));
+  (*trace)->write({.ready = 1, .assigned = 1, .queued = std::vector<std::size_t>{3}});
+  REQUIRE((*trace)->finish());
+  const auto events = json::parse(file.text());
+  CHECK_THAT(events[5]["name"].get<std::string>(), Catch::StartsWith("quote\" back\\ line\n") && Catch::Contains("é"));
+  CHECK(events.back()["args"].size() == 1);
+  CHECK(events.back()["args"].front() == 3);
+}
+
+TEST_CASE("a trace that cannot be written says why, at the start or when the disk is full") {
+  const auto missing = Trace::open("/nonexistent/trace.json", {{"cpu0"}, "EFT", true});
+  REQUIRE_FALSE(missing);
+  CHECK(missing.error().message == "cannot write the trace /nonexistent/trace.json: No such file or directory");
+  const auto full = Trace::open("/dev/full", {{"cpu0"}, "EFT", true});
+  REQUIRE_FALSE(full);
+  CHECK(full.error().message == "cannot write the trace /dev/full: No space left on device");
+}
+
+TEST_CASE("short blocking calls stay on their caller's thread with a trace, and are in it") {
+  const TraceFile file;
+  {
+    auto trace = Trace::open(file.path, {{"cpu0"}, "EFT", false});
+    REQUIRE(trace);
+    test::TestScheduler scheduler(test::Clock::wall, 1, "EFT", trace->get());
+    std::thread::id ran;
+    const auto work = test::make_task("short", {1us}, [&] {
+      ran = std::this_thread::get_id();
+      return Status();
+    });
+    REQUIRE(scheduler->call(scheduler.application("caller"), work, {}, {}));
+    CHECK(ran == std::this_thread::get_id());
+    const auto broken = test::make_task("broken", {1us}, [] { return failure("told to fail"); });
+    REQUIRE_FALSE(scheduler->call(scheduler.application("caller"), broken, {}, {}));
+  }
+  const auto tasks = file.tasks();
+  REQUIRE(tasks.size() == 2);
+  CHECK(tasks.at("short")["args"]["lent"] == 1);
+  CHECK(tasks.at("short")["args"]["application"] == "caller");
+  CHECK(tasks.at("broken")["args"]["failed"] == 1);
+  CHECK_THAT(tasks.at("broken")["args"]["reason"].get<std::string>(), Catch::EndsWith("told to fail"));
+}
+
+TEST_CASE("a trace has the policy's rounds, with queues, and on the wall clock how long each took") {
+  const TraceFile file;
+  const bool simulated = GENERATE(false, true);
+  {
+    auto trace = Trace::open(file.path, {{"cpu0", "cpu1"}, "RR", simulated});
+    REQUIRE(trace);
+    test::TestScheduler scheduler(simulated ? test::Clock::simulated : test::Clock::wall, 2, "RR", trace->get());
+    const auto work = test::make_task("work", {50us, 50us});
+    TaskGroup group(scheduler.application());
+    for (int i = 0; i < 8; ++i) scheduler->submit(group, work, {}, {});
+    REQUIRE(scheduler->wait(group));
+  }
+  int assigned = 0;
+  double deciding = 0;
+  for (const json& event : json::parse(file.text())) {
+    if (event["ph"] == "C") CHECK(event["args"].size() == 2);
+    if (event["ph"] != "X" || event["cat"] != "policy") continue;
+    CHECK(event["name"] == "RR");
+    CHECK(event["args"]["ready"] == event["args"]["assigned"]);
+    assigned += event["args"]["assigned"].get<int>();
+    deciding += event["dur"].get<double>();
+  }
+  CHECK(assigned == 8);
+  CHECK((deciding > 0) == !simulated);
+}
