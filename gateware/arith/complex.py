@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux
+from amaranth.hdl import Cat, Const, Module, Mux, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.arith.add import FloatAdd
-from cosoc.gateware.arith.float32 import Pipeline
-from cosoc.gateware.arith.multiply import FloatMultiply
+from cosoc.gateware.arith.float32 import EXPONENT_MAX, NAN, Float32, Pipeline
+from cosoc.gateware.arith.multiply import FloatMultiply, FloatRootHalf
 from cosoc.gateware.shared import SharedComponent
 
 Complex = data.StructLayout({"re": 32, "im": 32})
@@ -132,3 +132,66 @@ class ComplexMultiply(SharedComponent):
             self.o.im.eq(im.o),
         ]
         return m
+
+
+class ComplexEighth(SharedComponent):
+    """`o = a * exp(-2 pi i power / 8)` for the powers 0 .. 3, bit for bit what `ComplexMultiply` gives, without a multiplier.
+
+    Both parts of the factors 1 and 3 are plus or minus the square root of 1/2 in float32, so both parts of `a` times that serve all
+    four products. Factor 2 is -i, whose zero gives a signed zero, or NaN if the number is not finite. Factor 0 leaves `a` as
+    it is; NaN becomes 0x7FC00000.
+
+    Members:
+        en: the pipeline advances in cycles in which it is 1.
+        a: operand, of layout `Complex`.
+        power: 0 .. 3.
+        o: result of the operand `latency` enabled cycles ago.
+    """
+
+    latency = ComplexMultiply.latency
+
+    def __init__(self) -> None:
+        super().__init__({"en": In(1), "a": In(Complex), "power": In(2), "o": Out(Complex)})
+
+    def logic(self) -> Module:
+        m = Module()
+        pipeline = Pipeline(m, self.en)
+        power = pipeline.delay(self.power, FloatRootHalf.latency, "power")
+        part, scaled = {}, {}
+        for name in ("re", "im"):
+            m.submodules[f"scale_{name}"] = scale = FloatRootHalf()
+            m.d.comb += [scale.en.eq(self.en), scale.a.eq(self.a[name])]
+            scaled[name] = scale.o
+            part[name] = pipeline.delay(self.a[name], FloatRootHalf.latency, name)
+        # By power: what is added, and what is added to it or, if the flag is set, subtracted from it.
+        operands = {
+            "re": (
+                (part["re"], MINUS_ZERO, 0),
+                (scaled["im"], scaled["re"], 0),
+                (part["im"], _zero_times(part["re"]), 0),
+                (scaled["im"], scaled["re"], 1),
+            ),
+            "im": (
+                (part["im"], MINUS_ZERO, 0),
+                (scaled["im"], scaled["re"], 1),
+                (_zero_times(part["im"]), part["re"], 1),
+                (_negated(scaled["im"]), scaled["re"], 1),
+            ),
+        }
+        for name, choices in operands.items():
+            m.submodules[f"add_{name}"] = add = FloatAdd()
+            m.d.comb += [add.en.eq(self.en), self.o[name].eq(add.o)]
+            with m.Switch(power):
+                for number, (a, b, subtract) in enumerate(choices):
+                    with m.Case(number):
+                        m.d.comb += [add.a.eq(a), add.b.eq(b), add.subtract.eq(subtract)]
+        return m
+
+
+def _negated(number: Value) -> Value:
+    return Cat(number[:-1], ~number[-1])
+
+
+def _zero_times(number: Value) -> Value:
+    """The product with +0."""
+    return Mux(Float32(number).exponent == EXPONENT_MAX, NAN, Cat(Const(0, 31), number[-1]))

@@ -14,6 +14,7 @@ FLOAT_SCALE = Resources(lut=125, ff=110)
 FLOAT_RECIPROCAL = Resources(lut=1310, ff=645)
 FLOAT_SUM_OF_PRODUCTS = FLOAT_MULTIPLY * 2 + FLOAT_ADD
 COMPLEX_MULTIPLY = FLOAT_SUM_OF_PRODUCTS * 2
+COMPLEX_EIGHTH = Resources(lut=2190, ff=1210)
 
 
 def block_add(bits: int) -> Resources:
@@ -24,6 +25,11 @@ def block_add(bits: int) -> Resources:
 def block_multiply(bits: int) -> Resources:
     """Of `BlockMultiply`."""
     return Resources(lut=8 * bits, ff=23 * bits, dsp=4)
+
+
+def block_eighth(bits: int) -> Resources:
+    """Of `BlockEighth`."""
+    return Resources(lut=22 * bits, ff=16 * bits)
 
 
 def block_convert(bits: int) -> Resources:

@@ -10,8 +10,10 @@ from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from cosoc.gateware.arith.block import BlockAdd, BlockFromFloat, BlockMultiply, Factor, FloatFromBlock, block_layout
-from cosoc.gateware.arith.complex import Complex, ComplexAdd, ComplexMultiply
+from cosoc.gateware.arith.block import BlockAdd, Factor, block_layout
+from cosoc.gateware.arith.block_convert import BlockFromFloat, FloatFromBlock
+from cosoc.gateware.arith.block_multiply import BlockEighth, BlockMultiply
+from cosoc.gateware.arith.complex import Complex, ComplexAdd, ComplexEighth, ComplexMultiply
 from cosoc.gateware.arith.scale import SHIFT_BITS, FloatScale
 from cosoc.gateware.fft.config import FFTConfig, NumberFormat
 from cosoc.gateware.fft.delay import DelayLine
@@ -47,6 +49,10 @@ class Format(ABC):
         """`a` times the factor `b`."""
 
     @abstractmethod
+    def eighth(self) -> Any:
+        """`a` times the factor exp(-2 pi i / 8) to the `power` 0 .. 3, of the multiplier's latency."""
+
+    @abstractmethod
     def storer(self) -> Any:
         """`i / 2**shift` in complex float32."""
 
@@ -79,6 +85,9 @@ class _Float32(Format):
     def multiplier(self) -> Any:
         return ComplexMultiply()
 
+    def eighth(self) -> Any:
+        return ComplexEighth()
+
     def storer(self) -> Any:
         return _ComplexScale()
 
@@ -106,6 +115,9 @@ class _Block(Format):
 
     def multiplier(self) -> Any:
         return BlockMultiply(self._bits)
+
+    def eighth(self) -> Any:
+        return BlockEighth(self._bits)
 
     def storer(self) -> Any:
         return FloatFromBlock(self._bits)

@@ -6,11 +6,21 @@ registers of up to 32 words.
 
 from __future__ import annotations
 
-from cosoc.gateware.arith.resources import COMPLEX_MULTIPLY, FLOAT_ADD, FLOAT_SCALE, block_add, block_convert, block_multiply
+from cosoc.gateware.arith.resources import (
+    COMPLEX_EIGHTH,
+    COMPLEX_MULTIPLY,
+    FLOAT_ADD,
+    FLOAT_SCALE,
+    block_add,
+    block_convert,
+    block_eighth,
+    block_multiply,
+)
 from cosoc.gateware.fft.config import FFTConfig, NumberFormat
 from cosoc.gateware.fft.delay import SHIFT_REGISTER_DEPTH
 from cosoc.gateware.fft.formats import number_format
 from cosoc.gateware.fft.frame import Control
+from cosoc.gateware.fft.rotator import LaneKind, lane_kind
 from cosoc.gateware.resources import Resources
 
 PERIPHERAL = Resources(lut=6000, ff=8000)
@@ -36,10 +46,10 @@ def pipeline(config: FFTConfig) -> Resources:
     number, lanes = number_format(config), config.samples
     sample, factor = number.sample.size, number.factor.size
     if config.number_format == NumberFormat.FLOAT32:
-        add, multiply, ends = FLOAT_ADD * 2, COMPLEX_MULTIPLY, FLOAT_SCALE * 2
+        add, multiply, eighth, ends = FLOAT_ADD * 2, COMPLEX_MULTIPLY, COMPLEX_EIGHTH, FLOAT_SCALE * 2
     else:
         bits = config.mantissa_bits
-        add, multiply, ends = block_add(bits), block_multiply(bits), block_convert(bits)
+        add, multiply, eighth, ends = block_add(bits), block_multiply(bits), block_eighth(bits), block_convert(bits)
 
     total = ends * lanes
     for stage in range(config.max_log2):
@@ -49,8 +59,11 @@ def pipeline(config: FFTConfig) -> Resources:
         if stage >= 2 and stage % 2 == 0:
             words = (1 if stage == config.max_log2 - 1 else 4) << stage
             kept = _delay_line(number.multiply_latency, sample) + Resources(lut=sample)
-            total += STAGE + (kept + _rom(words // lanes, factor)) * lanes
-            total += multiply * (lanes - (lanes == 1 << stage))  # all samples of the first lane have the power 0 there
+            total += STAGE
+            for kind in (lane_kind(lane, stage, lanes) for lane in range(lanes)):
+                total += eighth if kind is LaneKind.EIGHTH else kept
+                if kind is LaneKind.MULTIPLIER:
+                    total += multiply + _rom(words // lanes, factor)
     return total
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Any
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value
@@ -15,11 +16,30 @@ from cosoc.gateware.fft.formats import Format
 from cosoc.gateware.fft.frame import Control
 
 
+class LaneKind(Enum):
+    """What a lane of a rotator needs."""
+
+    MULTIPLIER = auto()
+    EIGHTH = auto()
+    """No multiplier, but sums: the samples that are turned are all at place 2 of h = 4, by powers of exp(-2 pi i / 8)."""
+    WIRE = auto()
+    """Nothing: all samples are at place 0."""
+
+
+def lane_kind(lane: int, log2_half: int, samples: int) -> LaneKind:
+    """The kind of a lane of P: its places are `lane`, `lane + P`, .. below h."""
+    places = range(lane, 1 << log2_half, samples)
+    if all(place == 0 for place in places):
+        return LaneKind.WIRE
+    return LaneKind.EIGHTH if log2_half == 2 and all(place % 2 == 0 for place in places) else LaneKind.MULTIPLIER
+
+
 class Rotator(wiring.Component):
     """Multiplies the quarters of each group of 4h samples by the factors that `twiddles` tells.
 
     The factors of the lane l of P are those of the places l, l + P, l + 2P ..; each lane has its own memory. Columns that are
-    interleaved take their factor at the place of the first one. Where the power is 0, samples pass unchanged.
+    interleaved take their factor at the place of the first one. Where the power is 0, samples pass unchanged. A lane of which all
+    factors are powers of exp(-2 pi i / 8) has no multiplier (`lane_kind`).
 
     Latency: the multiplier's.
 
@@ -59,13 +79,24 @@ class Rotator(wiring.Component):
         m.submodules.control = control = ControlLine(depth=latency)
         m.d.comb += [control.en.eq(self.en), control.i.eq(self.control_i), self.control_o.eq(control.o)]
 
-        address, plain, shared = self._address(m)
+        address, plain, quarter, shared = self._address(m)
         # The samples come `add_latency` cycles after the address and the flags.
-        plain = self._delay(m, "plain", plain, self.format.add_latency + latency)
+        needless = self._delay(m, "plain", plain, self.format.add_latency + latency)
         factors = self._factors(m, address, shared)
         for lane in range(self.samples):
+            kind = lane_kind(lane, self.log2_half, self.samples)
+            if kind is LaneKind.EIGHTH:
+                power = Mux(plain[lane], 0, Cat(quarter[1], quarter[0]))  # `QUARTER_POWERS` at place 2
+                m.submodules[f"eighth{lane}"] = eighth = self.format.eighth()
+                m.d.comb += [
+                    eighth.en.eq(self.en),
+                    eighth.a.eq(self.i[lane]),
+                    eighth.power.eq(self._delay(m, f"power{lane}", power, self.format.add_latency)),
+                    self.o[lane].eq(eighth.o),
+                ]
+                continue
             kept = self._delay(m, f"kept{lane}", self.i[lane], latency)
-            if lane == 0 and self.samples == 1 << self.log2_half:  # all its samples are at place 0
+            if kind is LaneKind.WIRE:
                 m.d.comb += self.o[lane].eq(kept)
                 continue
             m.submodules[f"multiply{lane}"] = multiply = self.format.multiplier()
@@ -73,12 +104,12 @@ class Rotator(wiring.Component):
                 multiply.en.eq(self.en),
                 multiply.a.eq(self.i[lane]),
                 multiply.b.eq(factors[lane]),
-                self.o[lane].eq(Mux(plain[lane], kept, multiply.o)),
+                self.o[lane].eq(Mux(needless[lane], kept, multiply.o)),
             ]
         return m
 
-    def _address(self, m: Module) -> tuple[Signal, Signal, Signal]:
-        """Where the factors of a beat lie, which lanes need none, and which of their bits do not matter."""
+    def _address(self, m: Module) -> tuple[Signal, Signal, Signal, Signal]:
+        """Where the factors of a beat lie, which lanes need none, the quarter, and which bits of lanes do not matter."""
         skip = exact_log2(self.samples)
         early, quarter_bits = self.control_early, 1 if self.first else 2
         count = Signal(self.log2_half - skip + quarter_bits)
@@ -90,17 +121,19 @@ class Rotator(wiring.Component):
 
         address = Signal(len(count) - self.first, reset_less=True)
         shared = Signal(skip, reset_less=True)
+        quarter_register = Signal(2, name="quarter", reset_less=True)
         plain = Signal(self.samples, reset_less=True)
         with m.If(self.en):
             m.d.sync += [
                 count.eq(place + 1),
                 address.eq(Cat(inside, quarter)),  # without the quarter's bit in the first rotator
+                quarter_register.eq(quarter),
                 shared.eq(Cat(masked[:skip])),
             ]
             for lane in range(self.samples):
                 own = Cat(~masked[bit] for bit in range(skip) if lane >> bit & 1)
                 m.d.sync += plain[lane].eq(~quarter.any() | ~Cat(inside, own, Const(0, 1)).any())
-        return address, plain, shared
+        return address, plain, quarter_register, shared
 
     def _factors(self, m: Module, address: Signal, shared: Signal) -> list[Any]:
         """The factor of each lane, `add_latency` cycles after its address."""

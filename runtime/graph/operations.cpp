@@ -122,6 +122,32 @@ Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection dir
   return graph.add(name, make_kernel("fft", values), {input}, type_of(graph, input), options);
 }
 
+Tensor rfft(Graph& graph, const std::string& name, Tensor input, const NodeOptions& options) {
+  TensorType type = type_of(graph, input);
+  type.dtype = DType::complex64;
+  if (!type.shape.empty()) type.shape.back() = type.shape.back() / 2 + 1;
+  return graph.add(name, make_kernel("rfft", json::object()), {input}, type, options);
+}
+
+Tensor fft_multiply(Graph& graph, const std::string& name, Tensor input, Tensor b, const FFTMultiplyOptions& attributes,
+                    const NodeOptions& options) {
+  json values = {{"direction", attributes.direction == FFTDirection::forward ? "forward" : "inverse"},
+                 {"operation", attributes.conjugate ? "conjugate_mul" : "mul"}};
+  if (attributes.axis) values["axis"] = *attributes.axis;
+  return graph.add(name, make_kernel("fft_multiply", values), {input, b}, type_of(graph, input), options);
+}
+
+Tensor zip_int16(Graph& graph, const std::string& name, const std::vector<Tensor>& operands,
+                 const ZIPInt16Options& attributes, const NodeOptions& options) {
+  const json values = {{"operation", name_of(attributes.operation)},
+                       {"numbers", attributes.complex ? "complex" : "real"},
+                       {"shift", attributes.shift}};
+  TensorType type = operands.empty() ? TensorType{} : type_of(graph, operands[0]);
+  if (attributes.operation == ZIPOperator::magnitude_squared && !type.shape.empty()) type.shape.pop_back();
+  const NamedType output{options.output.empty() ? name : options.output, type};
+  return graph.add_node(name, make_kernel("zip_int16", values), operands, {&output, 1}, options).front();
+}
+
 Tensor zip(Graph& graph, const std::string& name, Tensor a, Tensor b, ZIPOperator operation,
            const NodeOptions& options) {
   return graph.add(name, make_kernel("zip", {{"operation", name_of(operation)}}), {a, b}, type_of(graph, a), options);

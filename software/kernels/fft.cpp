@@ -64,14 +64,19 @@ Work FFTKernel::work(std::span<const TensorType> inputs, std::span<const TensorT
   return {5 * stages * static_cast<std::uint64_t>(inputs[0].elements()), inputs[0].bytes() + outputs[0].bytes()};
 }
 
-KernelResult make_fft(const nlohmann::json& attributes) {
+FFTOptions read_fft_options(AttributeReader& reader) {
   constexpr std::int64_t most_dimensions = 16;
+  FFTOptions options;
+  options.inverse = reader.choice("direction", directions) == 1;
+  if (reader.has("axis")) options.axis = static_cast<std::size_t>(reader.integer("axis", 0, most_dimensions - 1));
+  return options;
+}
+
+KernelResult make_fft(const nlohmann::json& attributes) {
   AttributeReader reader("fft", attributes);
-  const bool inverse = reader.choice("direction", directions) == 1;
-  std::optional<std::size_t> axis;
-  if (reader.has("axis")) axis = static_cast<std::size_t>(reader.integer("axis", 0, most_dimensions - 1));
+  const FFTOptions options = read_fft_options(reader);
   if (auto status = reader.finish(); !status) return tl::unexpected(status.error());
-  return std::make_shared<const FFTKernel>(inverse, axis);
+  return std::make_shared<const FFTKernel>(options.inverse, options.axis);
 }
 
 }  // namespace cosoc

@@ -17,6 +17,15 @@ struct FFTShape {
   std::size_t columns = 1;
 };
 
+class AttributeReader;
+
+/// Attributes of a transform.
+struct FFTOptions {
+  bool inverse = false;
+  std::optional<std::size_t> axis;
+};
+FFTOptions read_fft_options(AttributeReader& reader);
+
 /// Operation `fft` over one dimension, the last one unless there is an attribute `axis`, of any length: see
 /// fourier/transform.hpp for its accuracy.
 class FFTKernel final : public Kernel {

@@ -27,13 +27,25 @@ RUN, INTERRUPT_ENABLE = 1, 4
 
 def build_soc(folder: Path, accelerator: Accelerator, config: Config, memory_ports: Sequence[str]) -> Path:
     """The library of a SoC with one accelerator, whose managers have these memory ports; made in `folder`."""
-    module, name = f"cosoc_{accelerator.module}", f"{accelerator.name}0"
-    verilog = peripheral_verilog(accelerator, config)
-    ports = ports_of(verilog, module)
+    return build_library(folder, [(f"{accelerator.name}0", accelerator, config, memory_ports)])
+
+
+def build_library(folder: Path, instances: Sequence[tuple[str, Accelerator, Config, Sequence[str]]]) -> Path:
+    """The library of a SoC of these names, accelerators, their parameters and memory ports; those of a kind have equal ones."""
+    sources, ports = {}, {}
+    for _, accelerator, config, _ in instances:
+        module = f"cosoc_{accelerator.module}"
+        if module not in ports:
+            sources[f"{module}.v"] = peripheral_verilog(accelerator, config)
+            ports[module] = ports_of(sources[f"{module}.v"], module)
+    modules = [(name, f"cosoc_{accelerator.module}") for name, accelerator, _, _ in instances]
     (folder / "cosoc" / "generated").mkdir(parents=True)
     (folder / "cosoc" / "generated" / "page.hpp").write_text(page_header())
-    (folder / "soc_bindings.hpp").write_text(bindings([(name, list(memory_ports), ports)]))
-    sources = {f"{module}.v": verilog, "soc.v": top_verilog([(name, module)], {module: ports})}
+    bound = [
+        (name, list(memory_ports), ports[module]) for (name, module), (*_, memory_ports) in zip(modules, instances, strict=True)
+    ]
+    (folder / "soc_bindings.hpp").write_text(bindings(bound))
+    sources["soc.v"] = top_verilog(modules, ports)
     for file, text in sources.items():
         (folder / file).write_text(text)
     verilate = ["verilator", "--cc", "-O3", "-Wno-fatal", "-Wno-lint", "--noassert", "--top-module", TOP, "--prefix", f"V{TOP}"]

@@ -1,7 +1,7 @@
 /// The driver of ZIP with two engines, short second operands, and int16.
 #include "cosoc/generated/zip.hpp"
-#include "drivers/zip/integers.hpp"
 #include "kernels/zip.hpp"
+#include "kernels/zip_integers.hpp"
 #include "software/support.hpp"
 
 namespace cosoc::test {
@@ -75,13 +75,13 @@ std::vector<std::int16_t> integers(ZIPKind kind, std::vector<std::int16_t> a, st
                                    std::uint32_t shift, std::vector<std::int16_t> c = {0, 0, 0, 0}) {
   const std::size_t parts = is_real(kind) ? 1 : 2;
   std::vector<std::int16_t> out(is_narrow(kind) ? a.size() / 2 : a.size());
-  zip::zip_integers(kind, {.a = a.data(),
-                           .b = b.data(),
-                           .c = c.data(),
-                           .out = out.data(),
-                           .count = a.size() / parts,
-                           .b_count = b.size() / parts,
-                           .shift = shift});
+  zip_integers(kind, {.a = a.data(),
+                      .b = b.data(),
+                      .c = c.data(),
+                      .out = out.data(),
+                      .count = a.size() / parts,
+                      .b_count = b.size() / parts,
+                      .shift = shift});
   return out;
 }
 

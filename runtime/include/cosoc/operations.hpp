@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cosoc/graph.hpp"
 
@@ -87,6 +88,18 @@ enum class ZIPOperator {
   magnitude
 };
 
+struct FFTMultiplyOptions {
+  FFTDirection direction = FFTDirection::forward;
+  bool conjugate = false;  // multiplies by the conjugate of b
+  std::optional<std::size_t> axis = {};
+};
+
+struct ZIPInt16Options {
+  ZIPOperator operation = ZIPOperator::add;  // all but div and magnitude
+  bool complex = true;                       // a last dimension (re, im)
+  std::uint32_t shift = 0;                   // bits by which sums and products go to the right, rounded
+};
+
 /// `input` int8 or int16 feature map, `weight` int8 (Cout, Kh, Kw, Cin/groups), `bias` int32 (Cout), `multiplier`
 /// float32 (Cout).
 Tensor conv2d(Graph& graph, const std::string& name, Tensor input, Tensor weight, Tensor bias, Tensor multiplier,
@@ -115,6 +128,14 @@ Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection dir
 /// Of another axis, counted from 0.
 Tensor fft(Graph& graph, const std::string& name, Tensor input, FFTDirection direction, std::size_t axis,
            const NodeOptions& options = {});
+/// Real float32 (..., L) to its bins 0 .. L / 2, complex64.
+Tensor rfft(Graph& graph, const std::string& name, Tensor input, const NodeOptions& options = {});
+/// `fft`, multiplied element by element by `b`, which has the shape of `input` or of its last axes.
+Tensor fft_multiply(Graph& graph, const std::string& name, Tensor input, Tensor b, const FFTMultiplyOptions& attributes,
+                    const NodeOptions& options = {});
+/// Element by element on int16 tensors (docs/zip.md): `operands` are a, or a and b, or a, b and c.
+Tensor zip_int16(Graph& graph, const std::string& name, const std::vector<Tensor>& operands,
+                 const ZIPInt16Options& attributes, const NodeOptions& options = {});
 /// Element by element (docs/zip.md) on complex64 tensors, add, sub, mul and div also on float32; the output has the
 /// type of `a`. `b` has the shape of `a`, or of its last axes, or one element.
 Tensor zip(Graph& graph, const std::string& name, Tensor a, Tensor b, ZIPOperator operation,

@@ -1,4 +1,5 @@
-/// Driver of the FFT accelerator: operation `fft` of the lengths that it was built for.
+/// Driver of the FFT accelerator: operation `fft` of the lengths that it was built for, `rfft` and `fft_multiply` if it
+/// was built with them.
 #pragma once
 
 #include "cosoc/generated/fft.hpp"

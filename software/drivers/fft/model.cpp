@@ -1,11 +1,13 @@
 #include "drivers/fft/model.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "device/cycles.hpp"
 #include "drivers/fft/cycles.hpp"
 #include "drivers/fft/operand.hpp"
 #include "drivers/fft/transform.hpp"
+#include "kernels/fourier/real.hpp"
 
 namespace cosoc::fft {
 namespace {
@@ -81,7 +83,11 @@ Execution FFTModel::execute(const CommandWords& words, CommandMemory& memory) {
       const auto one = std::span(values).subspan(column * length, length);
       transform->run(one, inverse, command.scaled != 0);
     }
-    if (command.real != 0) values = split_real(values);
+    if (command.real != 0) {
+      std::vector<Complex> bins(length + 1);
+      fourier::real_split_of(length)->execute(values, bins.data());
+      values = std::move(bins);
+    }
     for (std::size_t row = 0; row < out_rows; ++row) {
       const auto target = out[frame * out_rows + row];
       for (std::size_t i = 0; i < target.size() / sizeof(Complex); ++i) {

@@ -2,10 +2,9 @@
 
 #include <array>
 #include <bit>
-#include <cmath>
-#include <numbers>
 
 #include "drivers/fft/block.hpp"
+#include "kernels/fourier/real.hpp"
 
 namespace cosoc::fft {
 namespace {
@@ -39,7 +38,7 @@ class RadixTransform final : public Transform {
   RadixTransform(const Arithmetic& arithmetic, std::size_t length, std::uint32_t interleave_log2)
       : arithmetic_(arithmetic), parity_(interleave_log2 % 2) {
     for (std::size_t k = 0; k < length; ++k) {
-      const Root w = root(k, length);
+      const fourier::Root w = fourier::root(k, length);
       factors_.push_back(Arithmetic::factor(w.re, w.im));
     }
   }
@@ -101,43 +100,12 @@ class RadixTransform final : public Transform {
 
 }  // namespace
 
-Root root(std::size_t power, std::size_t order) {
-  const std::size_t octant = 8 * power / order % 8;
-  const std::size_t rest = (8 * power - 8 * power / order * order) / 8;
-  const std::size_t steps = octant % 2 == 0 ? rest : order / 8 - rest;
-  const double angle = 2.0 * std::numbers::pi * static_cast<double>(steps) / static_cast<double>(order);
-  const bool steep = octant % 4 == 1 || octant % 4 == 2;
-  double cosine = steep ? std::sin(angle) : std::cos(angle);
-  double sine = steep ? std::cos(angle) : std::sin(angle);
-  if (octant % 4 >= 2) cosine = -cosine;
-  if (octant >= 4) {
-    cosine = -cosine;
-    sine = -sine;
-  }
-  return {cosine + 0.0, 0.0 - sine};  // no negative zeros
-}
-
 std::unique_ptr<Transform> make_transform(const Config& config, std::size_t length, std::uint32_t interleave_log2) {
   if (config.number_format == static_cast<std::uint32_t>(NumberFormat::float32)) {
     return std::make_unique<RadixTransform<FloatArithmetic>>(FloatArithmetic{}, length, interleave_log2);
   }
   const BlockArithmetic arithmetic(config.mantissa_bits);
   return std::make_unique<RadixTransform<BlockArithmetic>>(arithmetic, length, interleave_log2);
-}
-
-std::vector<Complex> split_real(std::span<const Complex> transformed) {
-  const std::size_t length = transformed.size();
-  std::vector<Complex> bins;
-  for (std::size_t k = 0; k <= length; ++k) {
-    const Complex a = transformed[k % length];
-    const Complex mirror = transformed[(length - k) % length];
-    const Complex even{a.re + mirror.re, a.im - mirror.im};
-    const Complex odd{a.re - mirror.re, a.im + mirror.im};
-    const Root w = root(k, 2 * length);
-    const Complex sum = even + odd * Complex{static_cast<float>(w.im), static_cast<float>(-w.re)};
-    bins.push_back(canonical(Complex{sum.re * 0.5F, sum.im * 0.5F}));
-  }
-  return bins;
 }
 
 }  // namespace cosoc::fft

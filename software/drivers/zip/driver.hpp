@@ -1,4 +1,4 @@
-/// Driver of the ZIP accelerator: operation `zip` of any length.
+/// Driver of the ZIP accelerator: operation `zip`, or `zip_int16` in a build for int16, of any length.
 #pragma once
 
 #include "cosoc/generated/zip.hpp"

@@ -5,8 +5,8 @@
 #include "device/cycles.hpp"
 #include "drivers/zip/cycles.hpp"
 #include "drivers/zip/format.hpp"
-#include "drivers/zip/integers.hpp"
 #include "kernels/zip.hpp"
+#include "kernels/zip_integers.hpp"
 
 namespace cosoc::zip {
 namespace {

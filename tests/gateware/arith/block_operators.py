@@ -6,7 +6,9 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from cosoc.gateware.arith.block import BlockAdd, BlockFromFloat, BlockMultiply, Factor, FloatFromBlock, block_layout
+from cosoc.gateware.arith.block import BlockAdd, Factor, block_layout
+from cosoc.gateware.arith.block_convert import BlockFromFloat, FloatFromBlock
+from cosoc.gateware.arith.block_multiply import BlockEighth, BlockMultiply
 from cosoc.gateware.arith.complex import Complex
 from cosoc.gateware.arith.scale import SHIFT_BITS
 
@@ -15,11 +17,13 @@ LATENCY = {
     "sum": BlockAdd.latency,
     "product": BlockMultiply.latency,
     "stored": FloatFromBlock.latency,
+    "eighth": BlockEighth.latency,
 }
 
 
 class BlockOperators(wiring.Component):
-    """`loaded` is `x` as a block, `stored` is `a / 2**shift` in float32, `product` is `a * w`."""
+    """`loaded` is `x` as a block, `stored` is `a / 2**shift` in float32, `product` is `a * w`,
+    `eighth` is `a` times a power of exp(-2 pi i / 8)."""
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
@@ -39,6 +43,8 @@ class BlockOperators(wiring.Component):
                 "sum": Out(number),
                 "product": Out(number),
                 "stored": Out(Complex),
+                "power": In(2),
+                "eighth": Out(number),
             }
         )
 
@@ -48,7 +54,8 @@ class BlockOperators(wiring.Component):
         m.submodules.add = add = BlockAdd(self.bits)
         m.submodules.multiply = multiply = BlockMultiply(self.bits)
         m.submodules.store = store = FloatFromBlock(self.bits)
-        m.d.comb += [operator.en.eq(self.en) for operator in (load, add, multiply, store)]
+        m.submodules.turn_eighth = eighth = BlockEighth(self.bits)
+        m.d.comb += [operator.en.eq(self.en) for operator in (load, add, multiply, store, eighth)]
         m.d.comb += [
             load.i.eq(self.x),
             add.a.eq(self.a),
@@ -64,5 +71,8 @@ class BlockOperators(wiring.Component):
             self.sum.eq(add.o),
             self.product.eq(multiply.o),
             self.stored.eq(store.o),
+            eighth.a.eq(self.a),
+            eighth.power.eq(self.power),
+            self.eighth.eq(eighth.o),
         ]
         return m

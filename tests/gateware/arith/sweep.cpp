@@ -37,12 +37,18 @@ struct Operator {
   const char* name;
   std::size_t latency;
 };
-constexpr std::array<Operator, 6> operators = {{{"sum", LATENCY_SUM},
-                                                {"product", LATENCY_PRODUCT},
-                                                {"reciprocal", LATENCY_RECIPROCAL},
-                                                {"complex_product", LATENCY_COMPLEX_PRODUCT},
-                                                {"scaled", LATENCY_SCALED},
-                                                {"complex_sum", LATENCY_COMPLEX_SUM}}};
+constexpr std::array<Operator, 10> operators = {{{"sum", LATENCY_SUM},
+                                                 {"product", LATENCY_PRODUCT},
+                                                 {"reciprocal", LATENCY_RECIPROCAL},
+                                                 {"complex_product", LATENCY_COMPLEX_PRODUCT},
+                                                 {"scaled", LATENCY_SCALED},
+                                                 {"complex_sum", LATENCY_COMPLEX_SUM},
+                                                 {"root_half", LATENCY_ROOT_HALF},
+                                                 {"eighth", LATENCY_EIGHTH},
+                                                 {"norm", LATENCY_NORM},
+                                                 {"quotient", LATENCY_QUOTIENT}}};
+constexpr std::size_t norm_index = 8;
+constexpr float root_half = 0.70710678F;
 
 float number(Bits bits) { return std::bit_cast<float>(bits); }
 
@@ -116,6 +122,59 @@ Complex complex_sum(const Operands& x) {
   return {canonical(a_re + b_re), canonical(a_im + b_im)};
 }
 
+/// A product with a power of exp(-2 pi i / 8).
+Complex eighth(const Operands& x) {
+  constexpr std::array<std::array<float, 2>, 4> factors = {
+      {{1, 0}, {root_half, -root_half}, {0, -1}, {-root_half, -root_half}}};
+  const std::size_t power = x.b.im >> 7 & 3;
+  const float re = number(x.a.re), im = number(x.a.im), w_re = factors[power][0], w_im = factors[power][1];
+  if (power == 0) return {canonical(re), canonical(im)};
+  const float re_re = re * w_re, im_im = im * w_im, im_re = im * w_re, re_im = re * w_im;
+  return {canonical(re_re - im_im), canonical(im_re + re_im)};
+}
+
+/// The upper 27 bits of a positive number; one more in the last place where the host rounds upward.
+double cut(double value) {
+  constexpr std::uint64_t below = (std::uint64_t{1} << 26) - 1;
+  if (!std::isfinite(value)) return value;
+  const auto bits = std::bit_cast<std::uint64_t>(value);
+  const bool up = std::fegetround() == FE_UPWARD && (bits & below) != 0;
+  return std::bit_cast<double>((bits & ~below) + (up ? below + 1 : 0));
+}
+
+bool takes_parts(const Operands& x) { return (x.b.im & 0x200) != 0; }
+
+/// What is divided by: the norm of b, or its real part.
+double divisor(const Operands& x) {
+  const double re = number(x.b.re), im = number(x.b.im);
+  return takes_parts(x) ? re : cut(cut(re * re) + cut(im * im));
+}
+
+/// A wide number: significand of 27 bits, exponent of 10, and sign, zero, infinity and NaN.
+std::uint64_t wide(double value) {
+  if (std::isnan(value)) return std::uint64_t{8} << 37;
+  const std::uint64_t flags =
+      std::uint64_t{std::isinf(value)} << 2 | std::uint64_t{value == 0} << 1 | std::uint64_t{std::signbit(value)};
+  if (flags >= 2) return flags << 37;
+  int exponent = 0;
+  const double fraction = std::frexp(std::abs(value), &exponent);
+  return static_cast<std::uint64_t>(fraction * 0x1p27) | (static_cast<std::uint64_t>(exponent - 1) & 0x3ff) << 27 |
+         flags << 37;
+}
+
+/// The same without what does not count beside a flag.
+std::uint64_t wide(std::uint64_t found) {
+  const std::uint64_t flags = found >> 37;
+  if (flags >= 8) return std::uint64_t{8} << 37;
+  return flags >= 2 ? flags << 37 : found;
+}
+
+float quotient(const Operands& x) {
+  const double d = divisor(x);
+  const bool root = x.negate && !takes_parts(x);
+  return static_cast<float>(root ? std::sqrt(d) : double{number(x.a.re)} / d);
+}
+
 Results compute(const Operands& x) {
   const float a_re = number(x.a.re), a_im = number(x.a.im), b_re = number(x.b.re), b_im = number(x.b.im);
   const float re_re = a_re * b_re, im_im = a_im * b_im, im_re = a_im * b_re, re_im = a_re * b_im;
@@ -126,7 +185,11 @@ Results compute(const Operands& x) {
           canonical(1.0F / a_re),
           product.bits(),
           canonical(static_cast<float>(std::ldexp(double{a_re}, -static_cast<int>(x.b.im & 0x1f)))),
-          complex_sum(x).bits()};
+          complex_sum(x).bits(),
+          canonical(a_re * root_half),
+          eighth(x).bits(),
+          wide(divisor(x)),
+          canonical(quotient(x))};
 }
 
 /// Keeps the latest operands with their results until these come out of the operators.
@@ -156,11 +219,13 @@ class Sweep {
   }
 
  private:
-  static constexpr std::size_t history = 32;  // above every latency
+  static constexpr std::size_t history = 64;  // above every latency
 
   void compare(std::size_t given) {
-    const Results found = {model_.sum,    model_.product,    model_.reciprocal, model_.complex_product,
-                           model_.scaled, model_.complex_sum};
+    Results found = {model_.sum,    model_.product,     model_.reciprocal, model_.complex_product,
+                     model_.scaled, model_.complex_sum, model_.root_half,  model_.eighth,
+                     model_.norm,   model_.quotient};
+    found[norm_index] = wide(std::uint64_t{found[norm_index]});
     for (std::size_t i = 0; i < operators.size(); ++i) {
       if (given < operators[i].latency) continue;
       const auto& [x, expected] = past_[(given - operators[i].latency) % history];

@@ -34,8 +34,12 @@ struct Operator {
   const char* name;
   std::size_t latency;
 };
-constexpr std::array<Operator, 4> operators = {
-    {{"loaded", LATENCY_LOADED}, {"sum", LATENCY_SUM}, {"product", LATENCY_PRODUCT}, {"stored", LATENCY_STORED}}};
+constexpr std::array<Operator, 5> operators = {{{"loaded", LATENCY_LOADED},
+                                                {"sum", LATENCY_SUM},
+                                                {"product", LATENCY_PRODUCT},
+                                                {"stored", LATENCY_STORED},
+                                                {"eighth", LATENCY_EIGHTH}}};
+constexpr std::size_t stored_index = 3;
 
 bool truncates = false;
 
@@ -93,6 +97,21 @@ Block product(const Block& a, Integer w_re, Integer w_im) {
   return {rounded(re, 17 + right), rounded(im, 17 + right), a.exponent + right, a.invalid};
 }
 
+/// A product with a power of exp(-2 pi i / 8); the power 0 changes nothing.
+Block eighth(const Block& a, unsigned power) {
+  constexpr Integer one = 0x20000, root_half = 92682;
+  switch (power) {
+    case 0:
+      return a;
+    case 1:
+      return product(a, root_half, -root_half);
+    case 2:
+      return product(a, 0, -one);
+    default:
+      return product(a, -root_half, -root_half);
+  }
+}
+
 int biased_exponent(float x) { return std::max(1, static_cast<int>(std::bit_cast<std::uint32_t>(x) >> 23 & 0xff)); }
 
 Block loaded(float re, float im) {
@@ -137,6 +156,7 @@ struct Operands {
   bool turn;
   bool keep;
   int shift;
+  unsigned power;
 };
 
 Operands operands(Random& random) {
@@ -157,6 +177,7 @@ Operands operands(Random& random) {
   result.subtract = !result.keep && random() % 2 == 0;
   result.turn = result.subtract && random() % 2 == 0;
   result.shift = static_cast<int>(random() % 32);
+  result.power = static_cast<unsigned>(random() % 4);
   return result;
 }
 
@@ -166,12 +187,13 @@ using Results = std::array<std::uint64_t, operators.size()>;
 Results compute(const Operands& x) {
   return {loaded(std::bit_cast<float>(x.x[0]), std::bit_cast<float>(x.x[1])).bits(),
           sum(x.a, x.b, x.subtract, x.turn, x.keep).bits(), product(x.a, x.w_re, x.w_im).bits(),
-          stored(x.a.re, x.a, x.shift) | std::uint64_t{stored(x.a.im, x.a, x.shift)} << 32};
+          stored(x.a.re, x.a, x.shift) | std::uint64_t{stored(x.a.im, x.a, x.shift)} << 32,
+          eighth(x.a, x.power).bits()};
 }
 
 bool same(std::size_t index, std::uint64_t found, std::uint64_t expected) {
   constexpr std::uint64_t invalid = std::uint64_t{1} << (2 * BITS + 10);
-  const bool block = index < 3;
+  const bool block = index != stored_index;
   return found == expected || (block && (found & invalid) != 0 && (expected & invalid) != 0);
 }
 
@@ -213,10 +235,11 @@ class Sweep {
     model_.turn = next.turn;
     model_.keep = next.keep;
     model_.shift = static_cast<std::uint8_t>(next.shift);
+    model_.power = static_cast<std::uint8_t>(next.power);
   }
 
   void compare(std::size_t given) {
-    const Results found = {model_.loaded, model_.sum, model_.product, model_.stored};
+    const Results found = {model_.loaded, model_.sum, model_.product, model_.stored, model_.eighth};
     for (std::size_t i = 0; i < operators.size(); ++i) {
       if (given < operators[i].latency) continue;
       const std::uint64_t expected = past_[(given - operators[i].latency) % history][i];

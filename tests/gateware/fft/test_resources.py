@@ -2,6 +2,8 @@
 
 import itertools
 
+import pytest
+
 from cosoc.gateware.fft.config import FFTConfig, NumberFormat
 from cosoc.gateware.fft.resources import estimate, pipeline
 
@@ -27,7 +29,16 @@ def test_a_longer_transform_takes_more():
 
 
 def test_multipliers_of_each_format():
-    """Behind the stages of 256, 64, 16 and 4; the first of four lanes has none behind the last one."""
+    """Behind the stages of 256, 64, 16 and 4; behind the last one half of the lanes, if there are several, have none."""
     block = {"number_format": int(NumberFormat.BLOCK_FLOATING_POINT)}
-    assert [pipeline(FFTConfig(max_log2=10, samples=samples)).dsp for samples in (1, 2, 4)] == [32, 64, 120]
-    assert [pipeline(FFTConfig(max_log2=10, samples=samples, **block)).dsp for samples in (1, 2, 4)] == [16, 32, 60]
+    assert [pipeline(FFTConfig(max_log2=10, samples=samples)).dsp for samples in (1, 2, 4)] == [32, 56, 112]
+    assert [pipeline(FFTConfig(max_log2=10, samples=samples, **block)).dsp for samples in (1, 2, 4)] == [16, 28, 56]
+
+
+@pytest.mark.parametrize("max_log2", range(5, 17))
+@pytest.mark.parametrize("number_format", list(NumberFormat))
+def test_two_samples_per_cycle_take_less_than_twice_as_much(max_log2, number_format):
+    one, two = (estimate(FFTConfig(max_log2=max_log2, samples=p, number_format=int(number_format))) for p in (1, 2))
+    assert two.dsp < 1.9 * one.dsp
+    assert two.lut < 1.9 * one.lut
+    assert two.ff < 1.9 * one.ff

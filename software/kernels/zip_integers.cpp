@@ -1,8 +1,8 @@
-#include "drivers/zip/integers.hpp"
+#include "kernels/zip_integers.hpp"
 
 #include <algorithm>
 
-namespace cosoc::zip {
+namespace cosoc {
 namespace {
 
 struct Number {
@@ -63,4 +63,4 @@ void zip_integers(ZIPKind kind, const IntegerOperands& operands) {
   }
 }
 
-}  // namespace cosoc::zip
+}  // namespace cosoc

@@ -6,7 +6,7 @@
 
 #include "kernels/zip.hpp"
 
-namespace cosoc::zip {
+namespace cosoc {
 
 /// int16 numbers as they lie in memory, complex ones as (re, im).
 struct IntegerOperands {
@@ -23,4 +23,4 @@ struct IntegerOperands {
 /// result saturates. Not for quotients and roots.
 void zip_integers(ZIPKind kind, const IntegerOperands& operands);
 
-}  // namespace cosoc::zip
+}  // namespace cosoc
