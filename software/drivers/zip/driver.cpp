@@ -26,7 +26,7 @@ constexpr std::uint64_t beat_bytes = 16;
 struct Call {
   ZIPKind kind;
   std::uint64_t count = 0;
-  std::uint64_t b_count = 0;              // 0: none
+  std::uint64_t b_count = 0;                // 0: none
   std::optional<std::uint64_t> constant{};  // the 8 bytes of a constant b
   std::uint64_t real_bytes = sizeof(float);
   std::uint32_t shift = 0;
