@@ -85,7 +85,7 @@ def conv2d(
     multiplier: NDArray[np.float32],
     residual: Activations | None = None,
 ) -> Activations:
-    """Integer convolution, with the residual and the max pooling that were fused into it.
+    """Integer convolution, with the residual and the pooling that were fused into it.
 
     float64 holds every sum exactly (below 2^53), and its matrix products are fast.
     """
@@ -103,6 +103,9 @@ def conv2d(
     # Rounding removes what a transforming algorithm might leave behind; conversion has shown that the sum fits int32.
     acc = np.rint(sums.numpy()).astype(np.int64).transpose(0, 2, 3, 1) + bias
     rule = output_format(graph, node)
+    averages = "pool_multiplier" in attributes
+    if averages:
+        rule = replace(rule, zero_point=attributes["pool_zero_point"])
     if residual is not None:
         zero_point = parameters(graph.tensors[node.inputs[4]])[1]
         rule = replace(rule, residual_zero_point=zero_point, residual_multiplier=attributes["residual_multiplier"])
@@ -110,7 +113,11 @@ def conv2d(
     if "pool_kernel" not in attributes:
         return result
     pool = {name: attributes[f"pool_{name}"] for name in ("kernel", "stride", "padding")}
-    return largest(result, pool)
+    if not averages:
+        return largest(result, pool)
+    low, high = attributes["pool_clamp"]
+    rule = replace(output_format(graph, node), clamp_min=low, clamp_max=high)
+    return requantize(window_sums(result, pool, attributes["pool_zero_point"]), attributes["pool_multiplier"], rule)
 
 
 def conv_transpose2d(
@@ -167,10 +174,16 @@ def largest(x: Activations, attributes: Mapping[str, Any]) -> Activations:
 
 def average_pool2d(graph: Graph, node: Node, x: Activations) -> Activations:
     """Sum of the window inside the image, scaled."""
-    _, in_zero_point = parameters(graph.tensors[node.inputs[0]])
-    centred = padded(x, node.attributes["padding"], in_zero_point).astype(np.int32) - in_zero_point
-    sums = windows(centred, node.attributes).sum(axis=(-2, -1), dtype=np.int64)
+    _, zero_point = parameters(graph.tensors[node.inputs[0]])
+    sums = window_sums(x, node.attributes, zero_point)
     return requantize(sums, node.attributes["multiplier"], output_format(graph, node))
+
+
+def window_sums(x: Activations, attributes: Mapping[str, Any], zero_point: int) -> NDArray[np.int64]:
+    """Sums over windows of what is above the zero point; padding adds nothing."""
+    centred = padded(x, attributes["padding"], zero_point).astype(np.int32) - zero_point
+    sums: NDArray[np.int64] = windows(centred, attributes).sum(axis=(-2, -1), dtype=np.int64)
+    return sums
 
 
 def add(graph: Graph, node: Node, a: Activations, b: Activations) -> Activations:

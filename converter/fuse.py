@@ -1,4 +1,4 @@
-"""Residual additions and max poolings become part of the convolution before them: the accelerator does them on the way out."""
+"""Residual additions and poolings become part of the convolution before them: its result need not leave the accelerator."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from cosoc.converter.ir import Constants, Graph, Node
+from cosoc.converter.placement import kernel_obstacle, pool_obstacle
 from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
 
 INT8_RANGE = [-128, 127]
@@ -60,15 +61,24 @@ def fuse_residual(graph: Graph, constants: Constants, addition: Node) -> Graph |
 
 
 def fuse_pooling(graph: Graph, pooling: Node) -> Graph | None:
-    """The graph with this max pooling inside the convolution that makes its input; None when there is none."""
+    """The graph with this pooling inside the convolution that makes its input; None when there is none.
+
+    A pooling that the accelerator cannot do stays apart, so that the convolution still can go there.
+    """
     (tensor,) = pooling.inputs
     convolution = graph.producer(tensor)
     if convolution is None or convolution.op != "conv2d" or "pool_kernel" in convolution.attributes:
         return None
     if only_reader(graph, tensor) is not pooling:
         return None
-    window = {f"pool_{key}": pooling.attributes[key] for key in ("kernel", "stride", "padding")}
-    fused = replace(convolution, outputs=pooling.outputs, attributes=convolution.attributes | window)
+    kernel, stride, padding = (pooling.attributes[key] for key in ("kernel", "stride", "padding"))
+    averages = pooling.op == "average_pool2d"
+    if kernel_obstacle(kernel, stride, padding, [1, 1]) if averages else pool_obstacle(kernel, stride, padding):
+        return None
+    attributes = {f"pool_{key}": value for key, value in pooling.attributes.items()}
+    if averages:
+        attributes["pool_zero_point"] = graph.tensors[tensor].zero_point
+    fused = replace(convolution, outputs=pooling.outputs, attributes=convolution.attributes | attributes)
     return without(graph, convolution, fused, tensor)
 
 
@@ -78,7 +88,7 @@ def fuse(graph: Graph, constants: Constants) -> Graph:
         fused = None
         if node.op == "add":
             fused = fuse_residual(graph, constants, node)
-        elif node.op == "max_pool2d":
+        elif node.op in ("max_pool2d", "average_pool2d"):
             fused = fuse_pooling(graph, node)
         graph = fused or graph
     return graph

@@ -118,8 +118,13 @@ def fused_members(node: Node, variables: Variables) -> list[str]:
         tensor, multiplier = variables[node.inputs[4]], node.attributes["residual_multiplier"]
         members.append(f".residual = cosoc::Conv2DResidual{{{tensor}, {multiplier}}}")
     if "pool_kernel" in node.attributes:
-        window = (f".{name} = {attribute(node.attributes[f'pool_{name}'])}" for name in ATTRIBUTES["max_pool2d"])
-        members.append(f".pool = cosoc::MaxPool2DOptions{{{', '.join(window)}}}")
+        op = "average_pool2d" if "pool_multiplier" in node.attributes else "max_pool2d"
+        values = ", ".join(f".{name} = {attribute(node.attributes[f'pool_{name}'])}" for name in ATTRIBUTES[op])
+        if op == "max_pool2d":
+            members.append(f".pool = cosoc::MaxPool2DOptions{{{values}}}")
+        else:
+            zero_point = node.attributes["pool_zero_point"]
+            members.append(f".average = cosoc::Conv2DAverage{{{{{values}}}, {zero_point}}}")
     return members
 
 

@@ -42,7 +42,8 @@ def obstacle(graph: Graph, node: Node) -> str:
     if not why and "residual_multiplier" in attributes:
         why = factor_obstacle(attributes["residual_multiplier"] / 2 ** RESIDUAL_FRACTION[8])
     if not why and "pool_kernel" in attributes:
-        why = pool_obstacle(attributes["pool_kernel"], attributes["pool_stride"], attributes["pool_padding"])
+        window = attributes["pool_kernel"], attributes["pool_stride"], attributes["pool_padding"]
+        why = kernel_obstacle(*window, [1, 1]) if "pool_multiplier" in attributes else pool_obstacle(*window)
     return why
 
 

@@ -126,10 +126,15 @@ def check_conv2d(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
     for residual in tensors[4:]:
         expect_shape(residual, result.shape)
     if "pool_kernel" not in node.attributes:
+        require("pool_multiplier" not in node.attributes, "pool_multiplier goes with pool_kernel")
         expect_shape(output, result.shape)
         return
-    window = {key: node.attributes[f"pool_{key}"] for key in WINDOW}
-    check_pool(replace(node, op="max_pool2d", attributes=window), [result], output)
+    pool = {key.removeprefix("pool_"): value for key, value in node.attributes.items() if key.startswith("pool_")}
+    if "zero_point" in pool:
+        result = replace(result, zero_point=pool["zero_point"])
+        check_tensor(result)
+    op = "average_pool2d" if "multiplier" in pool else "max_pool2d"
+    check_pool(replace(node, op=op, attributes=pool), [result], output)
 
 
 def check_pool(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
@@ -261,6 +266,7 @@ OPERATIONS: dict[str, Operation] = {
         options=(
             {"residual_multiplier": lambda value: type(value) is int and 1 <= value < 1 << 28},
             {f"pool_{name}": test for name, test in WINDOW.items()},
+            {"pool_multiplier": is_factor, "pool_zero_point": lambda value: type(value) is int, "pool_clamp": is_clamp},
         ),
         optional_inputs=1,
     ),

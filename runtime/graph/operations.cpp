@@ -51,6 +51,15 @@ Tensor conv2d(Graph& graph, const std::string& name, Tensor input, Tensor weight
     values["pool_stride"] = attributes.pool->stride;
     values["pool_padding"] = attributes.pool->padding;
   }
+  if (attributes.average) {
+    const AveragePool2DOptions& pool = attributes.average->pool;
+    values["pool_kernel"] = pool.kernel;
+    values["pool_stride"] = pool.stride;
+    values["pool_padding"] = pool.padding;
+    values["pool_multiplier"] = pool.multiplier;
+    values["pool_zero_point"] = attributes.average->zero_point;
+    values["pool_clamp"] = pool.clamp;
+  }
   const auto kernel = make_kernel("conv2d", values);
   if (attributes.residual) {
     const Tensor residual = attributes.residual->tensor;

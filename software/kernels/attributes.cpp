@@ -97,9 +97,9 @@ std::size_t AttributeReader::choice(const std::string& name, std::span<const std
   return 0;
 }
 
-std::array<std::int16_t, 2> AttributeReader::clamp() {
-  const auto [low, high] = integers<2>("clamp", INT16_MIN, INT16_MAX);
-  if (low > high) fail("attribute 'clamp' has its minimum " + std::to_string(low) + " above its maximum");
+std::array<std::int16_t, 2> AttributeReader::clamp(const std::string& name) {
+  const auto [low, high] = integers<2>(name, INT16_MIN, INT16_MAX);
+  if (low > high) fail("attribute '" + name + "' has its minimum " + std::to_string(low) + " above its maximum");
   return {static_cast<std::int16_t>(low), static_cast<std::int16_t>(high)};
 }
 

@@ -41,7 +41,7 @@ class AttributeReader {
   /// The position of a string in `choices`.
   std::size_t choice(const std::string& name, std::span<const std::string_view> choices);
   /// The lowest and highest value of a quantized output.
-  std::array<std::int16_t, 2> clamp();
+  std::array<std::int16_t, 2> clamp(const std::string& name = "clamp");
 
   /// A condition on what was read.
   void require(bool condition, const std::string& message) {

@@ -37,6 +37,11 @@ nlohmann::json Conv2DKernel::attributes() const {
     values["pool_stride"] = attributes_.pool->stride;
     values["pool_padding"] = attributes_.pool->padding;
   }
+  if (attributes_.average) {
+    values["pool_multiplier"] = attributes_.average->multiplier;
+    values["pool_zero_point"] = attributes_.average->zero_point;
+    values["pool_clamp"] = attributes_.average->clamp;
+  }
   return values;
 }
 
@@ -45,6 +50,7 @@ TensorType Conv2DKernel::unpooled(std::span<const TensorType> inputs, const Tens
   TensorType type = output;
   type.shape[1] = window.positions(0, inputs[0].shape[1]);
   type.shape[2] = window.positions(1, inputs[0].shape[2]);
+  if (attributes_.average) type.zero_point = attributes_.average->zero_point;
   return type;
 }
 
@@ -71,8 +77,12 @@ Status Conv2DKernel::check(std::span<const TensorType> inputs, std::span<const T
     return check.status();
   }
   if (!check.good()) return check.status();
-  TensorType result = outputs[0];
-  result.shape = shape;
+  const TensorType result = unpooled(inputs, outputs[0]);
+  if (attributes_.average) {
+    check.require(average_fits(*attributes_.pool, result), "averages of windows that large could overflow int32");
+    check.clamp(outputs[0], attributes_.average->clamp);
+    if (!check.good()) return check.status();
+  }
   return check_pool(name(), *attributes_.pool, {&result, 1}, outputs);
 }
 
@@ -86,7 +96,11 @@ Status Conv2DKernel::run(std::span<const TensorView> inputs, std::span<const Ten
   std::vector<std::byte> storage(type.bytes());
   const TensorView result{.type = &type, .block = {.data = storage.data(), .size = storage.size()}};
   convolve(convolution_of(*inputs[1].type), inputs, result);
-  max_pool(*attributes_.pool, result, outputs[0]);
+  if (const auto& average = attributes_.average) {
+    average_pool(*attributes_.pool, average->multiplier, average->clamp, result, outputs[0]);
+  } else {
+    max_pool(*attributes_.pool, result, outputs[0]);
+  }
   return {};
 }
 
@@ -112,6 +126,12 @@ KernelResult make_conv2d(const nlohmann::json& json) {
     attributes.residual_multiplier = reader.integer("residual_multiplier", 1, max_residual_multiplier);
   }
   if (reader.has("pool_kernel")) attributes.pool = read_pool_window(reader, "pool_");
+  if (attributes.pool && reader.has("pool_multiplier")) {
+    attributes.average =
+        Averaging{.multiplier = reader.number("pool_multiplier"),
+                  .zero_point = static_cast<std::int32_t>(reader.integer("pool_zero_point", INT16_MIN, INT16_MAX)),
+                  .clamp = reader.clamp("pool_clamp")};
+  }
   if (auto status = reader.finish(); !status) return tl::unexpected(status.error());
   return std::make_shared<const Conv2DKernel>(attributes);
 }

@@ -9,14 +9,22 @@
 
 namespace cosoc {
 
+/// How the sums over pooled windows become the output.
+struct Averaging {
+  float multiplier = 1.0F;      // scale of the convolution's result by that of the output and the elements of a window
+  std::int32_t zero_point = 0;  // of the convolution's result
+  std::array<std::int16_t, 2> clamp = {-128, 127};
+};
+
 struct Conv2DAttributes {
   Window window;
   std::int64_t groups = 1;
   std::array<std::int16_t, 2> clamp = {-128, 127};
   /// Scale of the residual by that of the output, `residual_fraction` bits behind the point; absent without a residual.
   std::optional<std::int64_t> residual_multiplier = {};
-  /// Max pooling of the result.
+  /// Pooling of the result: of averages with `average`, else of maxima.
   std::optional<Window> pool = {};
+  std::optional<Averaging> average = {};
 };
 
 /// Operation `conv2d`: inputs are the feature map, weight, bias and multiplier, and with `residual_multiplier` a
@@ -28,7 +36,7 @@ class Conv2DKernel final : public Kernel {
 
   /// Attributes with the kernel's extents of this weight.
   Conv2DAttributes attributes_for(const TensorType& weight) const;
-  /// Type of the convolution's result before its pooling, for types that `check` accepted.
+  /// Type of the convolution's result before its pooling, for types that `check` accepted; its scale does not count.
   TensorType unpooled(std::span<const TensorType> inputs, const TensorType& output) const;
 
   std::string_view name() const override { return "conv2d"; }

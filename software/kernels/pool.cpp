@@ -1,6 +1,10 @@
 #include "kernels/pool.hpp"
 
 #include <algorithm>
+#include <type_traits>
+#include <vector>
+
+#include "kernels/arithmetic.hpp"
 
 namespace cosoc {
 
@@ -44,6 +48,34 @@ void max_pool(const Window& window, const TensorView& input, const TensorView& o
     };
     for_each_window<Activation>(window, input, output, largest);
   });
+}
+
+void average_pool(const Window& window, float multiplier, const std::array<std::int16_t, 2>& clamp,
+                  const TensorView& input, const TensorView& output) {
+  with_activation(input.type->dtype, [&]<class Activation>(Activation) {
+    using Sum = std::conditional_t<sizeof(Activation) == 1, std::int32_t, std::int64_t>;
+    const std::size_t pitch = input.type->pixel_pitch() / sizeof(Activation);
+    const std::int32_t in_zero_point = input.type->zero_point;
+    std::vector<Sum> sums(pitch);
+    const auto average = [&](const Activation* first, std::int64_t rows, std::int64_t columns, std::size_t row_pitch,
+                             Activation* out) {
+      std::fill(sums.begin(), sums.end(), 0);
+      for (std::int64_t row = 0; row < rows; ++row, first += row_pitch) {
+        const Activation* pixel = first;
+        for (std::int64_t column = 0; column < columns; ++column, pixel += pitch) {
+          for (std::size_t channel = 0; channel < pitch; ++channel) sums[channel] += pixel[channel] - in_zero_point;
+        }
+      }
+      for (std::size_t channel = 0; channel < pitch; ++channel) {
+        out[channel] = requantize<Activation>(sums[channel], multiplier, output.type->zero_point, clamp);
+      }
+    };
+    for_each_window<Activation>(window, input, output, average);
+  });
+}
+
+bool average_fits(const Window& window, const TensorType& input) {
+  return std::min(window.kernel[0], input.shape[1]) * std::min(window.kernel[1], input.shape[2]) <= INT32_MAX / 255;
 }
 
 std::uint64_t pool_operations(const Window& window, const TensorType& output) {

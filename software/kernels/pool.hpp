@@ -1,4 +1,4 @@
-/// What the two pooling operations share.
+/// What pooling operations share, and convolutions that pool their result.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -46,6 +46,13 @@ void for_each_window(const Window& window, const TensorView& input, const Tensor
 
 /// Largest value of every window; padding is not a value.
 void max_pool(const Window& window, const TensorView& input, const TensorView& output);
+
+/// Sum of every window inside the image, rescaled.
+void average_pool(const Window& window, float multiplier, const std::array<std::int16_t, 2>& clamp,
+                  const TensorView& input, const TensorView& output);
+
+/// Whether no sum over a window of a feature map of this type can leave int32.
+bool average_fits(const Window& window, const TensorType& input);
 
 /// Elements read by all windows, padding included.
 std::uint64_t pool_operations(const Window& window, const TensorType& output);

@@ -79,7 +79,7 @@ def test_convert_and_inspect(folder: Path) -> None:
     line = "convert small_model.py:Model --input 1x1x8x8 --weights weights.safetensors --calibration data.npz --name tiny "
     status, output, errors = cosoc(*line.split(), "--force", "head=cpu", "-o", "tiny.bundle")
     assert status == 0, errors
-    assert output.startswith("wrote tiny.bundle: 5 nodes")
+    assert output.startswith("wrote tiny.bundle: 4 nodes")
     bundle = Bundle.load(folder / "tiny.bundle")
     assert bundle.graph.name == "tiny"
     assert {node.name: node.devices for node in bundle.graph.nodes}["head"] == ("cpu",)

@@ -110,3 +110,44 @@ def test_a_residual_needs_its_multiplier_and_its_shape() -> None:
     for wrong in (replace(convolution, inputs=convolution.inputs[:4]), replace(convolution, attributes=without)):
         with pytest.raises(SpecError, match="residual_multiplier"):
             verify(replace(fused, nodes=(fused.nodes[0], wrong, fused.nodes[2])))
+
+
+def averaging(kernel: list[int], stride: list[int]) -> tuple[Graph, Constants]:
+    """`block` without the addition, and with an average pooling, whose output has a scale of its own."""
+    graph, constants = block(clamp=(-100, 90))
+    size = [(extent - taps) // step + 1 for extent, taps, step in zip((6, 5), kernel, stride, strict=True)]
+    attributes = {"kernel": kernel, "stride": stride, "padding": [0, 0, 0, 0], "multiplier": 0.125, "clamp": [-90, 80]}
+    pooling = Node("pool", "average_pool2d", ("c",), ("p",), attributes)
+    tensors = {name: tensor for name, tensor in graph.tensors.items() if name != "s"}
+    tensors |= {"p": Tensor("p", "int8", (1, *size, 3), 0.5, 6), "y": Tensor("y", "float32", (1, 3, *size))}
+    return replace(graph, tensors=tensors, nodes=(*graph.nodes[:2], pooling, graph.nodes[4])), constants
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [([2, 2], [2, 1]), ([6, 5], [1, 1])])
+def test_an_average_pooling_becomes_part_of_its_convolution(kernel: list[int], stride: list[int]) -> None:
+    graph, constants = averaging(kernel, stride)
+    verify(graph)
+    fused = fuse(graph, constants)
+    verify(fused)
+    assert [node.op for node in fused.nodes] == ["quantize", "conv2d", "dequantize"]
+    attributes = fused.nodes[1].attributes
+    assert attributes["pool_zero_point"] == -4, "that of the convolution's result"
+    assert "Conv2DAverage" in model_cpp(fused)
+    x = np.random.default_rng(4).uniform(-60, 60, (1, 3, 6, 5)).astype(np.float32)
+    separate = run_graph(graph, constants, [x])["p"]
+    np.testing.assert_array_equal(run_graph(fused, constants, [x])["p"], separate)
+    assert np.unique(separate).size > 2
+    without = {key: value for key, value in attributes.items() if not key.startswith("pool_m")}
+    with pytest.raises(SpecError, match="attributes"):
+        verify(replace(fused, nodes=(fused.nodes[0], replace(fused.nodes[1], attributes=without), fused.nodes[2])))
+
+
+@pytest.mark.parametrize("op", ["average_pool2d", "max_pool2d"])
+def test_a_pooling_that_the_accelerator_cannot_do_stays_apart(op: str) -> None:
+    """Else its convolution could not go there either."""
+    graph, constants = averaging([2, 2], [8, 8])
+    if op == "max_pool2d":
+        graph, constants = block()
+        window = {"kernel": [2, 2], "stride": [8, 8], "padding": [0, 0, 0, 0]}
+        graph = replace(graph, nodes=tuple(replace(n, attributes=window) if n.op == op else n for n in graph.nodes))
+    assert op in [node.op for node in fuse(graph, constants).nodes]

@@ -64,9 +64,9 @@ FUSED = {
     "conv pool relu": ["conv2d"],
     "residual": ["conv2d", "conv2d"],
     "downsampling residual": ["conv2d"] * 3,
-    "resnet": [*["conv2d"] * 6, "average_pool2d", "conv2d"],
+    "resnet": ["conv2d"] * 7,
 }
-"""Operations of the bundle where they are not those of `MODELS`: additions and max poolings are parts of convolutions."""
+"""Operations of the bundle where they are not those of `MODELS`: additions and poolings are parts of convolutions."""
 
 
 def differences(conversion: Conversion, data: torch.Tensor) -> dict[str, list[np.ndarray]]:

@@ -51,10 +51,10 @@ def random_model(generator: random.Random) -> tuple[nn.Module, tuple[int, ...]]:
 
 
 def without_pooling(lowered: Graph, fused: Node) -> tuple[Node, Node]:
-    """A convolution with a residual as it is before its max pooling, and the addition that it took in."""
+    """A convolution with a residual as it is before its pooling, and the addition that it took in."""
     addition = lowered.producer(fused.outputs[0])
     assert addition is not None
-    if addition.op == "max_pool2d":
+    if addition.op.endswith("pool2d"):
         addition = lowered.producer(addition.inputs[0])
     assert addition is not None
     assert addition.op == "add"

@@ -32,6 +32,12 @@ def transposed(kernel: tuple[int, int], channels: int, **attributes: Any) -> tup
     return "conv_transpose2d", kernel, channels, {**plain, **attributes}
 
 
+def averages(kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int]) -> Attributes:
+    """Attributes of averages over windows of a convolution's result."""
+    window = {"pool_kernel": list(kernel), "pool_stride": list(stride), "pool_padding": list(padding)}
+    return window | {"pool_multiplier": 2.5 / (kernel[0] * kernel[1]), "pool_zero_point": -12}
+
+
 CHAINS = {
     "image": (
         (1, 3, 15, 13),
@@ -43,6 +49,14 @@ CHAINS = {
             layer((2, 3), 20, padding=[0, 2, 1, 0], groups=2, dilation=[2, 2]),
             transposed((3, 3), 10, stride=[2, 2], padding=[1, 1, 1, 1], output_padding=[1, 1]),
             transposed((2, 2), 5, stride=[3, 2]),
+        ],
+    ),
+    "averages": (
+        (1, 12, 17, 14),
+        [
+            layer((3, 3), 20, padding=[1, 1, 1, 1], **averages((3, 2), (2, 2), (1, 0, 1, 0))),
+            layer((1, 1), 24, stride=[2, 1], **averages((2, 2), (1, 1), (0, 0, 0, 0))),
+            layer((1, 1), 60, **averages((4, 6), (1, 1), (0, 0, 0, 0))),
         ],
     ),
     "row": (
@@ -83,6 +97,10 @@ def chain(name: str, dtype: str, devices: tuple[str, ...]) -> Bundle:
         weight = random.integers(-127, 128, (filters, *kernel, group)).astype(np.int8)
         offset = random.integers(-1000, 1000, filters) - 5 * weight.sum(axis=(1, 2, 3), dtype=np.int64)
         factor = random.uniform(1, 3, filters) / (80 * np.sqrt(weight[0].size))
+        if "pool_kernel" in attributes:
+            taps, stride, padding = (attributes[f"pool_{key}"] for key in ("kernel", "stride", "padding"))
+            size = [(size[a] + padding[a] + padding[a + 2] - taps[a]) // stride[a] + 1 for a in (0, 1)]
+            attributes = {**attributes, "pool_clamp": LIMITS[dtype]}
         own = {f"w{index}": weight, f"b{index}": offset.astype(np.int32), f"m{index}": factor.astype(np.float32)}
         constants |= own
         tensors += [Tensor(key, str(value.dtype), value.shape, constant=True) for key, value in own.items()]

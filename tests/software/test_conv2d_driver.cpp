@@ -22,7 +22,8 @@ struct Convolution {
   std::array<std::int64_t, 2> dilation = {1, 1};
   std::int64_t groups = 1;
   bool residual = false;
-  std::int64_t pool = 0;  // kernel and stride of the max pooling; 0: none
+  std::int64_t pool = 0;  // kernel and stride of the pooling; 0: none
+  bool average = false;   // it takes averages
 
   nlohmann::json attributes() const {
     nlohmann::json values = {
@@ -32,6 +33,11 @@ struct Convolution {
       values["pool_kernel"] = {pool, pool};
       values["pool_stride"] = {pool, pool};
       values["pool_padding"] = {0, 0, 0, 0};
+    }
+    if (average) {
+      values["pool_multiplier"] = 0.7 / static_cast<double>(pool * pool);
+      values["pool_zero_point"] = 13;
+      values["pool_clamp"] = {-99, 101};
     }
     return values;
   }
@@ -134,9 +140,36 @@ TEST_CASE("Conv2D equals the CPU for random shapes and small buffers") {
     for (std::size_t side = 0; side < 4; ++side) c.padding[side] = random.integer(0, 2);
     c.residual = random.integer(0, 2) == 0;
     if (c.result()[1] >= 2 && c.result()[2] >= 2) c.pool = random.integer(0, 3) == 0 ? 2 : 0;
+    c.average = c.pool != 0 && random.integer(0, 1) == 0;
     INFO("case " << i);
     check_convolution(machine, c, 200 + i);
   }
+}
+
+TEST_CASE("Conv2D averages its results, on chip or by way of memory") {
+  // The second engine has no room for the larger results.
+  const Parameters config = GENERATE(engine(16, 8, 2), engine(8, 8, 4, 1024, 256, 2));
+  Machine machine(soc_with("c2d", config));
+  check_convolution(machine, {.in = {1, 7, 7, 20}, .weight = {40, 1, 1, 20}, .pool = 7, .average = true}, 21);
+  check_convolution(machine,
+                    {.in = {2, 9, 9, 3},
+                     .weight = {16, 3, 3, 3},
+                     .stride = {2, 2},
+                     .padding = {1, 1, 1, 1},
+                     .residual = true,
+                     .pool = 2,
+                     .average = true},
+                    22);
+  check_convolution(machine,
+                    {.in = {1, 26, 30, 16},
+                     .weight = {37, 3, 3, 16},
+                     .padding = {1, 1, 1, 1},
+                     .residual = true,
+                     .pool = 5,
+                     .average = true},
+                    23);
+  check_convolution(machine, {.in = {1, 24, 24, 24}, .weight = {24, 3, 3, 1}, .groups = 24, .pool = 2, .average = true},
+                    24);
 }
 
 TEST_CASE("pooling and addition run on Conv2D with the bits of the CPU") {
@@ -210,6 +243,8 @@ TEST_CASE("Conv2D refuses what it cannot do, and says why") {
   CHECK_THAT(message({.in = {1, 20, 20, 16}, .weight = {4, 3, 3, 16}, .stride = {8, 1}}), Catch::Contains("stride"));
   CHECK_THAT(message({.in = {1, 60, 60, 600}, .weight = {4, 3, 3, 600}}), Catch::Contains("feature_words = 256"));
   const std::vector<TensorType> pair = {tensor(DType::complex64, {8}), tensor(DType::complex64, {8})};
+  CHECK_THAT(message({.in = {1, 60, 60, 16}, .weight = {4, 1, 1, 16}, .pool = 9, .average = true}),
+             Catch::Contains("stride of rows = 9"));
   CHECK_THAT(message_of(machine.driver->supports(*kernel("zip", {{"operation", "add"}}), pair, {pair.data(), 1})),
              Catch::Contains("not zip"));
 

@@ -161,6 +161,57 @@ TEST_CASE("conv2d adds a residual before it rounds, and pools its result") {
   CHECK(kernel("conv2d", attributes)->attributes() == attributes);
 }
 
+TEST_CASE("conv2d with averages equals conv2d and average_pool2d") {
+  const DType dtype = GENERATE(DType::int8, DType::int16);
+  Memory memory;
+  Random random(78);
+  const auto map = [&](Shape shape, std::int32_t zero_point) {
+    return TensorType{.dtype = dtype, .shape = std::move(shape), .scale = 0.5F, .zero_point = zero_point};
+  };
+  const auto& in = memory.tensors.make(map({2, 6, 7, 3}, -3));
+  const auto& weight = memory.tensors.make(feature_map({5, 1, 1, 3}));
+  const auto& bias = memory.tensors.make(tensor(DType::int32, {5}));
+  const auto& multiplier = memory.tensors.make(tensor(DType::float32, {5}));
+  const auto& result = memory.tensors.make(map({2, 6, 7, 5}, 21));
+  const auto& separate = memory.tensors.make(map({2, 4, 4, 5}, -9));
+  const auto& fused = memory.tensors.make(map({2, 4, 4, 5}, -9));
+  random.fill(in);
+  random.fill(weight);
+  for (std::int64_t i = 0; i < 5; ++i) {
+    bias.as<std::int32_t>()[i] = static_cast<std::int32_t>(random.integer(-2000, 2000));
+    multiplier.as<float>()[i] = random.real(0.002F, 0.01F);
+  }
+  nlohmann::json attributes = {
+      {"stride", {1, 1}}, {"padding", {0, 0, 0, 0}}, {"dilation", {1, 1}}, {"groups", 1}, {"clamp", {-100, 90}}};
+  const nlohmann::json average = {
+      {"kernel", {3, 2}}, {"stride", {2, 2}}, {"padding", {2, 1, 1, 1}}, {"multiplier", 0.3125}, {"clamp", {-80, 70}}};
+  run_on_cpu(*kernel("conv2d", attributes), {in, weight, bias, multiplier}, {result});
+  run_on_cpu(*kernel("average_pool2d", average), {result}, {separate});
+  for (const auto& [name, value] : average.items()) attributes["pool_" + name] = value;
+  attributes["pool_zero_point"] = 21;
+  const auto together = kernel("conv2d", attributes);
+  run_on_cpu(*together, {in, weight, bias, multiplier}, {fused});
+  CHECK(dense(fused) == dense(separate));
+  CHECK(together->attributes() == attributes);
+
+  const std::vector<TensorType> inputs = {*in.type, *weight.type, *bias.type, *multiplier.type};
+  const auto message = [&](const char* name, const nlohmann::json& value) {
+    nlohmann::json wrong = attributes;
+    wrong[name] = value;
+    return message_of(kernel("conv2d", wrong)->check(inputs, {fused.type, 1}));
+  };
+  CHECK_THAT(message("pool_kernel", {12, 12}), Catch::Contains("the kernel does not fit"));
+  CHECK_THAT(message("pool_padding", {0, 2, 0, 0}), Catch::Contains("padding must be smaller"));
+  if (dtype == DType::int8) {
+    CHECK_THAT(message("pool_zero_point", 128), Catch::Contains("zero point"));
+    CHECK_THAT(message("pool_clamp", {-129, 0}), Catch::Contains("clamp -129..0"));
+  }
+  attributes.erase("pool_zero_point");
+  CHECK_THAT(message_of(make_kernel("conv2d", attributes)), Catch::Contains("pool_zero_point"));
+  for (const char* name : {"kernel", "stride", "padding"}) attributes.erase(std::string("pool_") + name);
+  CHECK_THAT(message_of(make_kernel("conv2d", attributes)), Catch::Contains("unknown attribute"));
+}
+
 TEST_CASE("requantization rounds half to even, saturates and clamps") {
   CHECK(requantize<std::int8_t>(1, 0.5F, 0, {-128, 127}) == 0);
   CHECK(requantize<std::int8_t>(3, 0.5F, 0, {-128, 127}) == 2);

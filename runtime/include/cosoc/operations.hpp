@@ -27,6 +27,20 @@ struct MaxPool2DOptions {
   Padding2D padding = {0, 0, 0, 0};
 };
 
+struct AveragePool2DOptions {
+  Size2D kernel = {2, 2};
+  Size2D stride = {2, 2};
+  Padding2D padding = {0, 0, 0, 0};
+  float multiplier = 1.0F;  // input scale / (output scale * elements of the window)
+  Clamp clamp = {-128, 127};
+};
+
+/// Averages of a convolution's result, which has this zero point.
+struct Conv2DAverage {
+  AveragePool2DOptions pool;
+  std::int32_t zero_point = 0;
+};
+
 /// A feature map of the shape of a convolution's result, added before the result is rounded.
 struct Conv2DResidual {
   Tensor tensor;
@@ -41,6 +55,7 @@ struct Conv2DOptions {
   Clamp clamp = {-128, 127};
   std::optional<Conv2DResidual> residual = {};
   std::optional<MaxPool2DOptions> pool = {};  // of the result
+  std::optional<Conv2DAverage> average = {};  // of the result, instead of `pool`
 };
 
 /// A convolution of the input with its pixels `stride` apart, and zero points between them.
@@ -58,14 +73,6 @@ struct Conv1DOptions {
   std::array<std::int64_t, 2> padding = {0, 0};  // before and after
   std::int64_t dilation = 1;
   std::int64_t groups = 1;
-  Clamp clamp = {-128, 127};
-};
-
-struct AveragePool2DOptions {
-  Size2D kernel = {2, 2};
-  Size2D stride = {2, 2};
-  Padding2D padding = {0, 0, 0, 0};
-  float multiplier = 1.0F;  // input scale / (output scale * elements of the window)
   Clamp clamp = {-128, 127};
 };
 

@@ -8,7 +8,9 @@
 namespace cosoc::conv2d {
 namespace {
 
-constexpr std::uint64_t instruction_alignment = 64;
+constexpr std::uint64_t alignment = 64;  // of instructions and temporaries, bytes
+
+std::uint64_t aligned(std::uint64_t bytes) { return (bytes + alignment - 1) & ~(alignment - 1); }
 
 bool same_allocations(std::span<const Block> a, std::span<const Block> b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -31,73 +33,86 @@ Conv2DDriver::~Conv2DDriver() {
   for (const Loaded& loaded : loaded_) memory_.release(loaded.block);
 }
 
-const Result<Program>& Conv2DDriver::program(const Layer& layer) const {
-  const auto found = std::find_if(compiled_.begin(), compiled_.end(),
-                                  [&](const Compiled& compiled) { return compiled.layer == layer; });
-  if (found != compiled_.end()) return found->program;
-  return compiled_.emplace_back(Compiled{layer, Compiler(config_).compile(layer)}).program;
+Result<Conv2DDriver::Compiled> Conv2DDriver::compile(const Operations& operations) const {
+  auto calls = calls_of(operations);
+  if (!calls) return tl::unexpected(calls.error());
+  auto program = Compiler(config_).compile(calls->calls, {static_cast<std::uint32_t>(CallBase::constants), 0});
+  if (!program) return tl::unexpected(program.error());
+  const std::uint64_t temporary_bytes = stores_temporaries(*program) ? calls->temporary_bytes : 0;
+  return Compiled{std::move(*program), std::move(calls->tensors), temporary_bytes};
+}
+
+const Result<Conv2DDriver::Compiled>& Conv2DDriver::compiled(const Operations& operations) const {
+  const auto found =
+      std::find_if(met_.begin(), met_.end(), [&](const Met& met) { return met.operations == operations; });
+  if (found != met_.end()) return found->compiled;
+  return met_.emplace_back(Met{operations, compile(operations)}).compiled;
 }
 
 Status Conv2DDriver::supports(const Kernel& kernel, std::span<const TensorType> inputs,
                               std::span<const TensorType> outputs) const {
   if (auto status = kernel.check(inputs, outputs); !status) return status;
-  const auto operation = operation_of(kernel, inputs, outputs);
-  if (!operation) return tl::unexpected(operation.error());
+  const auto operations = operations_of(kernel, inputs, outputs);
+  if (!operations) return tl::unexpected(operations.error());
   if (inputs[0].dtype != activation()) {
     const std::string needed = inputs[0].dtype == DType::int16 ? "16" : "8";
     return failure("this Conv2D computes with " + std::string(name_of(activation())) + " activations, not " +
                    inputs[0].describe() + "; one built with c2d_activation_bits=" + needed + " does");
   }
-  if (const auto& compiled = program(operation->layer); !compiled) return tl::unexpected(compiled.error());
+  if (const auto& found = compiled(*operations); !found) return tl::unexpected(found.error());
   return {};
 }
 
 std::uint64_t Conv2DDriver::estimate_cycles(const Kernel& kernel, std::span<const TensorType> inputs,
                                             std::span<const TensorType> outputs) const {
-  const auto operation = operation_of(kernel, inputs, outputs);
-  return static_cast<std::uint64_t>(std::ceil(program(operation->layer)->cycles));
+  const auto operations = operations_of(kernel, inputs, outputs);
+  return static_cast<std::uint64_t>(std::ceil(compiled(*operations)->program.cycles));
 }
 
 Result<std::vector<CommandWords>> Conv2DDriver::commands(const Kernel& kernel, std::span<const TensorView> inputs,
                                                          std::span<const TensorView> outputs) {
   std::vector<TensorType> input_types;
   for (const TensorView& view : inputs) input_types.push_back(*view.type);
-  const auto operation = operation_of(kernel, input_types, std::span(outputs[0].type, 1));
-  if (!operation) return tl::unexpected(operation.error());
-  const auto& compiled = program(operation->layer);
-  if (!compiled) return tl::unexpected(compiled.error());
-  const auto loaded = load(*operation, *compiled, inputs);
+  const auto operations = operations_of(kernel, input_types, std::span(outputs[0].type, 1));
+  if (!operations) return tl::unexpected(operations.error());
+  const auto& found = compiled(*operations);
+  if (!found) return tl::unexpected(found.error());
+  const auto loaded = load(*operations, *found, inputs);
   if (!loaded) return tl::unexpected(loaded.error());
-  Command command;
-  command.instruction_address = (*loaded)->block.physical + (*loaded)->instruction_offset;
-  command.instruction_count = compiled->instruction_count();
-  command.base0 = inputs[0].block.physical;
-  command.base1 = outputs[0].block.physical;
-  command.base2 = (*loaded)->block.physical;
-  if (operation->residual_input != 0) command.base3 = inputs[operation->residual_input].block.physical;
+  const std::uint64_t begin = (*loaded)->block.physical;
+  Command command =
+      command_for(found->program, begin + (*loaded)->instruction_offset, begin, begin + (*loaded)->temporary_offset);
+  for (std::size_t i = 0; i < found->tensors.size(); ++i) {
+    const auto& [kind, index] = found->tensors[i];
+    const Block& block = kind == Operand::Kind::input ? inputs[index].block : outputs[index].block;
+    set_base(command, static_cast<std::size_t>(CallBase::tensors) + i, block.physical);
+  }
   return std::vector<CommandWords>{command.encode()};
 }
 
-Result<const Conv2DDriver::Loaded*> Conv2DDriver::load(const Operation& operation, const Program& program,
+Result<const Conv2DDriver::Loaded*> Conv2DDriver::load(const Operations& operations, const Compiled& compiled,
                                                        std::span<const TensorView> inputs) {
   std::vector<Block> sources;
   bool constant = true;
-  if (operation.source == Operation::Source::inputs) {
-    for (const TensorView& view : inputs.subspan(1, 3)) {
-      sources.push_back(view.block);
-      constant = constant && view.constant;
+  for (const Operation& operation : operations.layers) {
+    if (operation.source != Operation::Source::inputs) continue;
+    for (const std::size_t index : operation.constants) {
+      sources.push_back(inputs[index].block);
+      constant = constant && inputs[index].constant;
     }
   }
   auto found = std::find_if(loaded_.begin(), loaded_.end(), [&](const Loaded& loaded) {
-    return loaded.operation == operation && same_allocations(loaded.sources, sources);
+    return loaded.operations == operations && same_allocations(loaded.sources, sources);
   });
   if (found != loaded_.end() && constant) return &*found;
+  const Program& program = compiled.program;
   if (found == loaded_.end()) {
     release_unused();
-    const std::uint64_t offset = (program.constant_bytes + instruction_alignment - 1) & ~(instruction_alignment - 1);
-    auto block = memory_.allocate(offset + program.instructions.size() * sizeof(std::uint32_t));
+    const std::uint64_t instructions = aligned(program.constant_bytes);
+    const std::uint64_t temporaries = aligned(instructions + program.instructions.size() * sizeof(std::uint32_t));
+    auto block = memory_.allocate(temporaries + compiled.temporary_bytes);
     if (!block) return tl::unexpected(block.error());
-    found = loaded_.insert(loaded_.end(), Loaded{operation, std::move(sources), *block, offset});
+    found = loaded_.insert(loaded_.end(), Loaded{operations, std::move(sources), *block, instructions, temporaries});
   }
   if (auto status = fill(*found, program, inputs); !status) {
     memory_.release(found->block);
@@ -109,25 +124,34 @@ Result<const Conv2DDriver::Loaded*> Conv2DDriver::load(const Operation& operatio
 }
 
 Status Conv2DDriver::fill(const Loaded& loaded, const Program& program, std::span<const TensorView> inputs) const {
-  const auto channels = static_cast<std::size_t>(loaded.operation.layer.out_channels);
-  std::vector<std::int32_t> bias;
-  std::vector<float> multiplier;
-  Constants constants;
-  if (loaded.operation.source == Operation::Source::inputs) {
-    constants.weight = {inputs[1].as<std::int8_t>(), inputs[1].type->bytes()};
-    constants.bias = {inputs[2].as<std::int32_t>(), channels};
-    constants.multiplier = {inputs[3].as<float>(), channels};
-  } else {
-    bias.assign(channels, loaded.operation.bias);
-    multiplier.assign(channels, loaded.operation.multiplier);
-    constants.bias = bias;
-    constants.multiplier = multiplier;
-  }
   const std::span packed(loaded.block.data, program.constant_bytes);
-  if (auto status = Compiler(config_).pack_constants(program.constants[0], constants, packed); !status) return status;
+  for (std::size_t i = 0; i < loaded.operations.layers.size(); ++i) {
+    auto status = fill_constants(loaded.operations.layers[i], program.constants[i], inputs, packed);
+    if (!status) return status;
+  }
   std::memcpy(loaded.block.data + loaded.instruction_offset, program.instructions.data(),
               program.instructions.size() * sizeof(std::uint32_t));
   return {};
+}
+
+Status Conv2DDriver::fill_constants(const Operation& operation, const PackedConstants& call,
+                                    std::span<const TensorView> inputs, std::span<std::byte> packed) const {
+  const auto channels = static_cast<std::size_t>(operation.layer.out_channels);
+  std::vector<std::int32_t> bias;
+  std::vector<float> multiplier;
+  Constants constants;
+  if (operation.source == Operation::Source::inputs) {
+    const auto& [weights, biases, multipliers] = operation.constants;
+    constants.weight = {inputs[weights].as<std::int8_t>(), inputs[weights].type->bytes()};
+    constants.bias = {inputs[biases].as<std::int32_t>(), channels};
+    constants.multiplier = {inputs[multipliers].as<float>(), channels};
+  } else {
+    bias.assign(channels, operation.bias);
+    multiplier.assign(channels, operation.multiplier);
+    constants.bias = bias;
+    constants.multiplier = multiplier;
+  }
+  return Compiler(config_).pack_constants(call, constants, packed);
 }
 
 void Conv2DDriver::release_unused() {

@@ -1,10 +1,10 @@
-/// Driver of the Conv2D engine: compiles each layer for the accelerator's parameters when it is first met.
+/// Driver of the Conv2D engine: compiles each call for the accelerator's parameters when it is first met.
 #pragma once
 
 #include <list>
 
 #include "drivers/conv2d/compiler.hpp"
-#include "drivers/conv2d/operation.hpp"
+#include "drivers/conv2d/operation_calls.hpp"
 #include "drivers/driver.hpp"
 
 namespace cosoc::conv2d {
@@ -24,31 +24,42 @@ class Conv2DDriver final : public Driver {
                                              std::span<const TensorView> outputs) override;
 
  private:
-  /// A layer that was met, and its program or why there is none.
+  /// The program of a call.
   struct Compiled {
-    Layer layer;
-    Result<Program> program;
+    Program program;
+    std::vector<Operand> tensors;       // see OperationCalls
+    std::uint64_t temporary_bytes = 0;  // that the program uses
   };
-  /// A program with its constants in device memory: constants, then instructions.
+  /// A call that was met, and its program or why there is none.
+  struct Met {
+    Operations operations;
+    Result<Compiled> compiled;
+  };
+  /// A program with its constants in device memory: constants, then instructions, then temporaries.
   struct Loaded {
-    Operation operation;
+    Operations operations;
     std::vector<Block> sources;  // allocations that the constants were packed from
     Block block;
     std::uint64_t instruction_offset = 0;
+    std::uint64_t temporary_offset = 0;
   };
 
   using Driver::Driver;
 
   /// The dtype of feature maps that this accelerator was built for.
   DType activation() const { return config_.activation_bits == 16 ? DType::int16 : DType::int8; }
-  const Result<Program>& program(const Layer& layer) const;
-  Result<const Loaded*> load(const Operation& operation, const Program& program, std::span<const TensorView> inputs);
+  Result<Compiled> compile(const Operations& operations) const;
+  const Result<Compiled>& compiled(const Operations& operations) const;
+  Result<const Loaded*> load(const Operations& operations, const Compiled& compiled,
+                             std::span<const TensorView> inputs);
   Status fill(const Loaded& loaded, const Program& program, std::span<const TensorView> inputs) const;
+  Status fill_constants(const Operation& operation, const PackedConstants& call, std::span<const TensorView> inputs,
+                        std::span<std::byte> packed) const;
   /// Gives back programs whose model was unloaded.
   void release_unused();
 
   Config config_{};
-  mutable std::list<Compiled> compiled_;
+  mutable std::list<Met> met_;
   std::list<Loaded> loaded_;
 };
 

@@ -52,10 +52,24 @@ Residual residual_of(std::int64_t multiplier, const TensorType& type) {
   return {std::ldexp(static_cast<double>(multiplier), -fraction), type.zero_point};
 }
 
-Result<Operation> convolution(const Conv2DKernel& kernel, std::span<const TensorType> inputs,
-                              const TensorType& output) {
+Result<Operations> only(Operation operation) { return Operations{{std::move(operation)}, {}}; }
+
+/// A layer of averages over windows, whose sum has this multiplier.
+Result<Operation> averages(const Window& window, float multiplier, const std::array<std::int16_t, 2>& clamp,
+                           Layer layer) {
+  layer.kernel = size_of(window.kernel);
+  layer.stride = size_of(window.stride);
+  layer.padding = padding_of(window.padding);
+  set_clamp(layer, clamp);
+  if (multiplier <= 0) return failure("Conv2D averages with multipliers above 0");
+  return sum_of(layer, multiplier);
+}
+
+Result<Operations> convolution(const Conv2DKernel& kernel, std::span<const TensorType> inputs,
+                               const TensorType& output) {
   const Conv2DAttributes attributes = kernel.attributes_for(inputs[1]);
-  Operation operation{.layer = shaped(inputs[0], output)};
+  const TensorType result = kernel.unpooled(inputs, output);
+  Operation operation{.layer = shaped(inputs[0], result)};
   Layer& layer = operation.layer;
   layer.kernel = size_of(attributes.window.kernel);
   layer.stride = size_of(attributes.window.stride);
@@ -64,11 +78,18 @@ Result<Operation> convolution(const Conv2DKernel& kernel, std::span<const Tensor
   layer.groups = attributes.groups;
   set_clamp(layer, attributes.clamp);
   if (attributes.residual_multiplier) {
-    operation.residual_input = 4;
+    operation.residual = {Operand::Kind::input, 4};
     layer.residual = residual_of(*attributes.residual_multiplier, inputs[4]);
   }
-  if (attributes.pool) layer.pooling = pooling_of(*attributes.pool);
-  return operation;
+  if (!attributes.average) {
+    if (attributes.pool) layer.pooling = pooling_of(*attributes.pool);
+    return only(operation);
+  }
+  const auto& [multiplier, zero_point, clamp] = *attributes.average;
+  auto average = averages(*attributes.pool, multiplier, clamp, shaped(result, output));
+  if (!average) return tl::unexpected(average.error());
+  operation.out = average->in = {Operand::Kind::temporary, 0};
+  return Operations{{operation, *average}, {result.bytes()}};
 }
 
 Operation transposed_convolution(const ConvTranspose2DKernel& kernel, std::span<const TensorType> inputs,
@@ -87,7 +108,7 @@ Operation transposed_convolution(const ConvTranspose2DKernel& kernel, std::span<
   return operation;
 }
 
-Result<Operation> addition(const Kernel& kernel, std::span<const TensorType> inputs, const TensorType& output) {
+Result<Operations> addition(const Kernel& kernel, std::span<const TensorType> inputs, const TensorType& output) {
   const nlohmann::json attributes = kernel.attributes();
   AttributeReader reader(kernel.name(), attributes);
   const auto multipliers = reader.numbers<2>("multipliers");
@@ -96,12 +117,12 @@ Result<Operation> addition(const Kernel& kernel, std::span<const TensorType> inp
   const std::int64_t residual = with_activation(
       output.dtype, [&]<class Activation>(Activation) { return residual_multiplier_of<Activation>(multipliers[1]); });
   if (multipliers[0] <= 0 || residual <= 0) return failure("Conv2D adds tensors with multipliers above 0");
-  operation.residual_input = 1;
+  operation.residual = {Operand::Kind::input, 1};
   operation.layer.residual = residual_of(residual, inputs[1]);
-  return operation;
+  return only(operation);
 }
 
-Result<Operation> pooling(const Kernel& kernel, std::span<const TensorType> inputs, const TensorType& output) {
+Result<Operations> pooling(const Kernel& kernel, std::span<const TensorType> inputs, const TensorType& output) {
   const nlohmann::json attributes = kernel.attributes();
   AttributeReader reader(kernel.name(), attributes);
   const Window window = read_pool_window(reader);
@@ -109,24 +130,19 @@ Result<Operation> pooling(const Kernel& kernel, std::span<const TensorType> inpu
   if (kernel.name() == "max_pool2d") {
     layer.kind = Kind::max_pooling;
     layer.pooling = pooling_of(window);
-    return Operation{.layer = layer, .source = Operation::Source::none};
+    return only({.layer = layer, .source = Operation::Source::none});
   }
-  layer.kernel = size_of(window.kernel);
-  layer.stride = size_of(window.stride);
-  layer.padding = padding_of(window.padding);
-  set_clamp(layer, reader.clamp());
-  const float multiplier = reader.number("multiplier");
-  if (multiplier <= 0) return failure("Conv2D averages with multipliers above 0");
-  return sum_of(layer, multiplier);
+  const auto clamp = reader.clamp();
+  return averages(window, reader.number("multiplier"), clamp, layer).and_then(only);
 }
 
 }  // namespace
 
-Result<Operation> operation_of(const Kernel& kernel, std::span<const TensorType> inputs,
-                               std::span<const TensorType> outputs) {
+Result<Operations> operations_of(const Kernel& kernel, std::span<const TensorType> inputs,
+                                 std::span<const TensorType> outputs) {
   if (const auto* conv2d = dynamic_cast<const Conv2DKernel*>(&kernel)) return convolution(*conv2d, inputs, outputs[0]);
   if (const auto* transposed = dynamic_cast<const ConvTranspose2DKernel*>(&kernel)) {
-    return transposed_convolution(*transposed, inputs, outputs[0]);
+    return only(transposed_convolution(*transposed, inputs, outputs[0]));
   }
   if (kernel.name() == "add") return addition(kernel, inputs, outputs[0]);
   if (kernel.name() == "max_pool2d" || kernel.name() == "average_pool2d") return pooling(kernel, inputs, outputs[0]);
