@@ -36,7 +36,7 @@ class Conversion:
         bundle: the result.
         module: the float graph after all rewrites.
         steps: its operations, clamps fused.
-        quantized: PyTorch's int8 reference graph with its scales.
+        quantized: its scales, integer weights and corrected biases.
         lowered, lowered_constants: the integer graph before its passes: a node for every operation, nothing fused.
         errors: of every layer, on calibration data.
     """

@@ -123,7 +123,8 @@ class Lowering:
         in_scale, in_zero_point = self.scale(source.name), source.zero_point or 0
         weight, weight_scale = self.quantized.weights[step.node.name]
         scale = weight_scale.astype(np.float64)
-        real_bias = np.zeros(len(scale)) if step.bias is None else step.bias.double().numpy()
+        given = self.quantized.biases.get(step.node.name, step.bias)
+        real_bias = np.zeros(len(scale)) if given is None else given.double().numpy()
         weight, scale = widen(weight.reshape(step.weight.shape), scale, np.abs(real_bias) / (in_scale * MAX_BIAS))
         products = weight.astype(np.int64).sum(axis=(1, 2, 3))
         bias = np.rint(real_bias / (in_scale * scale)).astype(np.int64) - in_zero_point * products

@@ -1,15 +1,15 @@
-"""int8 post-training quantization by torchao's PT2E flow, with a quantizer that asks for what the accelerators compute.
+"""int8 post-training quantization: ranges of the activations, integers of the weights, corrections of the biases.
 
-Activations: int8, asymmetric, per tensor. Weights: int8 in [-127, 127], symmetric, per output channel. Values that are only moved
-or selected (reshapes, max pooling) share the scale of their input.
+Activations: int8, asymmetric, per tensor; of several candidate ranges the one that disturbs the convolutions that read the tensor
+least. Weights: int8 in [-127, 127], symmetric, per output channel. Values that are only moved or selected (reshapes, max pooling)
+share the scale of their input. Rounding shifts the mean of a channel; where the calibration data show it clearly, the bias takes
+the shift back.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,79 +17,42 @@ from numpy.typing import NDArray
 from torch.fx import GraphModule, Node
 
 from cosoc.converter import fx
-from cosoc.converter.capture import Inputs, quiet
+from cosoc.converter.capture import Inputs
 from cosoc.converter.errors import ConversionError
+from cosoc.converter.observe import Histogram, Parameters, Range, candidates, parameters, squared_error
 from cosoc.converter.operators import Step
+from cosoc.converter.simulate import Readers, Values, call, quantized_weight, rounded, rounded_weight, walk
 
-with quiet():  # torchao reports on its CUDA extensions when it is imported; none is used here
-    from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-    from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationSpec, Quantizer, SharedQuantizationSpec
+WALK_SAMPLES, CHOICE_SAMPLES = 32, 8
+"""Calibration samples that go through the network layer by layer, for the biases; those of them on which ranges are compared."""
 
-ACTIVATION = QuantizationSpec(
-    dtype=torch.int8,
-    quant_min=-128,
-    quant_max=127,
-    qscheme=torch.per_tensor_affine,
-    observer_or_fake_quant_ctr=MinMaxObserver,
-)
-WEIGHT = QuantizationSpec(
-    dtype=torch.int8,
-    quant_min=-127,
-    quant_max=127,
-    qscheme=torch.per_channel_symmetric,
-    ch_axis=0,
-    observer_or_fake_quant_ctr=PerChannelMinMaxObserver,
-)
+CORRECTION_SAMPLES = 8
+"""Fewest samples from which a bias is corrected."""
+
+SIGNIFICANT = 2.0
+"""A bias is corrected where the mean error is more than so many times its standard error."""
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """A quantized model.
+    """How a model is quantized.
 
     Attributes:
-        reference: PyTorch's own int8 graph: quantize, dequantize and float operations in between.
         activations: (scale, zero point) of every quantized value, by the name of its node in the float graph.
         weights: of every convolution or linear layer, by the node's name: int8 in PyTorch's layout, and float32 scales (Cout,).
+        biases: float32 (Cout,) of the layers whose bias was corrected, by the node's name.
+        observers: what the range of a value stands for, by its node's name: see `observe.candidates`.
     """
 
-    reference: GraphModule
-    activations: dict[str, tuple[float, int]]
+    activations: dict[str, Parameters]
     weights: dict[str, tuple[NDArray[np.int8], NDArray[np.float32]]]
+    biases: dict[str, torch.Tensor] = field(default_factory=dict)
+    observers: dict[str, str] = field(default_factory=dict)
 
-
-class StepQuantizer(Quantizer):
-    """Annotates the nodes of a float graph according to its steps, clamps fused."""
-
-    def __init__(self, steps: Sequence[Step]) -> None:
-        super().__init__()
-        self.steps = {step.node.name: step for step in steps}
-        self.ends = {step.output.name for step in steps}
-
-    def annotate(self, model: GraphModule) -> GraphModule:
-        """Marks what is quantized and how."""
-        for node in model.graph.nodes:
-            step = self.steps.get(node.name)
-            if node.op == "placeholder":
-                node.meta["quantization_annotation"] = QuantizationAnnotation(output_qspec=ACTIVATION, _annotated=True)
-            elif step is not None:
-                node.meta["quantization_annotation"] = self._annotation(node, step)
-            elif node.name in self.ends:
-                node.meta["quantization_annotation"] = QuantizationAnnotation(output_qspec=ACTIVATION, _annotated=True)
-        return model
-
-    def _annotation(self, node: Node, step: Step) -> QuantizationAnnotation:
-        inputs: dict[Node, Any] = dict.fromkeys(node.all_input_nodes[: len(step.inputs)], ACTIVATION)
-        if step.op == "conv2d":
-            inputs[node.all_input_nodes[1]] = WEIGHT
-        if step.op in ("view", "max_pool2d"):
-            output: Any = SharedQuantizationSpec((node.args[0], node))
-        else:
-            output = ACTIVATION if step.output.name == node.name else None
-        return QuantizationAnnotation(input_qspec_map=inputs, output_qspec=output, _annotated=True)
-
-    def validate(self, model: GraphModule) -> None:
-        """Nothing to check: the steps were made from this very graph."""
+    @staticmethod
+    def empty() -> Quantized:
+        """Of a model without int8 parts."""
+        return Quantized({}, {})
 
 
 def calibration_batches(calibration: object, examples: Inputs) -> list[Inputs]:
@@ -123,7 +86,9 @@ def calibration_batches(calibration: object, examples: Inputs) -> list[Inputs]:
             raise ConversionError(f"calibration batch {index} has shapes {found}; the example inputs have {expected}")
         if not all(torch.isfinite(value).all() for value in batch):
             raise ConversionError(f"calibration batch {index} contains NaN or infinity; remove such inputs")
-    return [tuple(value.to(torch.float32) for value in batch) for batch in batches]
+    if not any(value.any() for batch in batches for value in batch):
+        raise ConversionError("the calibration data are all zero; pass some typical inputs (about 100)")
+    return [tuple(value.to(example.dtype) for value, example in zip(batch, examples, strict=True)) for batch in batches]
 
 
 def _is_array(item: object) -> bool:
@@ -145,37 +110,134 @@ def _split(samples: torch.Tensor, examples: Inputs) -> list[Inputs]:
     return [(samples[start : start + batch],) for start in starts]
 
 
+def observe(
+    module: GraphModule, names: Iterable[str], batches: Sequence[Inputs], progress: Callable[[str], None]
+) -> dict[str, Histogram]:
+    """Histograms of the named values over all batches.
+
+    Raises:
+        ConversionError: a value is infinite or no number.
+    """
+    histograms = {name: Histogram() for name in names}
+    for index, batch in enumerate(batches):
+        if index % 50 == 0:
+            progress(f"calibrating: batch {index + 1} of {len(batches)}")
+        for node, (value,) in walk(module, [batch]):
+            histogram = histograms.get(node.name)
+            if histogram is None:
+                continue
+            if not torch.isfinite(value).all():
+                raise ConversionError(
+                    f"{fx.place(node)} computes infinity or NaN for calibration batch {index}; no integer stands for it"
+                )
+            histogram.add(value)
+    return histograms
+
+
+@dataclass
+class Calibration:
+    """Takes the quantized network along beside the float network, layer by layer, and decides as it goes."""
+
+    module: GraphModule
+    steps: dict[str, Step]
+    histograms: dict[str, Histogram]
+    readers: Readers
+    choice: int
+    quantized: Quantized = field(default_factory=lambda: Quantized({}, {}))
+    shared: dict[str, str] = field(default_factory=dict)
+    real: Values = field(default_factory=list)
+
+    def visit(self, node: Node, values: Values, live: Mapping[Node, Values]) -> Values:
+        """What the quantized network has for a node, given what it would compute with float weights from its own inputs."""
+        step = self.steps.get(node.name)
+        if step is not None and step.op == "conv2d":
+            values = self.convolve(step, values, live)
+        source = self.shared.get(node.name)
+        if source is not None:
+            self.quantized.activations[node.name] = self.quantized.activations[source]
+        elif node.name in self.histograms:
+            name, chosen = self.choose(node)
+            self.quantized.observers[node.name] = name
+            self.quantized.activations[node.name] = parameters(chosen, "int8")
+            values = [rounded(value, self.quantized.activations[node.name], "int8") for value in values]
+        return values
+
+    def choose(self, node: Node) -> tuple[str, Range]:
+        """The range after which the readers' results are nearest to the float network's; without readers, the values themselves."""
+        found = candidates(self.histograms[node.name], "int8")
+        samples = self.real[: self.choice]
+        exact = [list(self.readers.convolved(node, value)) for value in samples]
+        if not exact or not exact[0]:
+            name = min(found, key=lambda name: squared_error(self.histograms[node.name], found[name], "int8"))
+            return name, found[name]
+        errors = {}
+        for name, values in found.items():
+            scaled = parameters(values, "int8")
+            disturbed = (self.readers.convolved(node, rounded(value, scaled, "int8")) for value in samples)
+            errors[name] = sum(
+                float((a - b).square().sum() / b.square().sum().clamp(min=1e-30))
+                for outputs, expected in zip(disturbed, exact, strict=True)
+                for a, b in zip(outputs, expected, strict=True)
+            )
+        best = min(errors, key=lambda name: errors[name])
+        return best, found[best]
+
+    def convolve(self, step: Step, values: Values, live: Mapping[Node, Values]) -> Values:
+        """Results of a layer with integer weights, its bias corrected."""
+        assert step.weight is not None
+        weight = fx.tensor_of(self.module, step.node.args[1])
+        assert weight is not None
+        self.quantized.weights[step.node.name] = quantized_weight(weight)
+        coarse = rounded_weight(weight)
+        weight_node = step.node.args[1]
+        assert isinstance(weight_node, Node)
+        operands = [node for node in step.node.all_input_nodes if node in live]
+        results = [
+            call(self.module, step.node, {weight_node: coarse} | {node: live[node][i] for node in operands})
+            for i in range(len(values))
+        ]
+        shift = mean_error(self.real, results)
+        if shift is None:
+            return results
+        bias = torch.zeros(len(shift)) if step.bias is None else step.bias
+        self.quantized.biases[step.node.name] = (bias.double() + shift).float()
+        shaped = shift.float().reshape(1, -1, *[1] * (results[0].dim() - 2))
+        return [result + shaped for result in results]
+
+
+def mean_error(expected: Values, found: Values) -> torch.Tensor | None:
+    """What has to be added to each channel to give it its mean back: float64 (C,); zero where it is not clear, None if nowhere."""
+    difference = torch.cat([(a - b).double() for a, b in zip(expected, found, strict=True)])
+    samples = difference.reshape(*difference.shape[:2], -1).mean(2)
+    if len(samples) < CORRECTION_SAMPLES:
+        return None
+    mean, deviation = samples.mean(0), samples.std(0)
+    clear = mean.abs() > SIGNIFICANT * deviation / len(samples) ** 0.5
+    return torch.where(clear, mean, 0.0) if clear.any() else None
+
+
+def spread(batches: Sequence[Inputs], samples: int) -> list[Inputs]:
+    """Batches with about so many samples, evenly from all."""
+    wanted = min(len(batches), max(1, samples // len(batches[0][0])))
+    return [batches[index * len(batches) // wanted] for index in range(wanted)]
+
+
 def quantize(
     module: GraphModule, steps: Sequence[Step], batches: Sequence[Inputs], progress: Callable[[str], None] = lambda _: None
 ) -> Quantized:
-    """Calibrates the graph on the batches and quantizes it. The given module stays as it is."""
-    with quiet(), torch.no_grad():
-        prepared = prepare_pt2e(copy.deepcopy(module), StepQuantizer(steps))
-        for index, batch in enumerate(batches):
-            if index % 50 == 0:
-                progress(f"calibrating: batch {index + 1} of {len(batches)}")
-            prepared(*batch)
-        reference = convert_pt2e(prepared)
-    return _read(reference)
-
-
-def _read(reference: GraphModule) -> Quantized:
-    """Collects scales, zero points and int8 weights from PyTorch's int8 graph."""
-    decomposed = torch.ops.quantized_decomposed
-    activations: dict[str, tuple[float, int]] = {}
-    weights: dict[str, tuple[NDArray[np.int8], NDArray[np.float32]]] = {}
-    for node in reference.graph.nodes:
-        if node.target is decomposed.quantize_per_tensor.default:
-            source, scale, zero_point = node.args[:3]
-            previous = activations.setdefault(source.name, (float(np.float32(scale)), int(zero_point)))
-            if previous != (float(np.float32(scale)), int(zero_point)):
-                raise ConversionError(
-                    f"{fx.place(source)} was quantized in two ways; this is a defect of the converter: please report it"
-                )
-        elif node.target is decomposed.dequantize_per_channel.default:
-            values, scales = fx.tensor_of(reference, node.args[0]), fx.tensor_of(reference, node.args[1])
-            assert values is not None
-            assert scales is not None
-            for user in node.users:
-                weights[user.name] = (values.numpy(), scales.to(torch.float32).numpy())
-    return Quantized(reference, activations, weights)
+    """Decides scales, integers and biases from calibration data. The graph and its steps stay as they are."""
+    if not steps:
+        return Quantized.empty()
+    moved = {step.output.name: step.inputs[0].name for step in steps if step.op in ("view", "max_pool2d")}
+    read = [node.name for step in steps for node in (*step.inputs, step.output) if node.name not in moved]
+    with torch.no_grad():
+        histograms = observe(module, dict.fromkeys(read), batches, progress)
+        chosen = spread(batches, WALK_SAMPLES)
+        by_name = {step.node.name: step for step in steps}
+        choice = max(1, CHOICE_SAMPLES // len(batches[0][0]))
+        calibration = Calibration(module, by_name, histograms, Readers.of(module, steps), choice, shared=moved)
+        simulated = walk(module, chosen, calibration.visit)
+        progress("choosing ranges and correcting biases")
+        for _, calibration.real in walk(module, chosen):
+            next(simulated)
+    return calibration.quantized

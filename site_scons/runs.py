@@ -49,8 +49,8 @@ def lint(target: Any, source: Any, env: Any) -> int:
 
 
 def train(target: Any, source: Any, env: Any) -> int:
-    """Trains the model of the digits application and writes its weights into the source tree."""
-    return _all([[sys.executable, "-m", "cosoc.apps.digits.train"]])
+    """Trains the networks of the applications and writes their weights into the source tree."""
+    return _all([[sys.executable, "-m", f"cosoc.apps.{name}.train"] for name in ("digits", "speech", "detection")])
 
 
 def bench(target: Any, source: Any, env: Any) -> int:

@@ -13,7 +13,7 @@ Targets:
   test                    builds for board=sim, then runs the C++ and the Python tests
   test-full               the same with the slow sweeps and clang-tidy
   lint                    formats, linters and types of Python and C++
-  train                   trains the model of the digits application; its weights are part of the source tree
+  train                   trains the networks of the applications; their weights are part of the source tree
   bench                   benchmarks: a table, and JSON in build/bench/
   -c                      removes what the configuration built
 

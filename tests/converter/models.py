@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.fx import GraphModule
 from torch.nn import functional
 
+from cosoc.converter import pt2e
 from cosoc.converter.compare import float_values
 from cosoc.converter.convert import Conversion, convert_in_detail
 
@@ -48,12 +50,17 @@ def converted(model: nn.Module, shape: tuple[int, ...], seed: int = 0, **options
     return convert_in_detail(randomize(model, seed), data[: shape[0]], calibration=data, **options), data
 
 
-def reference_int8(conversion: Conversion, batch: torch.Tensor) -> dict[str, Int8]:
+def int8_graph(conversion: Conversion, batch: torch.Tensor) -> GraphModule:
+    """PyTorch's int8 graph with the scales of a conversion."""
+    return pt2e.reference(conversion.module, conversion.steps, conversion.quantized, (batch,))
+
+
+def reference_int8(conversion: Conversion, reference: GraphModule, batch: torch.Tensor) -> dict[str, Int8]:
     """What PyTorch's int8 graph computes: the feature maps by the names of the lowered graph's tensors."""
     graph, quantize = conversion.lowered, torch.ops.quantized_decomposed.quantize_per_tensor.default
-    values = float_values(conversion.quantized.reference, (batch,))
+    values = float_values(reference, (batch,))
     found: dict[str, Int8] = {}
-    for node in conversion.quantized.reference.graph.nodes:
+    for node in reference.graph.nodes:
         if node.target is not quantize:
             continue
         source = node.args[0]

@@ -11,7 +11,7 @@ from torch import nn
 
 from cosoc.converter import convert, emulation
 from cosoc.converter.convert import Conversion
-from tests.converter.models import Chain, Residual, SmallResNet, converted, reference_int8
+from tests.converter.models import Chain, Residual, SmallResNet, converted, int8_graph, reference_int8
 
 MODELS: dict[str, tuple[nn.Module, tuple[int, ...], list[str]]] = {
     "conv": (nn.Conv2d(3, 8, 3), (1, 3, 9, 9), ["conv2d"]),
@@ -74,9 +74,10 @@ def differences(conversion: Conversion, data: torch.Tensor) -> dict[str, list[np
     graph, constants = conversion.lowered, conversion.lowered_constants
     found: dict[str, list[np.ndarray]] = {}
     batch = graph.tensors[graph.inputs[0]].shape[0]
+    pytorch = int8_graph(conversion, data[:batch])
     for start in range(0, len(data) - batch + 1, batch):
         piece = data[start : start + batch]
-        reference = reference_int8(conversion, piece)
+        reference = reference_int8(conversion, pytorch, piece)
         for node in graph.nodes:
             if node.op == "dequantize":
                 continue

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
+
+from cosoc.apps import weights
 
 WEIGHTS = Path(__file__).with_name("weights.safetensors")
 """What `train` wrote."""
@@ -37,16 +38,10 @@ class DigitsVGG(nn.Module):
         return self.classifier(self.dropout(torch.flatten(features, 1)))  # type: ignore[no-any-return]
 
 
-def load_trained(weights: Path = WEIGHTS) -> DigitsVGG:
+def load_trained(path: Path = WEIGHTS) -> DigitsVGG:
     """The network in eval mode with weights that `train` wrote.
 
     Raises:
         ValueError: the file is of another network.
     """
-    model = DigitsVGG()
-    # Counters of batches are not stored: only the training of batch norms without momentum uses them.
-    missing, unexpected = model.load_state_dict(load_file(weights), strict=False)
-    wrong = [name for name in missing if not name.endswith("num_batches_tracked")] + unexpected
-    if wrong:
-        raise ValueError(f"{weights} does not fit DigitsVGG: {', '.join(wrong)}; train again")
-    return model.eval()
+    return weights.load(DigitsVGG(), path)

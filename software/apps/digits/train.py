@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch.nn import functional
 
+from cosoc.apps import weights
 from cosoc.apps.digits.data import Digits, load
 from cosoc.apps.digits.model import WEIGHTS, DigitsVGG
 
@@ -73,10 +73,7 @@ def main() -> None:
     print(f"training DigitsVGG, seed {SEED}")
     digits = load()
     model = train(digits)
-    # The counters of batches serve only the training of batch norms without momentum.
-    weights = {name: value for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked")}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, output)
+    weights.save(model, output)
     hits, count = correct(model, digits.test_images, digits.test_labels), len(digits.test_labels)
     print(f"test accuracy: {hits} of {count} = {100 * hits / count:.2f} %")
     print(f"wrote {output} ({output.stat().st_size} bytes)")

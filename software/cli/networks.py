@@ -1,0 +1,112 @@
+"""A trained network on the accelerators: accuracy beside PyTorch's, bits, layers, and a picture of what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+from rich.table import Table
+
+from cosoc.apps import pictures
+from cosoc.apps.demonstration import Comparison, Demonstration
+from cosoc.cli.errors import UserError
+from cosoc.cli.tables import console, layer_table
+from cosoc.converter import Bundle, compare, emulation
+from cosoc.runtime import Session, TaskRecord
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """Results of the deployed model, over some inputs.
+
+    Attributes:
+        outputs: an array for each output of the network, samples first.
+        tensors: outputs of all nodes for the last input, by name.
+        report: what happened to each node in the last run.
+    """
+
+    outputs: list[Array]
+    tensors: dict[str, Array]
+    report: list[TaskRecord]
+
+
+def run_network(soc: Path, shown: Demonstration, path: Path, rtl_samples: int, policy: str, folder: Path) -> None:
+    """Runs a network over its whole test set on the functional models and over some inputs in RTL, and prints how it does.
+
+    Args:
+        path: of the bundle.
+        folder: receives the trace of the RTL run and the picture.
+
+    Raises:
+        UserError: RTL, functional models and emulation differ in a bit.
+    """
+    bundle = Bundle.load(path)
+    inputs = shown.inputs.numpy()
+    rtl_samples = min(rtl_samples, len(inputs))
+    console.rule(shown.title)
+    reference = shown.reference()
+    emulated = emulation.run(bundle, inputs)
+    functional = deploy(soc, path, bundle, "functional", policy, shown, len(inputs), None)
+    require_equal("functional models", functional.outputs, [emulated[name] for name in bundle.graph.outputs])
+    rtl = deploy(soc, path, bundle, "rtl", policy, shown, rtl_samples, folder / f"{shown.name}.trace.json")
+    require_equal("RTL", rtl.outputs, [output[:rtl_samples] for output in functional.outputs])
+    for name, tensor in rtl.tensors.items():
+        require_equal(f"RTL, tensor {name}", [tensor], [emulated[name][rtl_samples - 1 : rtl_samples]])
+
+    console.print(layer_table(rtl.report, compare(bundle, shown.model, [shown.inputs[:rtl_samples]])))
+    console.print(accuracy_table(shown, reference, functional.outputs, rtl.outputs))
+    console.print(f"identical bits: functional models = emulation over {len(inputs)} {shown.sample}s, RTL over {rtl_samples}")
+    picture = folder / f"{shown.name}.png"
+    pictures.save(shown.picture(reference, functional.outputs), picture)
+    console.print(f"picture of what it found: {picture}", soft_wrap=True)
+
+
+def deploy(
+    soc: Path, path: Path, bundle: Bundle, mode: str, policy: str, shown: Demonstration, count: int, trace: Path | None
+) -> Deployed:
+    """Runs the first inputs one by one, as a camera or a microphone would bring them."""
+    inputs = shown.inputs.numpy()
+    label = f"{mode:>10}, {count:>3} {shown.sample}s"
+    with Session(soc=soc, mode=mode, policy=policy, trace=trace, keep_tensors=True) as session:
+        model = session.load(path)
+        results = [model.run([inputs[index : index + 1]]) for index in track(range(count), description=label, console=console)]
+        if failed := model.summary()["quarantined"]:
+            raise UserError(f"accelerators failed in mode {mode}: {'; '.join(failed)}; this is a defect of cosoc")
+        tensors = {name: model.tensor(name) for node in bundle.graph.nodes for name in node.outputs}
+        outputs = [np.concatenate([result[index] for result in results]) for index in range(len(results[0]))]
+        return Deployed(outputs, tensors, model.report())
+
+
+def require_equal(what: str, found: Sequence[Array], expected: Sequence[Array]) -> None:
+    """Compares bits."""
+    for one, other in zip(found, expected, strict=True):
+        different = int(np.count_nonzero(one.view(np.uint8) != other.view(np.uint8)))
+        if different:
+            raise UserError(f"{what}: {different} of {one.nbytes} bytes differ from the reference; this is a defect of cosoc")
+
+
+def accuracy_table(shown: Demonstration, reference: Sequence[Array], functional: Sequence[Array], rtl: Sequence[Array]) -> Table:
+    """Accuracy of PyTorch and of the deployed model, and what lies between them."""
+    table = Table(title=f"accuracy in {shown.sample}s")
+    for column in ("run", "PyTorch float32", "deployed int8", "lost", "gained"):
+        table.add_column(column, justify="left" if column == "run" else "right")
+    expected = shown.right(reference)
+    for name, outputs in (("functional models, whole test set", functional), ("RTL", rtl)):
+        count = Comparison.of(expected, shown.right(outputs))
+        cells = (percent(number, count.samples) for number in (count.float_right, count.deployed_right))
+        table.add_row(name, *cells, str(count.lost), str(count.gained))
+    if text := shown.summary(functional):
+        table.caption = f"PyTorch: {shown.summary(reference)}; deployed: {text}"
+    return table
+
+
+def percent(right: int, count: int) -> str:
+    """`98.89% (534/540)`."""
+    return f"{100 * right / count:.2f}% ({right}/{count})"
