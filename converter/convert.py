@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch.fx import GraphModule
@@ -13,6 +14,7 @@ from cosoc.converter.bundle import Bundle
 from cosoc.converter.capture import Inputs, capture, check_inputs, check_model, one_thread
 from cosoc.converter.compare import LayerError, compare_module
 from cosoc.converter.errors import ConversionError
+from cosoc.converter.estimate import estimate
 from cosoc.converter.fuse import fuse
 from cosoc.converter.ir import Constants, Graph
 from cosoc.converter.lower import lower
@@ -58,6 +60,7 @@ def convert(
     name: str | None = None,
     accelerators: Collection[str] = DEVICES[1:],
     force: Mapping[str, str] | None = None,
+    soc: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
     """Converts a model in eval mode to an int8 bundle.
@@ -70,13 +73,21 @@ def convert(
         name: of the graph; by default the model's class.
         accelerators: kinds that may run nodes of this bundle.
         force: node or module path -> "cpu" or "c2d": the only device that may run it.
+        soc: directory of a build, for which the report estimates times.
         progress: is told every step in a few words.
 
     Raises:
         ConversionError: anything about the arguments or the model that prevents the conversion.
     """
     return convert_in_detail(
-        model, example_inputs, calibration=calibration, name=name, accelerators=accelerators, force=force, progress=progress
+        model,
+        example_inputs,
+        calibration=calibration,
+        name=name,
+        accelerators=accelerators,
+        force=force,
+        soc=soc,
+        progress=progress,
     ).bundle
 
 
@@ -89,6 +100,7 @@ def convert_in_detail(
     name: str | None = None,
     accelerators: Collection[str] = DEVICES[1:],
     force: Mapping[str, str] | None = None,
+    soc: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Conversion:
     """Like `convert`, with the intermediate forms, for tests and analyses."""
@@ -115,7 +127,8 @@ def convert_in_detail(
         verify(graph)
     tell("comparing with the float model")
     errors = compare_module(graph, constants, module, batches[:COMPARED_BATCHES])
-    bundle = Bundle(graph, constants, report(graph, errors, describe_calibration(calibration, batches)))
+    times = None if soc is None else estimate(Bundle(graph, constants, ""), Path(soc))
+    bundle = Bundle(graph, constants, report(graph, errors, describe_calibration(calibration, batches), times))
     return Conversion(bundle, module, steps, quantized, lowered, lowered_constants, errors)
 
 

@@ -13,7 +13,7 @@ from cosoc.apps.digits import data, train
 from cosoc.apps.digits.bundle import build_bundle
 from cosoc.apps.digits.model import WEIGHTS, DigitsVGG, load_trained
 from cosoc.converter import Bundle, compare, emulation
-from cosoc.converter.report import macs
+from cosoc.converter.figures import macs
 
 
 @pytest.fixture(scope="module")

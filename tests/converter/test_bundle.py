@@ -41,7 +41,7 @@ def test_round_trip(bundle: Bundle, saved: Path) -> None:
 
 def test_report_is_self_contained(bundle: Bundle) -> None:
     for node in bundle.graph.nodes:
-        assert f"<td>{node.name}</td>" in bundle.report
+        assert f'<td class="name">{node.name}</td>' in bundle.report
     assert "http" not in bundle.report
     assert "src=" not in bundle.report
     assert "no accelerator computes quantize" in bundle.report

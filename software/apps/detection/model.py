@@ -1,6 +1,6 @@
 """A single-shot detector: 64 x 64 pixels -> for each of 16 x 16 cells the scores of ten digits and a box.
 
-45 million multiply-accumulates a picture, all of them convolutions.
+81 million multiply-accumulates a picture, all of them convolutions.
 """
 
 from __future__ import annotations

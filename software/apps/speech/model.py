@@ -1,4 +1,4 @@
-"""Spoken commands from sound: a log-mel spectrogram and six convolutions, 3 million multiply-accumulates a second of sound."""
+"""Spoken commands from sound: a log-mel spectrogram and six convolutions, 15 million multiply-accumulates a second of sound."""
 
 from __future__ import annotations
 

@@ -1,0 +1,76 @@
+"""Numbers about a graph, and how they are written: work, sizes, precision, crossings."""
+
+from __future__ import annotations
+
+import math
+
+from cosoc.converter.estimate import Estimate
+from cosoc.converter.ir import DTYPES, Graph, Node
+from cosoc.converter.spec import window_output
+
+
+def macs(graph: Graph, node: Node) -> int:
+    """Multiply-accumulates of a convolution for the graph's batch, before its pooling; 0 for other operations."""
+    if node.op != "conv2d":
+        return 0
+    batch, *size, _ = graph.tensors[node.inputs[0]].shape
+    channels, *kernel, group_channels = graph.tensors[node.inputs[1]].shape
+    attributes = node.attributes
+    extent = [step * (taps - 1) + 1 for step, taps in zip(attributes["dilation"], kernel, strict=True)]
+    height, width = window_output(size, extent, attributes["stride"], attributes["padding"])
+    return batch * height * width * channels * kernel[0] * kernel[1] * group_channels
+
+
+def describe_output(graph: Graph, tensor: str) -> str:
+    """`int8 (1, 32, 32, 16)`."""
+    found = graph.tensors[tensor]
+    return f"{found.dtype} ({', '.join(map(str, found.shape))})"
+
+
+def precision(graph: Graph, node: Node) -> str:
+    """Type in which a node computes: that of its integers where it has some."""
+    dtypes = [graph.tensors[name].dtype for name in (*node.outputs, *node.inputs)]
+    return next((dtype for dtype in dtypes if dtype in ("int8", "int16")), dtypes[0])
+
+
+def device_of(node: Node, estimate: Estimate | None) -> str:
+    """Kind of device that runs a node: where the estimate places it, or else the accelerator that may."""
+    if estimate is not None and node.name in estimate.nodes:
+        return estimate.nodes[node.name].device.rstrip("0123456789")
+    return next((device for device in node.devices if device != "cpu"), "cpu")
+
+
+def crossings(graph: Graph, estimate: Estimate | None) -> int:
+    """Tensors that one kind of device makes and another one reads: the CPU and accelerators count as two."""
+    where = {name: device_of(node, estimate) == "cpu" for node in graph.nodes for name in node.outputs}
+    pairs = {(name, device_of(node, estimate) == "cpu") for node in graph.nodes for name in node.inputs if name in where}
+    return sum(where[name] != reader for name, reader in pairs)
+
+
+def weight_bytes(graph: Graph) -> int:
+    """Bytes of all constants."""
+    return sum(math.prod(tensor.shape) * DTYPES[tensor.dtype].itemsize for tensor in graph.tensors.values() if tensor.constant)
+
+
+def duration(nanoseconds: float) -> str:
+    """`12.3 us`, `4.56 ms`."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if nanoseconds >= size:
+            return f"{nanoseconds / size:.3g} {unit}"
+    return f"{nanoseconds:.0f} ns"
+
+
+def quantity(count: int) -> str:
+    """`9.59 M`."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return str(count)
+
+
+def size_of(count: int) -> str:
+    """`1.2 MB`."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} bytes"
