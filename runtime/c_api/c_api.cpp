@@ -1,41 +1,17 @@
-#include <exception>
 #include <string>
 #include <vector>
 
 #include "c_api/description.hpp"
-#include "cosoc/cosoc.h"
-#include "cosoc/cosoc.hpp"
+#include "c_api/objects.hpp"
 
-struct cosoc_session {
-  cosoc::Session session;
-};
-
-struct cosoc_model {
-  cosoc::Model model;
-  std::string description;
-  std::string report;
-};
+std::string& cosoc::c_api::last_error() {
+  thread_local std::string message;
+  return message;
+}
 
 namespace {
 
-thread_local std::string last_error;
-
-int fail(const std::string& message) {
-  last_error = message;
-  return 1;
-}
-
-/// Runs a body that returns a Status. Exceptions end here: a foreign caller cannot catch them. What can still be thrown
-/// is the standard library's, when memory is short.
-template <class Body>
-int guard(const Body& body) {
-  try {
-    const cosoc::Status status = body();
-    return status ? 0 : fail(status.error().message);
-  } catch (const std::exception& error) {
-    return fail(std::string("unexpected: ") + error.what());
-  }
-}
+using namespace cosoc::c_api;
 
 std::string text_or(const char* text, const char* fallback) { return text != nullptr ? text : fallback; }
 
@@ -57,7 +33,7 @@ cosoc::Result<cosoc::SessionOptions> read_options(const cosoc_options& options) 
 
 extern "C" {
 
-const char* cosoc_error(void) { return last_error.c_str(); }
+const char* cosoc_error(void) { return last_error().c_str(); }
 
 int cosoc_session_open(const cosoc_options* options, cosoc_session** session) {
   return guard([&]() -> cosoc::Status {

@@ -9,17 +9,8 @@
 namespace cosoc {
 namespace {
 
-/// Kinds of devices of a session, in their order.
-std::vector<std::string> kinds(std::span<const ComputeDevice> devices) {
-  std::vector<std::string> list;
-  for (const ComputeDevice& device : devices) {
-    if (std::ranges::find(list, device.kind) == list.end()) list.push_back(device.kind);
-  }
-  return list;
-}
-
-Status check_operands(const std::string& call, std::string_view which, std::span<const Buffer> buffers,
-                      std::span<const TensorType> types) {
+Status check_list(const std::string& call, std::string_view which, std::span<const Buffer> buffers,
+                  std::span<const TensorType> types) {
   if (buffers.size() != types.size()) {
     return failure("call " + call + " has " + std::to_string(types.size()) + " " + std::string(which) +
                    "s; given are " + std::to_string(buffers.size()));
@@ -39,6 +30,11 @@ Status check_size(const TensorType& type, std::size_t bytes) {
 }
 
 }  // namespace
+
+Status check_operands(const CallState& call, std::span<const Buffer> inputs, std::span<const Buffer> outputs) {
+  if (auto good = check_list(call.what.name, "input", inputs, call.inputs); !good) return good;
+  return check_list(call.what.name, "output", outputs, call.outputs);
+}
 
 const TensorType& Buffer::type() const { return state_->type; }
 
@@ -77,6 +73,29 @@ Result<Buffer> Client::allocate(const TensorType& type) const {
   return Buffer(std::make_shared<const BufferState>(state_->session, type, *block));
 }
 
+Result<Buffer> Client::wrap(const TensorType& type, std::span<std::byte> memory) const {
+  if (memory.size() != type.bytes()) {
+    return failure("a buffer of type " + type.describe() + " lies in " + std::to_string(type.bytes()) +
+                   " bytes; given are " + std::to_string(memory.size()));
+  }
+  const Block block{.data = memory.data(), .physical = 0, .size = memory.size()};
+  return Buffer(std::make_shared<const BufferState>(state_->session, type, block));
+}
+
+Result<Call> Client::prepare_for(const Result<std::shared_ptr<const Kernel>>& kernel, std::span<const Buffer> inputs,
+                                 std::span<const Buffer> outputs, const CallOptions& options) const {
+  CallOptions same = options;
+  std::vector<TensorType> types;
+  for (const auto buffers : {inputs, outputs}) {
+    for (const Buffer& buffer : buffers) {
+      types.push_back(buffer.type());
+      same.wrapped |= buffer.state_->block.id == 0;
+    }
+  }
+  const auto middle = types.begin() + static_cast<std::ptrdiff_t>(inputs.size());
+  return prepare(kernel, {types.begin(), middle}, {middle, types.end()}, same);
+}
+
 Result<Call> Client::prepare(const Result<std::shared_ptr<const Kernel>>& kernel, std::vector<TensorType> inputs,
                              std::vector<TensorType> outputs, const CallOptions& options) const {
   if (!kernel) return tl::make_unexpected(kernel.error());
@@ -86,7 +105,8 @@ Result<Call> Client::prepare(const Result<std::shared_ptr<const Kernel>>& kernel
                               .kernel = *kernel,
                               .inputs = inputs,
                               .outputs = outputs,
-                              .devices = options.devices.empty() ? kinds(session.devices()) : options.devices};
+                              .devices = options.devices.empty() ? kinds_of(session.devices()) : options.devices,
+                              .is_outside = options.wrapped};
   for (const TensorType& type : inputs) description.moved_bytes += type.bytes();
   const auto lock = session.scheduler().lock_drivers();
   auto what = make_template(description, session.devices(), session.soc());
@@ -97,38 +117,25 @@ Result<Call> Client::prepare(const Result<std::shared_ptr<const Kernel>>& kernel
 Future Client::submit(const Call& call, std::span<const Buffer> inputs, std::span<const Buffer> outputs,
                       std::span<const Future> after) const {
   auto pending = std::make_shared<PendingCall>(state_->session, state_->application);
-  pending->call = call.state_;
-  const std::string& name = call.state_->what.name;
-  Status good = check_operands(name, "input", inputs, call.state_->inputs);
-  if (good) good = check_operands(name, "output", outputs, call.state_->outputs);
-  for (const Future& other : after) {
-    if (good && other.call_->finish()) good = other.call_->wait();
-  }
-  if (!good) {
-    pending->finished = true;
-    pending->outcome = good;
+  if (auto good = check_operands(*call.state_, inputs, outputs); !good) {
+    pending->refuse(good.error());
     return Future(std::move(pending));
   }
-  std::vector<TaskHandle> handles;
-  for (const Future& other : after) {
-    pending->after.push_back(other.call_);
-    handles.push_back(other.call_->handle);
-  }
+  if (!pending->follow(after)) return Future(std::move(pending));
+  pending->holds.emplace_back(call.state_);
   for (const Buffer& buffer : inputs) pending->inputs.push_back(buffer.state_->view());
   for (const Buffer& buffer : outputs) pending->outputs.push_back(buffer.state_->view());
   for (const auto buffers : {inputs, outputs}) {
     for (const Buffer& buffer : buffers) pending->holds.push_back(buffer.state_);
   }
-  pending->handle = state_->session->scheduler().submit(pending->group, call.state_->what, pending->inputs,
-                                                        pending->outputs, handles);
+  pending->last = {state_->session->scheduler().submit(pending->group, call.state_->what, pending->inputs,
+                                                       pending->outputs, pending->before)};
   state_->keep(pending);
   return Future(std::move(pending));
 }
 
 Status Client::call(const Call& call, std::span<const Buffer> inputs, std::span<const Buffer> outputs) const {
-  const std::string& name = call.state_->what.name;
-  if (auto good = check_operands(name, "input", inputs, call.state_->inputs); !good) return good;
-  if (auto good = check_operands(name, "output", outputs, call.state_->outputs); !good) return good;
+  if (auto good = check_operands(*call.state_, inputs, outputs); !good) return good;
   std::vector<TensorView> views;
   views.reserve(inputs.size() + outputs.size());
   for (const auto buffers : {inputs, outputs}) {

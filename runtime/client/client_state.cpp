@@ -18,6 +18,26 @@ std::shared_ptr<PendingCall> unfinished(const PendingCall& call) {
 
 }  // namespace
 
+bool PendingCall::follow(std::span<const Future> others) {
+  for (const Future& other : others) {
+    if (!other.call_->finish()) continue;
+    if (const Status& ended = other.call_->wait(); !ended) {
+      refuse(ended.error());
+      return false;
+    }
+  }
+  for (const Future& other : others) {
+    after.push_back(other.call_);
+    before.insert(before.end(), other.call_->last.begin(), other.call_->last.end());
+  }
+  return true;
+}
+
+void PendingCall::refuse(const Error& why) {
+  finished = true;
+  outcome = tl::make_unexpected(why);
+}
+
 bool PendingCall::finish() {
   if (!group.ended()) return false;
   // A loop instead of recursion: chains of calls may be long.

@@ -11,11 +11,12 @@
 
 namespace cosoc {
 
-/// A block of device memory; given back under the lock of those that take it.
+/// A block of device memory, given back under the lock of those that take it, or somebody else's memory.
 struct BufferState {
   BufferState(std::shared_ptr<SessionState> owner, const TensorType& of, const Block& where)
       : session(std::move(owner)), type(of), block(where) {}
   ~BufferState() {
+    if (block.id == 0) return;
     const auto lock = session->scheduler().lock_drivers();
     session->platform().memory().release(block);
   }
@@ -35,26 +36,33 @@ struct CallState {
   std::vector<TensorType> outputs;
 };
 
-/// A submitted call with everything that its task refers to: it stays until the task has ended.
+/// Buffers of the types that the call was prepared for, or what differs.
+Status check_operands(const CallState& call, std::span<const Buffer> inputs, std::span<const Buffer> outputs);
+
+/// A submitted call, or a run of a plan, with everything that its tasks refer to: it stays until they have ended.
 struct PendingCall {
   PendingCall(std::shared_ptr<SessionState> owner, std::shared_ptr<const Application> application)
       : session(std::move(owner)), group(std::move(application)) {}
 
+  /// Makes this one follow others. False: one of them has failed already, and this one with it.
+  bool follow(std::span<const Future> others);
+  /// Ends it before it began.
+  void refuse(const Error& why);
   /// Whether it has ended; then `outcome` is known and what it held is given back.
   bool finish();
   /// Blocks until it has ended.
   const Status& wait();
 
   std::shared_ptr<SessionState> session;
-  std::shared_ptr<const CallState> call;
   TaskGroup group;
   std::vector<TensorView> inputs;
   std::vector<TensorView> outputs;
-  TaskHandle handle;
+  std::vector<TaskHandle> before;  // tasks that its first ones follow
+  std::vector<TaskHandle> last;    // its own, which others follow
 
-  std::mutex mutex;                                       // of what follows
-  std::vector<std::shared_ptr<const BufferState>> holds;  // until the end
-  std::vector<std::shared_ptr<PendingCall>> after;        // until the end
+  std::mutex mutex;                                 // of what follows
+  std::vector<std::shared_ptr<const void>> holds;   // until the end
+  std::vector<std::shared_ptr<PendingCall>> after;  // until the end
   bool finished = false;
   Status outcome;
 

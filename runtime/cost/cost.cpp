@@ -26,4 +26,11 @@ Time accelerator_cost(const Driver& driver, const SoCDescription& soc, const Ker
   return soc.cycles_to_time(driver.estimate_cycles(kernel, inputs, outputs));
 }
 
+Time copy_cost(std::span<const TensorType> tensors) {
+  std::size_t bytes = 0;
+  for (const TensorType& tensor : tensors) bytes += tensor.bytes();
+  // Read and written.
+  return Time(std::llround(2.0 * static_cast<double>(bytes) / bytes_per_second * 1e9));
+}
+
 }  // namespace cosoc

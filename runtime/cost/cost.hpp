@@ -17,4 +17,7 @@ Time cpu_cost(const Kernel& kernel, std::span<const TensorType> inputs, std::spa
 Time accelerator_cost(const Driver& driver, const SoCDescription& soc, const Kernel& kernel,
                       std::span<const TensorType> inputs, std::span<const TensorType> outputs);
 
+/// Time that a CPU core takes to copy tensors into device memory or out of it.
+Time copy_cost(std::span<const TensorType> tensors);
+
 }  // namespace cosoc

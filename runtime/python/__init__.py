@@ -1,6 +1,8 @@
-"""The C++ runtime in Python: open a SoC, load a bundle, run it on NumPy arrays."""
+"""The C++ runtime in Python: open a SoC, load bundles and run them, or call kernels one by one, on NumPy arrays and torch tensors."""
 
+from cosoc.runtime.client import Call, Client, Future
+from cosoc.runtime.device_array import DeviceArray
 from cosoc.runtime.library import CosocError
 from cosoc.runtime.session import Model, RunSummary, Session, TaskRecord, TensorInfo
 
-__all__ = ["CosocError", "Model", "RunSummary", "Session", "TaskRecord", "TensorInfo"]
+__all__ = ["Call", "Client", "CosocError", "DeviceArray", "Future", "Model", "RunSummary", "Session", "TaskRecord", "TensorInfo"]

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_size_t, c_uint64, c_void_p
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    Structure,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_uint64,
+    c_void_p,
+)
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class CosocError(RuntimeError):
@@ -32,6 +50,77 @@ class Buffer(Structure):
     _fields_: ClassVar = [("data", c_void_p), ("bytes", c_size_t)]
 
 
+class TensorType(Structure):
+    """`cosoc_type`."""
+
+    _fields_: ClassVar = [
+        ("dtype", c_char_p),
+        ("shape", POINTER(c_int64)),
+        ("rank", c_size_t),
+        ("scale", c_float),
+        ("zero_point", c_int32),
+    ]
+
+
+class ClientOptions(Structure):
+    """`cosoc_client_options`."""
+
+    _fields_: ClassVar = [("name", c_char_p), ("priority", c_int32), ("weight", c_double)]
+
+
+class Signature(Structure):
+    """`cosoc_signature`."""
+
+    _fields_: ClassVar = [
+        ("inputs", POINTER(TensorType)),
+        ("input_count", c_size_t),
+        ("outputs", POINTER(TensorType)),
+        ("output_count", c_size_t),
+        ("name", c_char_p),
+        ("devices", POINTER(c_char_p)),
+        ("device_count", c_size_t),
+        ("wrapped", c_int32),
+    ]
+
+
+KernelFunction = CFUNCTYPE(c_int, c_void_p, POINTER(Buffer), POINTER(Buffer), c_void_p, c_size_t)
+"""`cosoc_function`."""
+
+_OUT = POINTER(c_void_p)
+_OPERANDS = [_OUT, c_size_t, _OUT, c_size_t]
+
+FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "cosoc_error": (c_char_p, []),
+    "cosoc_session_open": (c_int, [POINTER(Options), _OUT]),
+    "cosoc_session_close": (None, [c_void_p]),
+    "cosoc_session_client": (c_int, [c_void_p, POINTER(ClientOptions), _OUT]),
+    "cosoc_model_load": (c_int, [c_void_p, c_char_p, _OUT]),
+    "cosoc_model_close": (None, [c_void_p]),
+    "cosoc_model_description": (c_char_p, [c_void_p]),
+    "cosoc_model_run": (c_int, [c_void_p, POINTER(Buffer), c_size_t, POINTER(Buffer), c_size_t]),
+    "cosoc_model_report": (c_char_p, [c_void_p]),
+    "cosoc_model_tensor": (c_int, [c_void_p, c_char_p, Buffer]),
+    "cosoc_model_submit": (c_int, [c_void_p, *_OPERANDS, _OUT, c_size_t, _OUT]),
+    "cosoc_client_close": (None, [c_void_p]),
+    "cosoc_client_wait": (c_int, [c_void_p]),
+    "cosoc_client_now_ns": (c_int64, [c_void_p]),
+    "cosoc_memory_allocate": (c_int, [c_void_p, POINTER(TensorType), _OUT]),
+    "cosoc_memory_wrap": (c_int, [c_void_p, POINTER(TensorType), c_void_p, c_size_t, _OUT]),
+    "cosoc_memory_storage": (Buffer, [c_void_p]),
+    "cosoc_memory_close": (None, [c_void_p]),
+    "cosoc_call_prepare": (c_int, [c_void_p, c_char_p, c_char_p, POINTER(Signature), _OUT]),
+    "cosoc_call_prepare_function": (c_int, [c_void_p, c_char_p, KernelFunction, c_void_p, c_uint64, POINTER(Signature), _OUT]),
+    "cosoc_call_reason": (c_char_p, [c_void_p]),
+    "cosoc_call_close": (None, [c_void_p]),
+    "cosoc_call_run": (c_int, [c_void_p, c_void_p, *_OPERANDS]),
+    "cosoc_call_submit": (c_int, [c_void_p, c_void_p, *_OPERANDS, _OUT, c_size_t, _OUT]),
+    "cosoc_future_wait": (c_int, [c_void_p]),
+    "cosoc_future_ended": (c_int, [c_void_p]),
+    "cosoc_future_close": (None, [c_void_p]),
+}
+"""Result and arguments of every function."""
+
+
 def find_library(soc: Path | None, library: Path | None) -> Path:
     """The given library, or the one that a build wrote beside its `soc.json`.
 
@@ -50,39 +139,96 @@ def find_library(soc: Path | None, library: Path | None) -> Path:
     return library
 
 
-def load_library(path: Path) -> ctypes.CDLL:
-    """Loads the library and declares its functions.
+class Library:
+    """The loaded library: its functions, its errors, and the closing of what it gives.
 
-    Raises:
-        CosocError: the file is not a library for this machine.
+    Attributes:
+        functions: those of `cosoc/cosoc.h`.
     """
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise CosocError(f"cannot load {path}: {error}") from error
-    library.cosoc_error.restype = c_char_p
-    library.cosoc_session_open.argtypes = [POINTER(Options), POINTER(c_void_p)]
-    library.cosoc_session_close.argtypes = [c_void_p]
-    library.cosoc_session_close.restype = None
-    library.cosoc_model_load.argtypes = [c_void_p, c_char_p, POINTER(c_void_p)]
-    library.cosoc_model_close.argtypes = [c_void_p]
-    library.cosoc_model_close.restype = None
-    library.cosoc_model_description.argtypes = [c_void_p]
-    library.cosoc_model_description.restype = c_char_p
-    library.cosoc_model_run.argtypes = [c_void_p, POINTER(Buffer), c_size_t, POINTER(Buffer), c_size_t]
-    library.cosoc_model_report.argtypes = [c_void_p]
-    library.cosoc_model_report.restype = c_char_p
-    library.cosoc_model_tensor.argtypes = [c_void_p, c_char_p, Buffer]
-    for name in ("cosoc_session_open", "cosoc_model_load", "cosoc_model_run", "cosoc_model_tensor"):
-        getattr(library, name).restype = c_int
-    return library
+
+    def __init__(self, path: Path) -> None:
+        """Loads it.
+
+        Raises:
+            CosocError: the file is not a library for this machine.
+        """
+        try:
+            self.functions = ctypes.CDLL(str(path))
+        except OSError as error:
+            raise CosocError(f"cannot load {path}: {error}") from error
+        for name, (result, arguments) in FUNCTIONS.items():
+            function = getattr(self.functions, name)
+            function.restype, function.argtypes = result, arguments
+        self._thread = threading.local()
+        self._waiting: deque[tuple[str, c_void_p]] = deque()
+
+    def call(self, name: str, *arguments: Any) -> None:
+        """Calls a function that may fail.
+
+        Raises:
+            CosocError: it failed; or a kernel calls, while the runtime waits for it.
+        """
+        if self.in_kernel:
+            raise CosocError("a kernel computes on its operands; it cannot call the runtime, which may be waiting for it")
+        self._close_waiting()
+        if getattr(self.functions, name)(*arguments) != 0:
+            raise CosocError(self.functions.cosoc_error().decode())
+
+    @property
+    def in_kernel(self) -> bool:
+        """Whether this thread runs a kernel for the runtime."""
+        return getattr(self._thread, "depth", 0) > 0
+
+    @contextmanager
+    def kernel(self) -> Iterator[None]:
+        """This thread runs a kernel: garbage that it collects is closed later, since the runtime may hold its locks."""
+        self._thread.depth = getattr(self._thread, "depth", 0) + 1
+        try:
+            yield
+        finally:
+            self._thread.depth -= 1
+
+    def close(self, name: str, handle: c_void_p, _keeps: object = None) -> None:
+        """Closes what the library gave, or leaves that to the next call."""
+        if self.in_kernel:
+            self._waiting.append((name, handle))
+            return
+        self._close_waiting()
+        getattr(self.functions, name)(handle)
+
+    def _close_waiting(self) -> None:
+        while self._waiting:
+            name, handle = self._waiting.popleft()
+            getattr(self.functions, name)(handle)
 
 
-def check(library: ctypes.CDLL, status: int) -> None:
-    """Raises what the last call of this thread reported.
+class Handle:
+    """Something that the library gave, closed with this object or before.
 
-    Raises:
-        CosocError: `status` is not 0.
+    Args:
+        close: name of the function that closes it.
+        keeps: what must live until then.
     """
-    if status != 0:
-        raise CosocError(library.cosoc_error().decode())
+
+    def __init__(self, library: Library, close: str, pointer: c_void_p, keeps: object = None) -> None:
+        self._pointer = pointer
+        self._finalizer = weakref.finalize(self, library.close, close, pointer, keeps)
+
+    def use(self, what: str) -> c_void_p:
+        """The pointer.
+
+        Raises:
+            CosocError: it is closed.
+        """
+        if not self._finalizer.alive:
+            raise CosocError(f"{what} is closed")
+        return self._pointer
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return not self._finalizer.alive
+
+    def close(self) -> None:
+        """Closes it, once."""
+        self._finalizer()

@@ -5,18 +5,16 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import weakref
 from collections.abc import Mapping, Sequence
 from ctypes import byref, c_void_p
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import numpy as np
-import numpy.typing as npt
 
-from cosoc.runtime.library import Buffer, CosocError, Options, check, find_library, load_library
-
-Array = npt.NDArray[Any]
+from cosoc.runtime.client import Client, DeviceArray, Future, submit_run
+from cosoc.runtime.library import Buffer, ClientOptions, CosocError, Handle, Library, Options, find_library
+from cosoc.runtime.tensors import Array, as_array, like
 
 
 class TaskRecord(TypedDict):
@@ -81,7 +79,7 @@ class Session:
         keep_tensors: bool = False,
     ) -> None:
         soc_path = None if soc is None else Path(soc)
-        self._library = load_library(find_library(soc_path, None if library is None else Path(library)))
+        self._library = Library(find_library(soc_path, None if library is None else Path(library)))
         options = Options(
             mode=mode.encode(),
             soc=None if soc_path is None else os.fsencode(soc_path),
@@ -91,9 +89,10 @@ class Session:
             cpu_cores=-1 if cpu_cores is None else cpu_cores,
             keep_tensors=keep_tensors,
         )
-        self._handle = c_void_p()
-        check(self._library, self._library.cosoc_session_open(byref(options), byref(self._handle)))
-        self._finalizer = weakref.finalize(self, self._library.cosoc_session_close, self._handle)
+        handle = c_void_p()
+        self._library.call("cosoc_session_open", byref(options), byref(handle))
+        self._handle = Handle(self._library, "cosoc_session_close", handle)
+        self._models: list[Model] = []
 
     def load(self, bundle: str | os.PathLike[str]) -> Model:
         """Loads a bundle's directory.
@@ -101,15 +100,47 @@ class Session:
         Raises:
             CosocError: the bundle is malformed, does not fit memory, or a node has no device.
         """
-        if not self._finalizer.alive:
-            raise CosocError("the session is closed")
+        session = self._handle.use("the session")
         handle = c_void_p()
-        check(self._library, self._library.cosoc_model_load(self._handle, os.fsencode(bundle), byref(handle)))
-        return Model(self._library, handle)
+        self._library.call("cosoc_model_load", session, os.fsencode(bundle), byref(handle))
+        model = Model(self._library, handle)
+        self._models.append(model)
+        return model
+
+    def run(self, *inputs: Any) -> Any:
+        """Calls the one model that was loaded, see `Model.__call__`.
+
+        Raises:
+            CosocError: none is loaded, or several are; or as `Model.run`.
+        """
+        self._handle.use("the session")
+        models = [model for model in self._models if not model.closed]
+        if len(models) != 1:
+            names = ", ".join(model.name for model in models)
+            raise CosocError(f"run needs one model; {f'loaded are {names}: call one of them' if names else 'load a bundle first'}")
+        return models[0](*inputs)
+
+    def client(self, name: str = "client", *, priority: int = 0, weight: float = 1.0) -> Client:
+        """A program that calls kernels one by one, beside models and other clients.
+
+        Args:
+            name: in traces and messages.
+            priority: ready calls of higher priority are placed and taken first.
+            weight: share of the SoC under the policy `FAIR`, above 0.
+
+        Raises:
+            CosocError: the session is closed, or the weight is not above 0.
+        """
+        if not weight > 0:
+            raise CosocError(f"the weight of client {name} must be above 0, not {weight}")
+        options = ClientOptions(name.encode(), priority, weight)
+        handle = c_void_p()
+        self._library.call("cosoc_session_client", self._handle.use("the session"), byref(options), byref(handle))
+        return Client(self._library, handle, name)
 
     def close(self) -> None:
-        """Closes the session; its models keep working until they are closed too."""
-        self._finalizer()
+        """Closes the session; its models and clients keep working until they are closed too."""
+        self._handle.close()
 
     def __enter__(self) -> Session:
         return self
@@ -128,31 +159,42 @@ class Model:
         tensors: what every tensor is, by name.
     """
 
-    def __init__(self, library: ctypes.CDLL, handle: c_void_p) -> None:
+    def __init__(self, library: Library, handle: c_void_p) -> None:
         self._library = library
-        self._handle = handle
-        self._finalizer = weakref.finalize(self, library.cosoc_model_close, handle)
-        description = json.loads(library.cosoc_model_description(handle))
+        self._handle = Handle(library, "cosoc_model_close", handle)
+        description = json.loads(library.functions.cosoc_model_description(handle))
         self.name: str = description["name"]
         self.inputs: list[str] = description["inputs"]
         self.outputs: list[str] = description["outputs"]
         self.tensors: dict[str, TensorInfo] = description["tensors"]
 
-    def run(self, inputs: Mapping[str, Array] | Sequence[Array]) -> list[Array]:
-        """Runs once, on arrays by name or in order; the outputs in order.
+    def run(self, inputs: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
+        """Runs once, on NumPy arrays or torch tensors by name or in order; the outputs in order, tensors if any input is one.
 
         Raises:
             CosocError: names, shapes or dtypes differ from the graph's, or the run failed.
         """
-        self._check_open()
+        model = self._open()
         given = self._by_order(inputs)
         arrays = [self._checked(name, array) for name, array in zip(self.inputs, given, strict=True)]
         results = [self._empty(name) for name in self.outputs]
-        check(
-            self._library,
-            self._library.cosoc_model_run(self._handle, _buffers(arrays), len(arrays), _buffers(results), len(results)),
-        )
-        return results
+        self._library.call("cosoc_model_run", model, _buffers(arrays), len(arrays), _buffers(results), len(results))
+        return like(results, given)
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Runs once, as `run`; the output, or a tuple of the outputs if there are several."""
+        results = self.run(inputs)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def submit(self, inputs: Sequence[DeviceArray], outputs: Sequence[DeviceArray], after: Sequence[Future] = ()) -> Future:
+        """Submits a run on device arrays; it starts when all of `after` have ended well.
+
+        Calls of clients may follow it. The operands stay in use until it has ended.
+
+        Raises:
+            CosocError: the model is closed, or an operand is none. What is wrong besides makes the future fail.
+        """
+        return submit_run(self._library, self._open(), inputs, outputs, after)
 
     def report(self) -> list[TaskRecord]:
         """What happened to each node in the last run, in the graph's order."""
@@ -170,11 +212,11 @@ class Model:
         Raises:
             CosocError: there is no such tensor, or its memory is shared.
         """
-        self._check_open()
+        model = self._open()
         if name not in self.tensors:
             raise CosocError(f"graph {self.name} has no tensor {name}")
         array = self._empty(name)
-        check(self._library, self._library.cosoc_model_tensor(self._handle, name.encode(), _buffer(array)))
+        self._library.call("cosoc_model_tensor", model, name.encode(), _buffer(array))
         return array
 
     @property
@@ -182,19 +224,22 @@ class Model:
         """Names of the int8 and int16 tensors that nodes make, in the graph's order; shapes are (N, H, W, C)."""
         return [name for name, info in self.tensors.items() if info["dtype"] in ("int8", "int16") and not info["constant"]]
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._handle.closed
+
     def close(self) -> None:
         """Gives the model's device memory back."""
-        self._finalizer()
+        self._handle.close()
 
-    def _check_open(self) -> None:
-        if not self._finalizer.alive:
-            raise CosocError(f"model {self.name} is closed")
+    def _open(self) -> c_void_p:
+        return self._handle.use(f"model {self.name}")
 
     def _report(self) -> dict[str, Any]:
-        self._check_open()
-        return cast(dict[str, Any], json.loads(self._library.cosoc_model_report(self._handle)))
+        return cast(dict[str, Any], json.loads(self._library.functions.cosoc_model_report(self._open())))
 
-    def _by_order(self, inputs: Mapping[str, Array] | Sequence[Array]) -> list[Array]:
+    def _by_order(self, inputs: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
         if isinstance(inputs, Mapping):
             if set(inputs) != set(self.inputs):
                 raise CosocError(f"graph {self.name} has the inputs {', '.join(self.inputs)}; given are {', '.join(inputs)}")
@@ -203,9 +248,9 @@ class Model:
             raise CosocError(f"graph {self.name} has {len(self.inputs)} inputs ({', '.join(self.inputs)}); given are {len(inputs)}")
         return list(inputs)
 
-    def _checked(self, name: str, array: Array) -> Array:
+    def _checked(self, name: str, value: Any) -> Array:
         expected = self.tensors[name]
-        array = np.asarray(array)
+        array = as_array(value)
         if array.dtype != np.dtype(expected["dtype"]) or list(array.shape) != expected["shape"]:
             raise CosocError(
                 f"input {name} of graph {self.name} is {expected['dtype']}{expected['shape']}; "

@@ -1,18 +1,20 @@
 #include "scheduler/accelerator_call.hpp"
 
 #include "scheduler/executor.hpp"
+#include "scheduler/staging.hpp"
 
 namespace cosoc {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Result<CallCounters> attempt(WallClockPlatform& platform, ComputeDevice& device, Task& task, Time deadline,
-                             std::mutex& driver_mutex) {
+Result<CallCounters> attempt(WallClockPlatform& platform, ComputeDevice& device, Task& task, const Staging& operands,
+                             Time deadline, std::mutex& driver_mutex) {
   Driver& driver = *device.driver;
   {
     const std::lock_guard lock(driver_mutex);
-    if (auto started = driver.start(*task.what->kernel, task.inputs, task.outputs); !started) {
+    const Kernel& kernel = task.what->kernel->on(device.kind);
+    if (auto started = driver.start(kernel, operands.inputs(), operands.outputs()); !started) {
       return tl::make_unexpected(started.error());
     }
   }
@@ -32,12 +34,10 @@ Result<CallCounters> attempt(WallClockPlatform& platform, ComputeDevice& device,
   }
 }
 
-}  // namespace
-
-void run_on_accelerator(WallClockPlatform& platform, ComputeDevice& device, Task& task, Time deadline,
-                        std::mutex& driver_mutex) {
+void run_staged(WallClockPlatform& platform, ComputeDevice& device, Task& task, const Staging& operands, Time deadline,
+                std::mutex& driver_mutex) {
   for (int count = 1;; ++count) {
-    const auto counters = attempt(platform, device, task, deadline, driver_mutex);
+    const auto counters = attempt(platform, device, task, operands, deadline, driver_mutex);
     if (counters) {
       task.outcome = Outcome::done;
       task.counters = *counters;
@@ -56,6 +56,25 @@ void run_on_accelerator(WallClockPlatform& platform, ComputeDevice& device, Task
     task.outcome = Outcome::device_failed;
     return;
   }
+}
+
+}  // namespace
+
+void run_on_accelerator(WallClockPlatform& platform, ComputeDevice& device, Task& task, Time deadline,
+                        std::mutex& driver_mutex) {
+  // Declared before the operands, which it outlives.
+  std::unique_lock lock(driver_mutex);
+  Staging operands(platform.memory());
+  if (auto begun = operands.begin(task); !begun) {
+    task.outcome = Outcome::refused;
+    task.note = begun.error().message;
+    return;
+  }
+  lock.unlock();
+  operands.copy_in();
+  run_staged(platform, device, task, operands, deadline, driver_mutex);
+  if (task.outcome == Outcome::done) operands.copy_out();
+  lock.lock();
 }
 
 }  // namespace cosoc

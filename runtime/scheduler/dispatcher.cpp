@@ -35,6 +35,12 @@ void Dispatcher::make_ready(Task& task) {
   ready_.push_back(&task);
 }
 
+bool Dispatcher::needs(const Task& task, const Task& before) {
+  return std::ranges::any_of(task.after, [&](const TaskHandle& handle) {
+    return handle.task == &before && handle.id == before.id && !handle.only_order;
+  });
+}
+
 /// Ends a task, and with it those that wait for it in vain.
 void Dispatcher::end(Task& task) {
   ending_.push_back(&task);
@@ -49,7 +55,9 @@ void Dispatcher::end(Task& task) {
     for (const std::size_t next : ended.successors) release(ended.siblings[next]);
     for (Task* next : ended.waiting) {
       // Of another group, perhaps: what was to come out of the ended one is not there.
-      if (ended.outcome != Outcome::done) next->group->fail(ended.group->status().error().message);
+      if (ended.outcome != Outcome::done && needs(*next, ended)) {
+        next->group->fail(ended.group->status().error().message);
+      }
       release(*next);
     }
     ended.id.store(0, std::memory_order_relaxed);
@@ -221,6 +229,12 @@ void Dispatcher::finish(Task& task) {
       task.device = no_device;
       task.outcome = Outcome::pending;
       return make_ready(task);
+    case Outcome::refused:
+      task.note = devices_[task.device].name + ": " + task.note;
+      task.cpu_only = true;
+      task.device = no_device;
+      task.outcome = Outcome::pending;
+      return make_ready(task);
     default:
       task.group->fail("node " + task.what->name + " on " + devices_[task.device].name + ": " + task.note);
   }
@@ -260,7 +274,7 @@ void Dispatcher::record(Task& task) {
     if (of.number == 0) of.number = trace_->next_id();
     return of.number;
   };
-  const bool ends = task.outcome != Outcome::device_failed;
+  const bool ends = task.outcome != Outcome::device_failed && task.outcome != Outcome::refused;
   next_ids_.clear();
   if (ends) {
     for (const std::size_t next : task.successors) next_ids_.push_back(number(task.siblings[next]));

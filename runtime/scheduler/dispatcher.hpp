@@ -59,6 +59,7 @@ class Dispatcher {
 
   void make_ready(Task& task);
   void end(Task& task);
+  static bool needs(const Task& task, const Task& before);
   void collect_round(Time now);
   void assign(const Assignment& assignment);
   void keep_unassigned();

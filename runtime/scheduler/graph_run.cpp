@@ -26,7 +26,6 @@ GraphRun::GraphRun(const Plan& plan, std::shared_ptr<const Application> applicat
     task.what = &planned.what;
     task.inputs = planned.inputs;
     task.outputs = planned.outputs;
-    task.group = &group_;
     task.siblings = tasks_.get();
     task.successors = planned.successors;
     task.rank = planned.rank;
@@ -36,15 +35,34 @@ GraphRun::GraphRun(const Plan& plan, std::shared_ptr<const Application> applicat
 }
 
 void GraphRun::start(Time deadline) {
+  group_.reset(deadline >= impossible ? impossible : scheduler_.now() + deadline);
+  prepare(group_);
+  scheduler_.submit(group_, roots_, plan_.tasks.size());
+}
+
+std::vector<TaskHandle> GraphRun::start_in(TaskGroup& group, std::span<const TaskHandle> after) {
+  prepare(group);
+  ++runs_;
+  std::vector<TaskHandle> last;
+  for (std::size_t i = 0; i < plan_.tasks.size(); ++i) {
+    if (!tasks_[i].successors.empty()) continue;
+    tasks_[i].id.store(runs_, std::memory_order_relaxed);
+    last.push_back({.task = &tasks_[i], .id = runs_, .group = &group});
+  }
+  for (Task* root : roots_) root->after.assign(after.begin(), after.end());
+  scheduler_.submit(group, roots_, plan_.tasks.size());
+  return last;
+}
+
+void GraphRun::prepare(TaskGroup& group) {
   started_ = scheduler_.now();
-  group_.reset(deadline >= impossible ? impossible : started_ + deadline);
   for (std::size_t i = 0; i < plan_.tasks.size(); ++i) {
     tasks_[i].reset();
     tasks_[i].submitted = started_;
+    tasks_[i].group = &group;
     tasks_[i].missing = plan_.tasks[i].dependencies;
     if (!schedule_.empty()) tasks_[i].planned_start = started_ + schedule_[i].start;
   }
-  scheduler_.submit(group_, roots_, plan_.tasks.size());
 }
 
 RunReport GraphRun::report(std::span<const ComputeDevice> devices) const {

@@ -21,7 +21,10 @@ class GraphRun {
   /// Submits all tasks. They should end within `deadline` from now, which only
   /// some policies look at.
   void start(Time deadline = impossible);
-  /// Blocks until all tasks have ended.
+  /// Submits all tasks as part of `group` once all of `after` have ended; the tasks of the graph that end last. Not
+  /// while a run is on its way.
+  std::vector<TaskHandle> start_in(TaskGroup& group, std::span<const TaskHandle> after);
+  /// Blocks until all tasks have ended that `start` submitted.
   const Status& wait() { return scheduler_.wait(group_); }
 
   /// What happened in the last run, which has ended.
@@ -29,12 +32,15 @@ class GraphRun {
 
  private:
   const Plan& plan_;
+  void prepare(TaskGroup& group);
+
   Scheduler& scheduler_;
   TaskGroup group_;
   std::unique_ptr<Task[]> tasks_;    // by task of the plan
   std::vector<Task*> roots_;         // which depend on nothing
   std::vector<Placement> schedule_;  // empty without a static policy
   Time started_{};
+  std::uint64_t runs_ = 0;
 };
 
 }  // namespace cosoc

@@ -35,10 +35,12 @@ std::vector<std::string> find_costs(const CallDescription& call, std::span<const
       if (device.is_cpu()) {
         costs[i] = cpu_cost(*call.kernel, call.inputs, call.outputs);
         served = true;
-      } else if (auto supported = device.driver->supports(*call.kernel, call.inputs, call.outputs); !supported) {
+      } else if (auto supported = device.driver->supports(call.kernel->on(kind), call.inputs, call.outputs);
+                 !supported) {
         refusals.push_back(device.name + ": " + supported.error().message);
       } else {
-        costs[i] = accelerator_cost(*device.driver, soc, *call.kernel, call.inputs, call.outputs);
+        costs[i] = accelerator_cost(*device.driver, soc, call.kernel->on(kind), call.inputs, call.outputs);
+        if (call.is_outside) costs[i] += copy_cost(call.inputs) + copy_cost(call.outputs);
         served = true;
       }
     }
@@ -52,15 +54,6 @@ std::vector<std::string> find_costs(const CallDescription& call, std::span<const
 Time movement_cost(std::size_t bytes, std::span<const ComputeDevice> devices) {
   if (std::ranges::all_of(devices, [](const ComputeDevice& device) { return device.domain == 0; })) return {};
   return Time(std::llround(static_cast<double>(bytes) / maintained_bytes_per_second * 1e9));
-}
-
-/// Upward ranks, from the last task to the first.
-void find_ranks(Plan& plan) {
-  for (std::size_t i = plan.tasks.size(); i-- > 0;) {
-    Time after{};
-    for (const std::size_t next : plan.tasks[i].successors) after = std::max(after, plan.tasks[next].rank);
-    plan.tasks[i].rank = plan.tasks[i].what.costs->mean + after;
-  }
 }
 
 Status place_tensors(const Graph& graph, const PlanOptions& options, Plan& plan) {
@@ -117,6 +110,22 @@ Status Blocks::allocate(std::size_t size) {
   if (!block) return tl::make_unexpected(block.error());
   blocks_.push_back(*block);
   return {};
+}
+
+std::vector<std::string> kinds_of(std::span<const ComputeDevice> devices) {
+  std::vector<std::string> list;
+  for (const ComputeDevice& device : devices) {
+    if (std::ranges::find(list, device.kind) == list.end()) list.push_back(device.kind);
+  }
+  return list;
+}
+
+void find_ranks(Plan& plan) {
+  for (std::size_t i = plan.tasks.size(); i-- > 0;) {
+    Time after{};
+    for (const std::size_t next : plan.tasks[i].successors) after = std::max(after, plan.tasks[next].rank);
+    plan.tasks[i].rank = plan.tasks[i].what.costs->mean + after;
+  }
 }
 
 Result<TaskTemplate> make_template(const CallDescription& call, std::span<const ComputeDevice> devices,

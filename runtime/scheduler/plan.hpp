@@ -56,11 +56,18 @@ struct CallDescription {
   std::vector<TensorType> outputs;
   std::vector<std::string> devices;  // kinds
   std::size_t moved_bytes = 0;       // of inputs that are no constants
+  bool is_outside = false;           // operands have to be copied to and from device memory
 };
+
+/// Kinds of devices, in their order.
+std::vector<std::string> kinds_of(std::span<const ComputeDevice> devices);
 
 /// Finds which devices may run a call and how long it would take there. Fails when none can; the message says why.
 Result<TaskTemplate> make_template(const CallDescription& call, std::span<const ComputeDevice> devices,
                                    const SoCDescription& soc);
+
+/// Upward ranks, from the last task to the first; each task stands behind those that it follows.
+void find_ranks(Plan& plan);
 
 struct PlanOptions {
   bool keep_tensors = false;  // memory of its own for every tensor

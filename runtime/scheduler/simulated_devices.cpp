@@ -51,8 +51,8 @@ void SimulatedDevices::step(Time limit) {
 void SimulatedDevices::start(std::size_t device) {
   Task& task = dispatcher_.start(device, now_);
   task.start = now_;
-  calls_[device] = {&task, {}, 0};
-  if (!is_modelled(device)) return attempt(device);
+  calls_[device] = {.task = &task};
+  if (!is_modelled(device)) return start_call(device);
   calls_[device].end = now_ + std::max(Time{1}, task.cost());
   task.outcome = Outcome::done;
   if (values_ == Values::none) return;
@@ -62,12 +62,24 @@ void SimulatedDevices::start(std::size_t device) {
   }
 }
 
+void SimulatedDevices::start_call(std::size_t device) {
+  Call& call = calls_[device];
+  call.operands = std::make_unique<Staging>(platform_.memory());
+  if (auto begun = call.operands->begin(*call.task); !begun) {
+    call.task->note = begun.error().message;
+    return finish(device, Outcome::refused);
+  }
+  call.operands->copy_in();
+  attempt(device);
+}
+
 void SimulatedDevices::attempt(std::size_t device) {
   Call& call = calls_[device];
   ++call.attempts;
   call.end = now_ + std::max(minimum_deadline_, call.task->cost() * deadline_factor);
-  const Task& task = *call.task;
-  if (auto started = devices_[device].driver->start(*task.what->kernel, task.inputs, task.outputs); !started) {
+  const Kernel& kernel = call.task->what->kernel->on(devices_[device].kind);
+  const auto started = devices_[device].driver->start(kernel, call.operands->inputs(), call.operands->outputs());
+  if (!started) {
     handle_failure(device, started.error().message);
   }
 }
@@ -87,6 +99,9 @@ void SimulatedDevices::handle_failure(std::size_t device, const std::string& why
 
 void SimulatedDevices::finish(std::size_t device, Outcome outcome) {
   Task& task = *std::exchange(calls_[device].task, nullptr);
+  if (const auto operands = std::exchange(calls_[device].operands, nullptr); operands && outcome == Outcome::done) {
+    operands->copy_out();
+  }
   task.outcome = outcome;
   task.end = now_;
   dispatcher_.finish(task);

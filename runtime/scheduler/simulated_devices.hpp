@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "scheduler/executor.hpp"
+#include "scheduler/staging.hpp"
 
 namespace cosoc {
 
@@ -33,10 +34,12 @@ class SimulatedDevices {
     Time end{};  // of a task that takes its modelled time; of one on an
                  // accelerator, its deadline
     int attempts = 0;
+    std::unique_ptr<Staging> operands = {};  // of a call of a driver
   };
 
   bool is_modelled(std::size_t device) const { return values_ == Values::none || devices_[device].is_cpu(); }
   void start(std::size_t device);
+  void start_call(std::size_t device);
   void attempt(std::size_t device);
   void handle_failure(std::size_t device, const std::string& why);
   void finish(std::size_t device, Outcome outcome);

@@ -56,10 +56,16 @@ struct Task;
 /// itself.
 class Completion {
  public:
+  /// `awaited`: whether somebody waits for this very task. Others are run and told in batches.
+  explicit Completion(bool awaited = true) : awaited_(awaited) {}
   virtual ~Completion() = default;
+  bool awaited() const { return awaited_; }
   /// The task is not used any more when this returns. `status` is the group's
   /// when the task was not run because of it.
   virtual void complete(const Task& task, const Status& status) = 0;
+
+ private:
+  bool awaited_;
 };
 
 /// A submitted task, as long as it has not ended. Stays valid, and says
@@ -68,6 +74,7 @@ struct TaskHandle {
   Task* task = nullptr;
   std::uint64_t id = 0;
   const TaskGroup* group = nullptr;
+  bool only_order = false;  // who follows it does not care whether it fails
 };
 
 /// How a task came back from its device.
@@ -76,6 +83,7 @@ enum class Outcome : std::uint8_t {
   done,
   failed,         // its kernel failed; `note` says why
   device_failed,  // the accelerator did; `note` says why
+  refused,        // the accelerator cannot take it now; `note` says why
   cancelled,      // not run, because its group had failed
 };
 

@@ -177,7 +177,8 @@ class WallClockExecutor final : public Executor {
       *end = &task;
       end = &task.next;
       total += task.cost();
-      const bool awaited = task.completion != nullptr || !task.successors.empty() || !task.waiting.empty();
+      const bool awaited = (task.completion != nullptr && task.completion->awaited()) || !task.successors.empty() ||
+                           !task.waiting.empty();
       if (awaited || total > batch_time || !devices_[device].is_cpu()) break;
     }
     *end = nullptr;

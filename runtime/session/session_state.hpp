@@ -17,6 +17,8 @@ class SessionState {
 
   Platform& platform();
   Scheduler& scheduler() { return *scheduler_; }
+  /// Whether time is simulated.
+  bool is_simulated() const { return std::holds_alternative<std::unique_ptr<SimulatedPlatform>>(platform_); }
   /// Completes the file of the trace, if there is one.
   Status finish_trace();
 
@@ -27,7 +29,6 @@ class SessionState {
  private:
   SessionState(const SessionOptions& options, const SoCDescription& soc, AnyPlatform platform)
       : options_(options), soc_(soc), platform_(std::move(platform)) {}
-  bool is_simulated() const { return std::holds_alternative<std::unique_ptr<SimulatedPlatform>>(platform_); }
   Status open_devices();
   void make_scheduler(Policy policy);
 

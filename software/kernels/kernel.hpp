@@ -36,6 +36,8 @@ class Kernel {
   virtual Status check(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const = 0;
   /// Computes on the calling CPU thread. Types were checked before.
   virtual Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const = 0;
+  /// What an accelerator of a kind (`fft`) runs in its place.
+  virtual const Kernel& on(std::string_view) const { return *this; }
   virtual Work work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const = 0;
   /// The attributes as they stand in a bundle.
   virtual nlohmann::json attributes() const = 0;

@@ -17,6 +17,8 @@
 namespace cosoc {
 
 class ClientState;
+class PlanRuns;
+class TaskGraph;
 struct BufferState;
 struct CallState;
 struct PendingCall;
@@ -37,6 +39,8 @@ class Buffer {
 
  private:
   friend class Client;
+  friend class Model;
+  friend class TaskGraph;
   explicit Buffer(std::shared_ptr<const BufferState> state) : state_(std::move(state)) {}
   std::span<std::byte> storage() const;
   std::shared_ptr<const BufferState> state_;
@@ -51,6 +55,7 @@ class Call {
 
  private:
   friend class Client;
+  friend class TaskGraph;
   explicit Call(std::shared_ptr<const CallState> state) : state_(std::move(state)) {}
   std::shared_ptr<const CallState> state_;
 };
@@ -64,15 +69,26 @@ class Future {
 
  private:
   friend class Client;
+  friend class PlanRuns;
+  friend class TaskGraph;
+  friend struct PendingCall;
   explicit Future(std::shared_ptr<PendingCall> call) : call_(std::move(call)) {}
   std::shared_ptr<PendingCall> call_;
 };
+
+inline Future Model::submit(std::initializer_list<Buffer> inputs, std::initializer_list<Buffer> outputs,
+                            std::initializer_list<Future> after) {
+  return submit(std::span(inputs.begin(), inputs.size()), std::span(outputs.begin(), outputs.size()),
+                std::span(after.begin(), after.size()));
+}
 
 struct CallOptions {
   /// In reports, traces and messages; the operation's name when empty.
   std::string name = {};
   /// Kinds of devices that may run it; every kind of the session when empty.
   std::vector<std::string> devices = {};
+  /// Whether operands will be memory of the program, see `Client::wrap`; counts for the expected times.
+  bool wrapped = false;
 };
 
 /// An application of a session: it shares the devices with others, and with models. Copies are the same client. Every
@@ -88,11 +104,22 @@ class Client {
  public:
   /// Zeroed memory.
   Result<Buffer> allocate(const TensorType& type) const;
+  /// The program's own memory as a buffer, without a copy: `type.bytes()` bytes that stay until all calls that use them
+  /// have ended. CPU cores work on them in place; accelerators work on a copy.
+  Result<Buffer> wrap(const TensorType& type, std::span<std::byte> memory) const;
 
   /// Checks the types, and finds which devices may run the call and how long each would take. A kernel that could not
   /// be made is the error.
   Result<Call> prepare(const Result<std::shared_ptr<const Kernel>>& kernel, std::vector<TensorType> inputs,
                        std::vector<TensorType> outputs, const CallOptions& options = {}) const;
+  /// For these buffers, and others of their types.
+  Result<Call> prepare_for(const Result<std::shared_ptr<const Kernel>>& kernel, std::span<const Buffer> inputs,
+                           std::span<const Buffer> outputs, const CallOptions& options = {}) const;
+  Result<Call> prepare_for(const Result<std::shared_ptr<const Kernel>>& kernel, std::initializer_list<Buffer> inputs,
+                           std::initializer_list<Buffer> outputs, const CallOptions& options = {}) const {
+    return prepare_for(kernel, std::span(inputs.begin(), inputs.size()), std::span(outputs.begin(), outputs.size()),
+                       options);
+  }
 
   /// Submits a call that starts when all of `after` have ended well; when one of them fails, this one fails too.
   /// Buffers of other types than the prepared ones make a future that has failed. The buffers live until the call has
@@ -119,15 +146,23 @@ class Client {
 
  private:
   friend class Session;
+  friend class TaskGraph;
   explicit Client(std::shared_ptr<ClientState> state) : state_(std::move(state)) {}
   std::shared_ptr<ClientState> state_;
 };
 
-/// A kernel of the program's own, for CPU cores: a function of operands whose types `Client::prepare` was given.
-/// It may run on several threads at once. `operations` is what a call computes, for its expected time.
-std::shared_ptr<const Kernel> make_user_kernel(
-    std::string name,
-    std::function<Status(std::span<const TensorView> inputs, std::span<const TensorView> outputs)> run,
-    std::uint64_t operations);
+using KernelFunction = std::function<Status(std::span<const TensorView> inputs, std::span<const TensorView> outputs)>;
+
+/// What accelerators of a kind run in place of a user's function: a kernel that they know, on the same operands.
+struct AcceleratorImplementation {
+  std::string device;  // "zip"
+  Result<std::shared_ptr<const Kernel>> kernel;
+};
+
+/// A kernel of the program's own: a function of operands whose types `Client::prepare` was given, for CPU cores, and
+/// what does the same on accelerators, if anything does. The function may run on several threads at once. `operations`
+/// is what a call computes, for its expected time.
+std::shared_ptr<const Kernel> make_user_kernel(std::string name, KernelFunction run, std::uint64_t operations,
+                                               std::vector<AcceleratorImplementation> accelerators = {});
 
 }  // namespace cosoc

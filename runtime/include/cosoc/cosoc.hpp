@@ -5,5 +5,7 @@
 #include "cosoc/bundle.hpp"
 #include "cosoc/client.hpp"
 #include "cosoc/graph.hpp"
+#include "cosoc/kernels.hpp"
 #include "cosoc/operations.hpp"
 #include "cosoc/session.hpp"
+#include "cosoc/task_graph.hpp"

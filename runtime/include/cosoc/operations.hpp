@@ -155,6 +155,8 @@ Tensor zip(Graph& graph, const std::string& name, Tensor a, ZIPOperator operatio
 /// `a` times a constant (re, im), also on float32, where im is 0.
 Tensor scale(Graph& graph, const std::string& name, Tensor a, const std::array<float, 2>& factor,
              const NodeOptions& options = {});
+/// Matrix product of (rows, depth) by (depth, columns), both float32 or complex64.
+Tensor gemm(Graph& graph, const std::string& name, Tensor a, Tensor b, const NodeOptions& options = {});
 /// complex64 (rows, columns) to (columns, rows).
 Tensor transpose(Graph& graph, const std::string& name, Tensor input, const NodeOptions& options = {});
 /// complex64 to float32 of the same shape.

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -88,7 +89,9 @@ struct ClientOptions {
   double weight = 1.0;
 };
 
+class Buffer;
 class Client;
+class Future;
 class SessionState;
 class ModelState;
 
@@ -100,7 +103,13 @@ class Model {
   /// Runs once. Inputs and outputs are host memory in the order of the graph's, dense and row-major, of exactly the
   /// bytes that `TensorType::dense_bytes` tells. Outputs are written only when the run succeeds.
   Status run(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
-  /// Of the last run; the next one changes it.
+  /// Submits a run that starts when all of `after` and the model's runs before it have ended well (those before it:
+  /// have ended). Calls of clients may follow it. Buffers are of the types of the graph's inputs and outputs; they are
+  /// copied by tasks of their own, and live until the run has ended. Waits for a `run` of another thread.
+  Future submit(std::span<const Buffer> inputs, std::span<const Buffer> outputs, std::span<const Future> after = {});
+  Future submit(std::initializer_list<Buffer> inputs, std::initializer_list<Buffer> outputs,
+                std::initializer_list<Future> after = {});
+  /// Of the last run, whose end it waits for; the next one changes it.
   const RunReport& report() const;
   /// Copies an input, constant, output or (with `keep_tensors`) intermediate tensor of the last run.
   Status tensor(const std::string& name, std::span<std::byte> bytes) const;
@@ -124,6 +133,7 @@ class Session {
 
   /// For tests and for code inside the library.
   explicit Session(std::shared_ptr<SessionState> state) : state_(std::move(state)) {}
+  const std::shared_ptr<SessionState>& state() const { return state_; }
 
  private:
   std::shared_ptr<SessionState> state_;
