@@ -43,11 +43,21 @@ std::vector<int> radices_of(std::size_t length) {
   return radices;
 }
 
-/// Working memory of the calling thread: it grows to what the largest transform needs.
-std::span<Complex> scratch(std::size_t elements) {
-  thread_local std::vector<Complex> memory;
-  if (memory.size() < elements) memory.resize(elements);
-  return std::span(memory).first(elements);
+/// Whether the calling thread has ended, but for destructors that may still call.
+thread_local bool thread_ended = false;
+
+struct Memory {
+  ~Memory() { thread_ended = true; }
+  std::vector<Complex> elements;
+};
+
+/// Working memory of the calling thread: it grows to what the largest transform needs. `late` takes its place when the
+/// thread has ended.
+std::span<Complex> scratch(std::size_t elements, std::vector<Complex>& late) {
+  thread_local Memory memory;
+  std::vector<Complex>& used = thread_ended ? late : memory.elements;
+  if (used.size() < elements) used.resize(elements);
+  return std::span(used).first(elements);
 }
 
 }  // namespace
@@ -168,7 +178,8 @@ void Transform::execute_block(const Complex* in, Complex* out, std::size_t colum
     return;
   }
   // Passes alternate between two arrays. Only the last one writes `out`, which may be `in`.
-  const std::span<Complex> memory = scratch(2 * elements);
+  std::vector<Complex> late;
+  const std::span<Complex> memory = scratch(2 * elements, late);
   const Complex* from = in;
   if (passes_.size() == 1 && in == out) {
     std::copy_n(in, elements, memory.data());
