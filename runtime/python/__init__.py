@@ -1,4 +1,4 @@
-"""The C++ runtime in Python: open a SoC, load bundles and run them, or call kernels one by one, on NumPy arrays and torch tensors."""
+"""The C++ runtime in Python: open a SoC, run bundles or call kernels one by one, on NumPy arrays and torch tensors."""
 
 from cosoc.runtime.client import Call, Client, Future
 from cosoc.runtime.device_array import DeviceArray

@@ -168,6 +168,7 @@ class Client:
         operation: str,
         inputs: Sequence[DeviceArray],
         outputs: Sequence[DeviceArray],
+        /,
         *,
         name: str | None = None,
         devices: Sequence[str] | None = None,
@@ -207,7 +208,7 @@ class Client:
         Args:
             operations: arithmetic operations of a call, for its expected time.
         """
-        title = name or getattr(function, "__name__", "function")
+        title = name if name is not None else str(getattr(function, "__name__", "function"))
         kernel = PythonKernel(self.library, function, [array.type for array in inputs], [array.type for array in outputs])
         signature = _signature(inputs, outputs, title, None)
         handle = c_void_p()

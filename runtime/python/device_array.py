@@ -22,7 +22,7 @@ def view_storage(address: int, size: int, dtype: npt.DTypeLike, shape: tuple[int
     data = (c_char * size).from_address(address)
     data._owner = owner  # type: ignore[attr-defined]
     kind = np.dtype(dtype)
-    flat: Array = np.frombuffer(data, np.uint8)
+    flat: Array = np.frombuffer(memoryview(data), np.uint8)
     if len(shape) != 4 or kind.kind != "i" or kind.itemsize > 2:
         return flat.view(kind).reshape(shape)
     pitch = size // math.prod(shape[:3])
@@ -92,7 +92,7 @@ class DeviceArray:
         """Nothing can be done with it any more. The memory is given back when no call and no view uses it."""
         self._handle = None
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         array = self.array
         if dtype is None or np.dtype(dtype) == array.dtype:
             return array.copy() if copy else array

@@ -12,7 +12,8 @@ from typing import Any, TypedDict, cast
 
 import numpy as np
 
-from cosoc.runtime.client import Client, DeviceArray, Future, submit_run
+from cosoc.runtime.client import Client, Future, submit_run
+from cosoc.runtime.device_array import DeviceArray
 from cosoc.runtime.library import Buffer, ClientOptions, CosocError, Handle, Library, Options, find_library
 from cosoc.runtime.tensors import Array, as_array, like
 
