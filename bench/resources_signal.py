@@ -1,4 +1,4 @@
-"""FPGA resources of FFT, ZIP and FIR by open-source synthesis of the whole accelerators: nothing is left out or estimated.
+"""FPGA resources of all accelerators but Conv2D by open-source synthesis of the whole: nothing is left out or estimated.
 
 Registers, command ring, DMA and core of each, module by module for UltraScale+. The estimates, which decide whether a SoC fits its
 board, stand beside.

@@ -28,6 +28,7 @@ def run_node(
     device: str | Sequence[str],
     constants: Mapping[str, Array] | None = None,
     mode: str = "rtl",
+    trace: Path | None = None,
 ) -> tuple[TaskRecord, Array]:
     """Runs one operation on one kind of device.
 
@@ -36,6 +37,7 @@ def run_node(
         inputs: arrays by name, in the order of the operation's inputs; `constants` follow them.
         output: an array of the shape and dtype of the result.
         device: `cpu` or the kind of accelerator, or several of them.
+        trace: where the trace goes, if there shall be one.
 
     Returns:
         What the runtime recorded of the node, and the result.
@@ -67,7 +69,7 @@ def run_node(
             "weights": {"file": "weights.safetensors", "bytes": len(weights), "crc32": zlib.crc32(weights)},
         }
         Path(folder, "graph.json").write_text(json.dumps(graph))
-        with Session(soc=build, mode=mode) as session:
+        with Session(soc=build, mode=mode, trace=trace) as session:
             model = session.load(folder)
             (result,) = model.run(inputs)
             return model.report()[0], result

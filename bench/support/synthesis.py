@@ -51,11 +51,7 @@ tee -q -o cells.json stat -json
 """
 """`synth_xilinx -family xcup` with another mapper, up to its last step that changes the numbers of cells."""
 
-_MODULES = (
-    _ULTRASCALE.replace("read_rtlil design.il", "read_verilog design.v")
-    .replace(" -flatten", "")
-    .replace("stat -json", "stat -json -top top")
-)
+_MODULES = _ULTRASCALE.replace("read_rtlil design.il", "read_verilog design.v").replace(" -flatten", "")
 """The same module by module, each of which is mapped once however often it is used."""
 
 _ECP5 = """
@@ -133,9 +129,17 @@ def synthesize_modules(component: Any, cache: Path) -> Resources:
     if not entry.is_file():
         with tempfile.TemporaryDirectory() as folder:
             _yosys(Path(folder), design, _MODULES, "design.v")
-            cells = json.loads(Path(folder, "cells.json").read_text())["design"]["num_cells_by_type"]
-        _keep(entry, asdict(count_resources(cells)))
+            modules = json.loads(Path(folder, "cells.json").read_text())["modules"]
+        cells = {name.removeprefix("\\"): module["num_cells_by_type"] for name, module in modules.items()}
+        _keep(entry, asdict(count_modules(cells, "top")))
     return Resources(**json.loads(entry.read_text()))
+
+
+def count_modules(cells: Mapping[str, Mapping[str, int]], top: str) -> Resources:
+    """Resources of a hierarchy: the cells of each module by type, among them other modules."""
+    own = {cell: count for cell, count in cells[top].items() if cell not in cells}
+    inner = (count_modules(cells, cell) * count for cell, count in cells[top].items() if cell in cells)
+    return sum(inner, count_resources(own))
 
 
 def count_resources(cells: Mapping[str, int]) -> Resources:

@@ -26,6 +26,9 @@ from cosoc.gateware.resources import Resources
 PERIPHERAL = Resources(lut=6000, ff=8000)
 """Registers, command ring and DMA."""
 
+DMA_BUFFER = Resources(bram36=2)
+"""Of each read or write port of the core: 512 beats."""
+
 CONTROL = Resources(lut=1200, ff=1500)
 """Command unit, feeder and writer, with their queues."""
 
@@ -38,7 +41,8 @@ _COMPLEX_BITS = 64
 def estimate(config: FFTConfig) -> Resources:
     """Resources of one FFT accelerator with its registers and DMA."""
     # A result is read from both banks of the reorder buffer at once.
-    return PERIPHERAL + CONTROL + _memory(1 << config.max_log2, _COMPLEX_BITS) * 2 + pipeline(config)
+    buffers = DMA_BUFFER * (2 * config.memory_ports + config.multiply)
+    return PERIPHERAL + buffers + CONTROL + _memory(1 << config.max_log2, _COMPLEX_BITS) * 2 + pipeline(config)
 
 
 def pipeline(config: FFTConfig) -> Resources:

@@ -37,8 +37,8 @@ class TapChain(wiring.Component):
         terms: samples of the frame up to this one, at most `multipliers`; a tap takes part if it comes before that.
         valid: the sum of this sample is a result.
         o, o_valid: the sum of the sample `latency` enabled cycles ago, and whether it is a result; taken in cycles with `en`.
-        load, tap: the next tap, from the first one up.
-        clear: no tap takes part until it is loaded again.
+        bank: which of two sets of taps the sum takes.
+        load, tap, place, load_bank: a tap for a place of a set that no sum in the chain takes.
     """
 
     def __init__(self, multipliers: int) -> None:
@@ -53,37 +53,35 @@ class TapChain(wiring.Component):
                 "valid": In(1),
                 "o": Out(Complex),
                 "o_valid": Out(1),
+                "bank": In(1),
                 "load": In(1),
                 "tap": In(Complex),
-                "clear": In(1),
+                "place": In(range(multipliers)),
+                "load_bank": In(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         pipeline = Pipeline(m, self.en)
-        taps = [Signal(Complex, name=f"tap{k}", reset_less=True) for k in range(self.multipliers)]
-        loaded = Signal(self.multipliers)
-        with m.If(self.clear):
-            m.d.sync += loaded.eq(0)
-        with m.Elif(self.load):
-            m.d.sync += loaded.eq(Cat(1, loaded))
-        for k, tap in enumerate(taps):
-            # The next tap is the one above the highest that is loaded.
-            with m.If(self.load & ~loaded[k] & (loaded[k - 1] if k else 1)):
-                m.d.sync += tap.eq(self.tap)
+        banks = [[Signal(Complex, name=f"tap{k}_{bank}", reset_less=True) for bank in (0, 1)] for k in range(self.multipliers)]
+        for k, taps in enumerate(banks):
+            for bank, tap in enumerate(taps):
+                with m.If(self.load & (self.place == k) & (self.load_bank == bank)):
+                    m.d.sync += tap.eq(self.tap)
 
         total = data.View(Complex, pipeline.delay(self.partial, ComplexMultiply.latency + 1, "partial"))
-        sample, terms = self.x, self.terms
-        for k, tap in enumerate(taps):
+        sample, terms, bank = self.x, self.terms, self.bank
+        for k, taps in enumerate(banks):
             if k:
                 sample = data.View(Complex, pipeline.delay(sample, FloatAdd.latency + 1, f"x{k}"))
                 terms = pipeline.delay(terms, FloatAdd.latency, f"terms{k}")
+                bank = pipeline.delay(bank, FloatAdd.latency, f"bank{k}")
             m.submodules[f"multiply{k}"] = multiply = ComplexMultiply()
             m.submodules[f"add_re{k}"] = add_re = FloatAdd()
             m.submodules[f"add_im{k}"] = add_im = FloatAdd()
-            m.d.comb += [multiply.en.eq(self.en), multiply.a.eq(sample), multiply.b.eq(tap)]
-            left_out = pipeline.delay((terms <= k) | ~loaded[k], ComplexMultiply.latency, f"left_out{k}")
+            m.d.comb += [multiply.en.eq(self.en), multiply.a.eq(sample), multiply.b.eq(Mux(bank, taps[1], taps[0]))]
+            left_out = pipeline.delay(terms <= k, ComplexMultiply.latency, f"left_out{k}")
             for part, adder in (("re", add_re), ("im", add_im)):
                 term = pipeline.delay(Mux(left_out, _MINUS_ZERO, multiply.o[part]), 1, f"term{k}_{part}")
                 m.d.comb += [adder.en.eq(self.en), adder.a.eq(total[part]), adder.b.eq(term)]

@@ -15,7 +15,7 @@ class SampleFeeder(wiring.Component):
     """Counts the samples of frames and delays them.
 
     Members:
-        start: a command begins; `length`, `delay` and `decimation` are its fields from then on.
+        start: a command begins; `taps`, `length`, `delay` and `decimation` are its fields from then on.
         sample, partial, accept: a sample, what its sum begins with, and that both are taken.
         kept: the result of the next sample is kept.
         x, terms, valid, en: for the chain, one cycle after `accept`; `valid` if `kept` and `want`.
@@ -28,6 +28,7 @@ class SampleFeeder(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
+                "taps": In(range(config.multipliers + 1)),
                 "length": In(32),
                 "delay": In(16),
                 "decimation": In(16),
@@ -54,7 +55,7 @@ class SampleFeeder(wiring.Component):
         m.d.comb += self.kept.eq(until == 0)
 
         here = Signal.like(terms)
-        m.d.comb += here.eq(Mux(lead == 0, Mux(terms == self.config.multipliers, terms, terms + 1), 0))
+        m.d.comb += here.eq(Mux(lead == 0, Mux(terms == self.taps, terms, terms + 1), 0))
         m.d.sync += self.en.eq(self.accept | self.flush)
         with m.If(self.accept):
             m.d.sync += [

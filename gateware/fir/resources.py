@@ -6,14 +6,14 @@ from cosoc.gateware.arith.resources import COMPLEX_MULTIPLY, FLOAT_ADD
 from cosoc.gateware.fir.config import SAMPLE_BYTES, FIRConfig
 from cosoc.gateware.resources import Resources
 
-_TAP = COMPLEX_MULTIPLY + FLOAT_ADD * 2 + Resources(lut=150, ff=260)
-"""Operators, the tap, and the delays of samples (shift registers in LUTs) and of terms."""
+_TAP = COMPLEX_MULTIPLY + FLOAT_ADD * 2 + Resources(lut=210, ff=320)
+"""Operators, the two taps, and the delays of samples (shift registers in LUTs) and of terms."""
 
 _CONTROL = Resources(lut=900, ff=1200)
 """Command, counters, and the FIFO of results in LUT RAM."""
 
-_PERIPHERAL = Resources(lut=6000, ff=8000)
-"""Registers, command ring and DMA."""
+_PERIPHERAL = Resources(lut=6000, ff=8000, bram36=3 * 2)
+"""Registers, command ring and DMA, with 512 beats of each port in block RAM."""
 
 _BLOCK_BITS = 36 * 1024
 

@@ -45,12 +45,13 @@ class ResultWriter(wiring.Component):
     """A FIFO of results and their way into beats.
 
     Members:
-        start: a command begins, with `count` results.
+        start: a command begins, with `count` results; up to `queued` before the results of the first are out.
         result, write: a result comes in; only when there is `room`, or within some cycles after there was.
         beat: data of a write port; the upper half of the last beat is zero if the number of results is odd.
     """
 
-    def __init__(self, *, count_bits: int) -> None:
+    def __init__(self, *, count_bits: int, queued: int) -> None:
+        self._queued = queued
         super().__init__(
             {
                 "start": In(1),
@@ -68,18 +69,21 @@ class ResultWriter(wiring.Component):
         m.d.comb += [fifo.w_data.eq(self.result), fifo.w_en.eq(self.write)]
         m.d.sync += self.room.eq(fifo.level < _DEPTH - _MARGIN)
 
-        left = Signal.like(self.count)
+        m.submodules.counts = counts = SyncFIFOBuffered(width=len(self.count), depth=self._queued)
+        m.d.comb += [counts.w_data.eq(self.count), counts.w_en.eq(self.start)]
+        left = Signal.like(self.count)  # results of the command
         lower = Signal(SAMPLE_BITS, reset_less=True)
         half = Signal()  # `lower` holds the first half of a beat
         last = Signal()
         m.d.comb += [
             last.eq(left == 1),
-            self.beat.valid.eq(fifo.r_rdy & (half | last)),
+            counts.r_en.eq((left == 0) | (fifo.r_en & last)),
+            self.beat.valid.eq(fifo.r_rdy & (left != 0) & (half | last)),
             self.beat.payload.eq(Mux(half, Cat(lower, fifo.r_data), fifo.r_data)),
-            fifo.r_en.eq(fifo.r_rdy & (self.beat.ready | ~(half | last))),
+            fifo.r_en.eq(fifo.r_rdy & (left != 0) & (self.beat.ready | ~(half | last))),
         ]
-        with m.If(self.start):
-            m.d.sync += left.eq(self.count)
         with m.If(fifo.r_en):
             m.d.sync += [left.eq(left - 1), lower.eq(fifo.r_data), half.eq(~half & ~last)]
+        with m.If(counts.r_en & counts.r_rdy):
+            m.d.sync += left.eq(counts.r_data)
         return m

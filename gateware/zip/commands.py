@@ -13,9 +13,9 @@ from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.layout.page import Error
 from cosoc.gateware.peripheral.core import BEAT_BYTES, Completion, CoreCommand, Transfer
+from cosoc.gateware.peripheral.guard import ADDRESS_BITS, MemoryGuard
 from cosoc.gateware.zip.config import COMMAND, MAX_LENGTH, MAX_REPEATED_BYTES, SLOT_BYTES, NumberFormat, ZIPOperation
 from cosoc.gateware.zip.engine import QUEUED, Job
-from cosoc.gateware.zip.guard import ADDRESS_BITS, MemoryGuard
 
 A, B, C, OUT = range(4)
 OPERANDS = 3

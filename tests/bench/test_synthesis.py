@@ -8,7 +8,7 @@ from amaranth import Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from bench.support.synthesis import SynthesisError, count_resources, critical_path, synthesize
+from bench.support.synthesis import SynthesisError, count_modules, count_resources, critical_path, synthesize, synthesize_modules
 from cosoc.gateware.resources import Resources
 
 
@@ -31,6 +31,11 @@ def test_cells():
     cells = {"LUT2": 3, "LUT6": 4, "RAM32M16": 2, "SRL16E": 5, "INV": 7, "CARRY4": 9, "MUXF7": 3, "FDRE": 11, "FDSE": 1}
     assert count_resources(cells) == Resources(lut=3 + 4 + 16 + 5, ff=12)
     assert count_resources({"DSP48E2": 2, "RAMB36E2": 3, "RAMB18E2": 3}) == Resources(dsp=2, bram36=5)
+
+
+def test_modules_count_as_often_as_they_are_used():
+    cells = {"top": {"LUT2": 1, "pair": 2, "leaf": 1}, "pair": {"leaf": 2, "FDRE": 3}, "leaf": {"DSP48E2": 1, "LUT6": 5}}
+    assert count_modules(cells, "top") == Resources(lut=1 + 5 * 5, ff=6, dsp=5)
 
 
 def _step(kind: str, delay: float, start: str, end: str) -> dict[str, object]:
@@ -68,3 +73,23 @@ def test_synthesize(tmp_path: Path):
     (entry,) = tmp_path.iterdir()
     entry.write_text(json.dumps({"lut": 1, "ff": 2, "dsp": 3, "bram36": 4}))
     assert synthesize(Multiplier(), tmp_path) == Resources(1, 2, 3, 4)
+
+
+class Pair(wiring.Component):
+    """Two of them side by side."""
+
+    a: In(signed(8))
+    b: In(signed(8))
+    first: Out(signed(16))
+    second: Out(signed(16))
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for name, a, b in (("first", self.a, self.b), ("second", self.b, self.a)):
+            m.submodules[name] = multiplier = Multiplier()
+            m.d.comb += [multiplier.a.eq(a), multiplier.b.eq(b), getattr(self, name).eq(multiplier.product)]
+        return m
+
+
+def test_synthesize_modules(tmp_path: Path):
+    assert synthesize_modules(Pair(), tmp_path) == Resources(ff=64, dsp=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,19 @@ import safetensors.numpy
 from bench.support.node import Array, run_node
 from cosoc.boards.platform import load_platform
 from cosoc.boards.soc import SoC
+from cosoc.gateware.accelerators import ACCELERATORS
 from cosoc.gateware.arith import golden as arith
-from cosoc.gateware.fft.config import NumberFormat
-from cosoc.gateware.fft.golden import split_real
+from cosoc.gateware.fft.config import FFTOperation, NumberFormat
+from cosoc.gateware.fft.golden import execute, split_real
 from cosoc.gateware.fft.transform import transform
+from cosoc.gateware.layout.page import SLOT_BYTES, Error
 from cosoc.gateware.soc import SoCConfig
 from cosoc.gateware.zip.config import ZIPOperation
 from cosoc.gateware.zip.golden import apply_integers
 from cosoc.runtime import CosocError, Session
+from tests.gateware.fft.commands import command as fft_command
 from tests.gateware.fft.signals import white_noise
-from tests.sim.soc_library import build_library
+from tests.sim.soc_library import Soc, build_library
 
 PARAMETERS = {
     "fft_max_log2": 4,
@@ -170,6 +174,63 @@ def test_two_accelerators_give_the_same_bits(soc: Path, tmp_path: Path) -> None:
     assert all(same_bits(found, expected) for found in results)
 
 
+@pytest.fixture
+def bare(soc: Path) -> Iterator[tuple[Soc, bytearray]]:
+    """The first FFT behind its registers, and a memory of noise from address 0 on, which is its own."""
+    (accelerator,) = (item for item in ACCELERATORS if item.name == "fft")
+    noise = np.random.default_rng(6).standard_normal(1 << 14).astype(np.float32)
+    memory = bytearray(noise.tobytes())
+    device = Soc(Path(json.loads((soc / "soc.json").read_text())["rtl"]["library"]), accelerator, np.frombuffer(memory, np.uint8))
+    yield device, memory
+    device.close()
+
+
+def transformed(fields: dict[str, int], memory: bytearray) -> bytearray:
+    """What memory holds after a good command, but for the ring."""
+    expected = bytearray(memory)
+    assert execute(fields, expected, fft_config()) is Error.NONE
+    return expected[SLOT_BYTES:]
+
+
+BAD = {
+    "opcode": ({"opcode": 2}, Error.BAD_OPCODE),
+    "no frames": ({"frames": 0}, Error.BAD_LENGTH),
+    "too short": ({"log2_length": 2}, Error.BAD_LENGTH),
+    "too long": ({"log2_length": 5}, Error.BAD_LENGTH),
+    "4 GiB": ({"frames": 1 << 25}, Error.BAD_LENGTH),
+    "misaligned input": ({"in_address": 0x1008}, Error.MISALIGNED),
+    "misaligned output": ({"out_address": 0x4004}, Error.MISALIGNED),
+    "two columns": ({"log2_length": 3, "interleave_log2": 1}, Error.BAD_PARAMETER),
+    "beyond memory": ({"in_address": 1 << 16}, Error.READ_RESPONSE),
+}
+
+
+def test_bad_commands_end_with_their_code(bare: tuple[Soc, bytearray]) -> None:
+    """In RTL through the ring; nothing is written, and a good command follows each."""
+    device, memory = bare
+    good = fft_command(FFTOperation.FORWARD, 4, 3, 0x1000, 0x4000)
+    for name, (fields, code) in BAD.items():
+        before = memory[SLOT_BYTES:]
+        assert device.run(good | fields)["error"] == code, name
+        assert name == "beyond memory" or memory[SLOT_BYTES:] == before, name
+        expected = transformed(good, memory)
+        assert device.run(good)["error"] == Error.NONE, name
+        assert memory[SLOT_BYTES:] == expected, name
+
+
+@pytest.mark.parametrize("cycles", [10, 120, 200, 275, 340])
+def test_a_soft_reset_in_mid_transfer(bare: tuple[Soc, bytearray], cycles: int) -> None:
+    """While a command is fetched, read, computed and written; the next one has every bit right."""
+    device, memory = bare
+    device.submit(fft_command(FFTOperation.FORWARD, 4, 30, 0x1000, 0x8000))
+    assert not device.advance(cycles)
+    device.reset()
+    good = fft_command(FFTOperation.INVERSE, 3, 5, 0x2000, 0x4000)
+    expected = transformed(good, memory)
+    assert device.run(good)["error"] == Error.NONE
+    assert memory[SLOT_BYTES:] == expected
+
+
 @pytest.mark.parametrize(
     ("op", "attributes", "inputs", "reason"),
     [
@@ -184,13 +245,16 @@ def test_two_accelerators_give_the_same_bits(soc: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_the_accelerator_cannot_do_runs_on_a_cpu(
-    soc: Path, op: str, attributes: dict[str, Any], inputs: dict[str, Array], reason: str
+    soc: Path, tmp_path: Path, op: str, attributes: dict[str, Any], inputs: dict[str, Array], reason: str
 ) -> None:
+    """The report and the trace say why."""
     x = inputs["x"]
     output = np.empty((2, x.shape[1] // 2 + 1), np.complex64) if op == "rfft" else x
-    record, _ = run_node(soc, op, attributes, inputs, output, device=("fft", "cpu"), mode="functional")
+    trace = tmp_path / "trace.json"
+    record, _ = run_node(soc, op, attributes, inputs, output, device=("fft", "cpu"), mode="functional", trace=trace)
     assert record["device"].startswith("cpu")
     assert reason in record["reason"]
+    assert reason in trace.read_text()
 
 
 def test_a_build_without_the_options_says_what_to_build(build: Path) -> None:

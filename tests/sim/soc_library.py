@@ -22,7 +22,7 @@ from cosoc.gateware.ports import ports_of
 from cosoc.sim.top import TOP, bindings, top_verilog
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN, INTERRUPT_ENABLE = 1, 4
+RUN, RESET, INTERRUPT_ENABLE = 1, 2, 4
 
 
 def build_soc(folder: Path, accelerator: Accelerator, config: Config, memory_ports: Sequence[str]) -> Path:
@@ -90,10 +90,13 @@ class Soc:
         self._functions.cosoc_soc_model_run.restype = ctypes.c_uint64
         self._memory = memory
         self._layout = accelerator.command
-        self._submitted = 0
         address, size = ctypes.c_void_p(memory.ctypes.data), ctypes.c_uint64(memory.nbytes)
         create = self._functions.cosoc_soc_model_create
         self._model = ctypes.c_void_p(create(address, ctypes.c_uint64(0), size, ctypes.c_uint32(latency)))
+        self._begin()
+
+    def _begin(self) -> None:
+        self._submitted = 0
         self.write("ring_log2", 0)
         self.write("control", RUN | INTERRUPT_ENABLE)
 
@@ -105,15 +108,27 @@ class Soc:
         """A register, by name."""
         assert self._functions.cosoc_soc_model_write32(self._model, 0, PAGE[name].offset, ctypes.c_uint32(value)) == 0
 
-    def run(self, values: Mapping[str, int], *, cycles: int = 1_000_000) -> dict[str, int]:
-        """One command from doorbell to completion, which is returned."""
+    def submit(self, values: Mapping[str, int]) -> None:
+        """Rings the doorbell for one command."""
         words = np.array([*self._layout.encode({**values, "interrupt": 1}), 0, 0, 0, 0], dtype="<u4")
         self._memory[:SLOT_BYTES] = words.view(np.uint8)
         self._submitted += 1
         self.write("ring_tail", self._submitted)
-        assert self._functions.cosoc_soc_model_run(self._model, ctypes.c_uint64(cycles)) == 1, (
-            f"no interrupt within {cycles} cycles"
-        )
-        self.write("interrupt_status", 1)
+
+    def advance(self, cycles: int) -> bool:
+        """Lets time pass until an interrupt, which is told, or for so many cycles."""
+        return bool(self._functions.cosoc_soc_model_run(self._model, ctypes.c_uint64(cycles)) == 1)
+
+    def reset(self) -> None:
+        """A soft reset, whatever is under way."""
+        self.write("control", RESET)
+        assert not self.advance(2000)
+        self._begin()
+
+    def run(self, values: Mapping[str, int], *, cycles: int = 1_000_000) -> dict[str, int]:
+        """One command from doorbell to completion, which is returned."""
+        self.submit(values)
+        assert self.advance(cycles), f"no interrupt within {cycles} cycles"
+        self.write("interrupt_status", 3)
         packed = int.from_bytes(self._memory[4 * COMMAND_WORDS : SLOT_BYTES].tobytes(), "little")
         return {item.name: packed >> item.bit & ((1 << item.width) - 1) for item in COMPLETION}

@@ -19,12 +19,14 @@ constexpr Latencies block_latencies = {5, 6, 5, 6};
 constexpr std::uint64_t core_latency = 37;
 /// Ring, DMA and arbiter on the ways of the command, its data and its completion.
 constexpr std::uint64_t bus_stages = 83;
-constexpr std::uint64_t port_latency = 4;
+constexpr std::uint64_t port_latency = 1;
 constexpr std::uint64_t option_latency = 14;
 constexpr std::uint64_t real_latency = 16;
 
 constexpr std::uint64_t beat_bytes = 16;
 constexpr std::uint64_t burst_beats = 16;
+/// What goes through one port before the other one has its turn, as in gateware/fft/chunks.py.
+constexpr std::uint64_t chunk_beats = 16;
 
 std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
 
@@ -56,8 +58,8 @@ struct Demand {
 };
 
 Demand demand_of(const Config& config, const Command& command) {
-  // Both directions of a port together carry 31.1 bytes per cycle.
-  constexpr std::uint64_t port_bytes = 31'100;
+  // Bytes per cycle, in 1/1000, of both directions together: one port, and two.
+  constexpr std::uint64_t bytes_per_cycle[2] = {31'100, 42'000};
   const Operand in = Operand::input(command);
   const Operand out = Operand::output(command);
   std::uint64_t reads = read_time(in, config.memory_ports);
@@ -71,7 +73,15 @@ Demand demand_of(const Config& config, const Command& command) {
   const std::uint64_t bins = command.real != 0 ? samples + command.frames : 0;
   return {.pipeline = std::max(samples / config.samples, bins),
           .reads = reads / 1000,
-          .memory = bytes * 1000 / (port_bytes * config.memory_ports)};
+          .memory = bytes * 1000 / bytes_per_cycle[config.memory_ports - 1]};
+}
+
+/// With two ports the first chunk comes through one of them alone, and so does the last one go.
+std::uint64_t dealing_time(const Command& command) {
+  const auto alone = [](const Operand& operand) {
+    return std::min(divide_up(operand.transfer_bytes(), beat_bytes), chunk_beats) / 2;
+  };
+  return port_latency + alone(Operand::input(command)) + alone(Operand::output(command));
 }
 
 }  // namespace
@@ -80,7 +90,8 @@ std::uint64_t command_cycles(const Config& config, const Command& command) {
   const std::uint64_t frame_log2 = command.log2_length + std::uint64_t{command.interleave_log2};
   const std::uint64_t frame = std::uint64_t{1} << frame_log2;
   const std::uint64_t rate = std::min<std::uint64_t>(std::max(2U, config.samples), 2 * config.memory_ports);
-  std::uint64_t around = bus_latency + bus_stages + core_latency + (config.memory_ports > 1 ? port_latency : 0);
+  std::uint64_t around =
+      bus_latency + bus_stages + core_latency + (config.memory_ports > 1 ? dealing_time(command) : 0);
   if (config.multiply != 0 || config.real_input != 0) around += option_latency;
   if (config.real_input != 0) around += real_latency;
 

@@ -17,7 +17,7 @@ constexpr double core_latency = 156;
 constexpr double first_mixture = 55;
 constexpr double nearly_all = 0.97;
 
-/// Between commands whose short b must come first.
+/// Between commands whose short b must come first, on each engine.
 constexpr double short_operand = 14;
 
 constexpr double beat_bytes = 16;
@@ -73,7 +73,7 @@ std::uint64_t command_cycles(const Config& config, const Command& command) {
 
 std::uint64_t queued_cycles(const Config& config, const Command& command) {
   const Demand demand = demand_of(config, command);
-  const double between = shape_of(config, command).repeats ? short_operand : 0;
+  const double between = shape_of(config, command).repeats ? short_operand / config.memory_ports : 0;
   return rounded(std::max({demand.lanes, demand.channel, demand.memory}) + between);
 }
 

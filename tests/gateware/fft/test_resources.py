@@ -12,11 +12,11 @@ def test_default_core():
     """Complex multipliers of 8 DSP slices behind the stages of 1024, 256, 64, 16 and 4.
 
     Stages of 1024, 512 and 256: two lines of samples of 2, 1 and 1 block RAMs, and one line of control each; factors behind the
-    stages of 1024, 256 and 64: 2, 2 and 1; reorder buffer: two banks of 4.
+    stages of 1024, 256 and 64: 2, 2 and 1; reorder buffer: two banks of 4; buffers of two DMAs of 2.
     """
     total = estimate(FFTConfig(max_log2=11))
     assert total.dsp == 8 * 5
-    assert total.bram36 == 2 * (2 + 1 + 1) + 3 + (2 + 2 + 1) + 2 * 4
+    assert total.bram36 == 2 * (2 + 1 + 1) + 3 + (2 + 2 + 1) + 2 * 4 + 2 * 2
 
 
 def test_a_longer_transform_takes_more():

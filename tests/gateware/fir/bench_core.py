@@ -12,7 +12,7 @@ from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge
 
 from cosoc.gateware.fir import golden
 from cosoc.gateware.fir.config import COMMAND, SAMPLE_BYTES, FIRConfig, FIROperation
-from cosoc.gateware.fir.cycles import command_cycles
+from cosoc.gateware.fir.cycles import command_cycles, queued_cycles
 from cosoc.gateware.layout.page import Error
 from tests.gateware.arith.patterns import CORNERS
 from tests.gateware.core_bench import CoreBench
@@ -206,3 +206,23 @@ async def durations(dut):
     ):
         await job.run(fields)
         assert job.bench.cycles == command_cycles(fields, CONFIG)
+
+
+@cocotb.test()
+@cocotb.parametrize(length=[7, 100])
+async def a_queue(dut, length):
+    """Each command adds its taps and samples and some cycles, and no more: nobody waits for the end of the one before. Short
+    commands wait until the taps that they replace are not needed any more.
+    """
+    job = Job(dut)
+    await job.bench.start()
+    work = [
+        command(length, in_address=0x400 * (i % 8), out_address=TARGET + 0x400 * (i % 4), taps_address=TAPS + 0x100 * i)
+        for i in range(10)
+    ]
+    spans = []
+    for count in (4, 10):
+        await job.run(*work[:count])
+        spans.append(job.bench.cycles)
+    assert (spans[1] - spans[0]) / 6 <= queued_cycles(work[0], CONFIG)
+    assert (spans[1] - spans[0]) / 6 > queued_cycles(work[0], CONFIG) - 1
