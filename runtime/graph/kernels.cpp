@@ -63,7 +63,6 @@ Made scale(const std::array<float, 2>& factor) {
 
 Made gemm() { return make_kernel("gemm", json::object()); }
 
-Made fir(std::int64_t decimation) { return make_kernel("fir", {{"decimation", decimation}}); }
 
 Made transpose() { return make_kernel("transpose", json::object()); }
 

@@ -1,6 +1,7 @@
 /// The kernels of the library by typed functions, for calls of clients: `client.prepare(kernels::gemm(), ...)`.
 ///
-/// The meaning of every operation, and its operands, stand in docs/architecture.md.
+/// The meaning of every operation, and its operands, stand in docs/architecture.md. `make_kernel` of kernels/kernel.hpp
+/// makes those of accelerators that were added, too.
 #pragma once
 
 #include <array>
@@ -29,7 +30,6 @@ Made zip_int16(const ZIPInt16Options& options);
 Made scale(const std::array<float, 2>& factor);
 /// Matrix product (rows, depth) by (depth, columns) of float32 or complex64.
 Made gemm();
-Made fir(std::int64_t decimation = 1);
 /// (rows, columns) to (columns, rows).
 Made transpose();
 Made magnitude_squared();

@@ -1,6 +1,7 @@
 #include "kernels/fourier/real.hpp"
 
 #include <cmath>
+#include <mutex>
 #include <numbers>
 
 namespace cosoc::fourier {
@@ -41,7 +42,11 @@ void RealSplit::execute(std::span<const Complex> transformed, Complex* bins) con
 }
 
 std::shared_ptr<const RealSplit> real_split_of(std::size_t half) {
-  thread_local std::shared_ptr<const RealSplit> latest;
+  using Latest = std::shared_ptr<const RealSplit>;
+  static std::mutex mutex;
+  // Never destroyed: sessions may still compute while the process exits.
+  static Latest& latest = *std::make_unique<Latest>().release();
+  const std::lock_guard lock(mutex);
   if (!latest || latest->half() != half) latest = std::make_shared<const RealSplit>(half);
   return latest;
 }

@@ -34,7 +34,7 @@ class RealSplit {
   std::vector<Complex> factors_;
 };
 
-/// The latest one of the calling thread, if it is of this size, or a new one.
+/// The latest one of the process, if it is of this size, or a new one.
 std::shared_ptr<const RealSplit> real_split_of(std::size_t half);
 
 }  // namespace cosoc::fourier
