@@ -63,7 +63,6 @@ Made scale(const std::array<float, 2>& factor) {
 
 Made gemm() { return make_kernel("gemm", json::object()); }
 
-
 Made transpose() { return make_kernel("transpose", json::object()); }
 
 Made magnitude_squared() { return make_kernel("magnitude_squared", json::object()); }
