@@ -24,17 +24,14 @@ PlanRuns::PlanRuns(const Plan& plan, std::shared_ptr<SessionState> session,
                    std::shared_ptr<const Application> application)
     : plan_(plan), runs_(std::move(session), std::move(application)), end_(make_end(*runs_.session)) {}
 
-std::shared_ptr<GraphRun> PlanRuns::free_run() {
-  const auto unused = [](const std::shared_ptr<GraphRun>& run) { return run.use_count() == 1; };
+std::shared_ptr<PlanRuns::Entry> PlanRuns::free_run() {
+  // Who let go of it did so after its end.
+  const auto unused = [](const std::shared_ptr<Entry>& entry) {
+    return !entry->in_use.load(std::memory_order_acquire);
+  };
   const auto found = std::ranges::find_if(all_, unused);
-  if (found != all_.end()) {
-    // Who let go of it did so after its end.
-    std::atomic_thread_fence(std::memory_order_acquire);
-    return *found;
-  }
-  SessionState& session = *runs_.session;
-  return all_.emplace_back(
-      std::make_shared<GraphRun>(plan_, runs_.application, session.scheduler(), session.devices().size()));
+  if (found != all_.end()) return *found;
+  return all_.emplace_back(std::make_shared<Entry>(plan_, runs_));
 }
 
 Future PlanRuns::refuse(const Error& why) const {
@@ -50,10 +47,11 @@ Future PlanRuns::submit(RunRequest request) {
   if (!pending->follow(request.after)) return Future(std::move(pending));
   // Runs share the memory of the plan.
   pending->before.insert(pending->before.end(), last_tasks_.begin(), last_tasks_.end());
-  last_run_ = nullptr;
   last_run_ = free_run();
+  last_run_->in_use.store(true, std::memory_order_relaxed);
   pending->holds = std::move(request.holds);
-  pending->holds.emplace_back(last_run_);
+  const auto release = [entry = last_run_](const void*) { entry->in_use.store(false, std::memory_order_release); };
+  pending->holds.emplace_back(last_run_.get(), release);
   TaskGroup& group = pending->group;
   group.reset(request.deadline >= impossible ? impossible : scheduler.now() + request.deadline);
 
@@ -71,7 +69,7 @@ Future PlanRuns::submit(RunRequest request) {
     ready.push_back(scheduler.submit(group, *copy.what, from.subspan(place, 1), to.subspan(place, 1), pending->before));
     ++place;
   }
-  const auto computed = last_run_->start_in(group, ready.empty() ? pending->before : ready);
+  const auto computed = last_run_->run.start_in(group, ready.empty() ? pending->before : ready);
   for (const TensorCopy& copy : request.last) {
     pending->last.push_back(
         scheduler.submit(group, *copy.what, from.subspan(place, 1), to.subspan(place, 1), computed));

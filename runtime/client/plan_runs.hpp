@@ -1,6 +1,7 @@
 /// Runs of one plan, submitted at any time, one after the other.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -41,17 +42,25 @@ class PlanRuns {
   /// Blocks until all runs have ended.
   void wait() { static_cast<void>(runs_.wait()); }
   /// The last one, if there was any.
-  const GraphRun* last() const { return last_run_.get(); }
+  const GraphRun* last() const { return last_run_ ? &last_run_->run : nullptr; }
 
  private:
-  std::shared_ptr<GraphRun> free_run();
+  struct Entry {
+    Entry(const Plan& plan, const ClientState& of)
+        : run(plan, of.application, of.session->scheduler(), of.session->devices().size()) {}
+
+    GraphRun run;
+    std::atomic<bool> in_use = false;  // until nobody holds the call
+  };
+
+  std::shared_ptr<Entry> free_run();
 
   const Plan& plan_;
   ClientState runs_;
   const TaskTemplate end_;  // of a run without copies at its end
   std::mutex mutex_;        // of what follows
-  std::vector<std::shared_ptr<GraphRun>> all_;
-  std::shared_ptr<GraphRun> last_run_;
+  std::vector<std::shared_ptr<Entry>> all_;
+  std::shared_ptr<Entry> last_run_;
   std::vector<TaskHandle> last_tasks_;  // that the next run's first ones follow
 };
 

@@ -29,6 +29,10 @@ Time accelerator_cost(const Driver& driver, const SoCDescription& soc, const Ker
 Time copy_cost(std::span<const TensorType> tensors) {
   std::size_t bytes = 0;
   for (const TensorType& tensor : tensors) bytes += tensor.bytes();
+  return copy_cost(bytes);
+}
+
+Time copy_cost(std::size_t bytes) {
   // Read and written.
   return Time(std::llround(2.0 * static_cast<double>(bytes) / bytes_per_second * 1e9));
 }

@@ -19,5 +19,6 @@ Time accelerator_cost(const Driver& driver, const SoCDescription& soc, const Ker
 
 /// Time that a CPU core takes to copy tensors into device memory or out of it.
 Time copy_cost(std::span<const TensorType> tensors);
+Time copy_cost(std::size_t bytes);
 
 }  // namespace cosoc

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "cost/cost.hpp"
+
 namespace cosoc {
 namespace {
 
@@ -70,7 +72,11 @@ void SimulatedDevices::start_call(std::size_t device) {
     return finish(device, Outcome::refused);
   }
   call.operands->copy_in();
-  attempt(device);
+  const std::size_t bytes = call.operands->copied_bytes();
+  if (bytes == 0) return attempt(device);
+  // As if the results were copied before as well.
+  call.copies = true;
+  call.end = now_ + copy_cost(bytes);
 }
 
 void SimulatedDevices::attempt(std::size_t device) {
@@ -127,7 +133,7 @@ bool SimulatedDevices::handle_interrupt(std::size_t accelerator) {
       devices_, [&](const ComputeDevice& device) { return !device.is_cpu() && device.accelerator == accelerator; });
   if (found == devices_.end()) return false;
   const auto device = static_cast<std::size_t>(found - devices_.begin());
-  if (calls_[device].task != nullptr) return service(device, {});
+  if (calls_[device].task != nullptr && !calls_[device].copies) return service(device, {});
   // Left over from an abandoned call. A failed reset shows in the steps without
   // progress.
   static_cast<void>(found->driver->reset());
@@ -153,8 +159,13 @@ bool SimulatedDevices::service(std::size_t device, const std::string& note) {
 /// Ends a modelled task at its time, and looks after an accelerator at its
 /// deadline. True when something ended.
 bool SimulatedDevices::handle_end(std::size_t device) {
-  const Call& call = calls_[device];
+  Call& call = calls_[device];
   if (call.task == nullptr || now_ < call.end) return false;
+  if (call.copies) {
+    call.copies = false;
+    attempt(device);
+    return true;
+  }
   if (is_modelled(device)) {
     finish(device, call.task->outcome);
   } else if (!service(device, "its interrupt was lost; found complete at the deadline")) {

@@ -34,6 +34,7 @@ class SimulatedDevices {
     Time end{};  // of a task that takes its modelled time; of one on an
                  // accelerator, its deadline
     int attempts = 0;
+    bool copies = false;                     // operands, until `end`
     std::unique_ptr<Staging> operands = {};  // of a call of a driver
   };
 

@@ -19,6 +19,12 @@ Status Staging::begin(const Task& task) {
   return {};
 }
 
+std::size_t Staging::copied_bytes() const {
+  std::size_t bytes = 0;
+  for (const Copy& copy : copies_) bytes += copy.outside.size;
+  return bytes;
+}
+
 void Staging::copy_in() const {
   for (const Copy& copy : copies_) {
     if (copy.operand < inputs_) std::memcpy(views_[copy.operand].block.data, copy.outside.data, copy.outside.size);

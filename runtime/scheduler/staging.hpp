@@ -20,6 +20,8 @@ class Staging {
 
   /// Takes memory for the copies. Fails when there is too little.
   Status begin(const Task& task);
+  /// Bytes that are copied in and out.
+  std::size_t copied_bytes() const;
   void copy_in() const;
   void copy_out() const;
   /// Gives the memory back.

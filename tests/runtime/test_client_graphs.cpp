@@ -204,6 +204,22 @@ TEST_CASE("memory of the program is a buffer, on cores in place and on accelerat
              Catch::Contains("256 bytes; given are 2048"));
 }
 
+TEST_CASE("a failed attempt of an accelerator leaves memory of the program as it was") {
+  const Fault fault = GENERATE(Fault::fails, Fault::hangs, Fault::loses_interrupt);
+  const int times = GENERATE(1, 2);
+  const SoCDescription soc = make_soc();
+  Session session = open(soc, make_faulty_platform(soc, {"zip0", fault, times}));
+  auto client = session.client();
+  std::vector<float> values(512, 3.0F);
+  auto buffer = client->wrap(signal, std::as_writable_bytes(std::span(values)));
+  REQUIRE(buffer);
+  // In place: a second attempt over a half-written first one would give another sum.
+  auto sum = client->prepare(kernels::zip(ZIPOperator::add), {signal, signal}, {signal}, {.devices = {"zip", "cpu"}});
+  REQUIRE(sum);
+  for (int round = 0; round < 4; ++round) REQUIRE(client->submit(*sum, {*buffer, *buffer}, {*buffer}).wait());
+  CHECK(values == std::vector<float>(512, 48.0F));
+}
+
 TEST_CASE("an accelerator without room for a copy leaves the call to a core, and stays in use") {
   Session session = open_session(GENERATE(false, true));
   auto client = session.client();
