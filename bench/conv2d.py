@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,10 +19,9 @@ from typing import Any
 
 from bench.support.networks import NETWORKS, Layer
 from bench.support.report import Figure, How, Report
+from bench.support.soc import ROOT, build_soc
 from cosoc.gateware.conv2d.config import Conv2DConfig
 
-ROOT = Path(__file__).resolve().parent.parent
-BUILDS = ROOT / "build" / "bench" / "soc"
 TIMEOUT = 3600
 SEED = 1
 LATENCIES_NS = (100, 150, 200, 300)
@@ -115,16 +113,9 @@ class Engine:
 
 def build_engine(name: str, program: Path) -> Engine:
     """Builds the RTL of an engine, unless it is there."""
-    sys.path.insert(0, str(ROOT / "site_scons"))
-    import options
-
-    arguments = {"output": str(BUILDS.relative_to(ROOT)), "c2d": "1", "fft": "0", "zip": "0"}
+    arguments = {"c2d": "1", "fft": "0", "zip": "0"}
     arguments |= {f"c2d_{parameter}": str(value) for parameter, value in ENGINES[name].items()}
-    folder = BUILDS / options.read(arguments).variant
-    targets = [str(folder / name) for name in ("soc.json", "lib/libcosoc_soc.so")]
-    command = ["scons", "-Q", "-s", *(f"{name}={value}" for name, value in arguments.items()), *targets]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=TIMEOUT)
-    return Engine(Conv2DConfig(**ENGINES[name]).macs, folder / "soc.json", program)
+    return Engine(Conv2DConfig(**ENGINES[name]).macs, build_soc(arguments, TIMEOUT), program)
 
 
 def run(build: Path) -> Report:

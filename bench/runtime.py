@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -34,25 +37,37 @@ FIGURES: list[tuple[str, str, Literal["higher", "lower"], float | None, str | No
 """Name, unit, direction, goal and peer of the others; peers were measured on another 2-core x86 machine."""
 
 
-def measure(program: Path) -> dict[str, Any]:
+def measure(program: Path, **environment: str) -> dict[str, Any]:
     """The figures that a program prints.
 
     Raises:
         RuntimeError: it failed.
     """
-    done = subprocess.run([program], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    done = subprocess.run([program], capture_output=True, text=True, timeout=TIMEOUT, check=False, env=os.environ | environment)
     if done.returncode:
         raise RuntimeError(done.stderr.strip() or f"{program.name} ended with status {done.returncode}")
-    return cast(dict[str, Any], json.loads(done.stdout))
+    return cast(dict[str, Any], json.loads(done.stdout.splitlines()[-1]))
+
+
+def measure_starpu(build: Path) -> dict[str, Any]:
+    """StarPU with the same work in the same run; nothing without it."""
+    program = build / "bin" / "starpu-times"
+    if not program.exists():
+        print("StarPU is not compared: install libstarpu-dev and pkg-config, and build again", file=sys.stderr)
+        return {}
+    # It would write what it measures of this machine into the home directory.
+    with tempfile.TemporaryDirectory() as home:
+        return measure(program, STARPU_HOME=home, STARPU_SILENT="1")
 
 
 def run(build: Path) -> Report:
-    """Figures of the scheduler are of one process, those of CEDR's calls of another; those of rounds are medians.
+    """Figures of the scheduler are of one process, those of CEDR's calls and StarPU of others; those of rounds are medians.
 
     Raises:
         RuntimeError: a program failed.
     """
     times = measure(build / "bin" / "scheduler-times") | measure(build / "bin" / "cedr-times")
+    starpu = measure_starpu(build)
     report = Report("runtime", {"ready_tasks": [100, 1000, 3000, 10000], "devices": 6})
     for policy, rounds in times["round"].items():
         for count, value in rounds.items():
@@ -72,5 +87,7 @@ def run(build: Path) -> Report:
     # n log n: 10 * log(10,000) / log(1,000).
     report.add(Figure(name="etf_growth_1000_to_10000", value=growth, unit="x", better="lower", how="measured", goal=13.3))
     for name, unit, better, goal, peer in FIGURES:
+        if name in starpu:
+            peer = f"StarPU {starpu[name]:,.3g}, ours x{times[name] / starpu[name]:.2f}"
         report.add(Figure(name=name, value=times[name], unit=unit, better=better, how="measured", goal=goal, peer=peer))
     return report

@@ -15,22 +15,17 @@
 #include "cosoc/session.hpp"
 #include "kernels/operations.hpp"
 #include "scheduler/graph_run.hpp"
+#include "support/busy.hpp"
 
 using namespace cosoc;
 using namespace std::chrono_literals;
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using bench::Clock;
+using bench::thread_seconds;
 
 double microseconds(Clock::duration duration) { return std::chrono::duration<double, std::micro>(duration).count(); }
-
-/// What the calling thread has computed.
-double thread_seconds() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 
 /// Of repeated measurements, in microseconds.
 template <class Body>
@@ -52,9 +47,7 @@ class BusyKernel final : public Kernel {
   std::string_view name() const override { return "busy"; }
   Status check(std::span<const TensorType>, std::span<const TensorType>) const override { return {}; }
   Status run(std::span<const TensorView>, std::span<const TensorView>) const override {
-    std::minstd_rand random;
-    random.discard(steps_);
-    return random() != 0 ? Status() : failure("a generator without zero gave zero");
+    return bench::busy(steps_) ? Status() : failure("a generator without zero gave zero");
   }
   Work work(std::span<const TensorType>, std::span<const TensorType>) const override { return {}; }
   nlohmann::json attributes() const override { return nlohmann::json::object(); }
@@ -63,18 +56,11 @@ class BusyKernel final : public Kernel {
   std::uint64_t steps_;
 };
 
-/// Steps of the busy kernel that take about this time on this machine.
-std::uint64_t steps_of(Time time) {
-  constexpr std::uint64_t sample = 10'000'000;
-  const double start = thread_seconds();
-  static_cast<void>(BusyKernel(sample).run({}, {}));
-  return static_cast<std::uint64_t>(1e-9 * static_cast<double>(time.count()) * sample / (thread_seconds() - start));
-}
-
 TaskTemplate make_template(Time time, Time expected, std::size_t cores) {
+  const std::vector<Time> costs(cores, expected);
   return {.name = "task",
-          .kernel = std::make_shared<BusyKernel>(time == Time{} ? 0 : steps_of(time)),
-          .costs = CostRow::make(std::vector<Time>(cores, expected), cores),
+          .kernel = std::make_shared<BusyKernel>(time == Time{} ? 0 : bench::steps_of(time)),
+          .costs = CostRow::make(costs, cores, CostRow::Call{"busy", "busy", costs}),
           .movement = {},
           .reason = {}};
 }
@@ -95,12 +81,13 @@ struct Cores {
     }
     scheduler.emplace(
         SchedulerOptions{.policy = *find_policy("EFT"), .values = modelled ? Values::none : Values::computed}, platform,
-        devices, trace);
+        devices, trace, modelled ? nullptr : &learned);
     application = *scheduler->add_application({"bench"});
   }
 
   AnyPlatform platform;
   std::vector<ComputeDevice> devices;
+  CostModel learned;
   std::optional<Scheduler> scheduler;
   std::shared_ptr<const Application> application;
 };
@@ -175,20 +162,14 @@ double measure_tasks_per_second() {
   return count / time * 1e6;
 }
 
-/// A graph of tasks that each follow up to 3 of the 100 before them.
 Plan make_random_plan(std::size_t count, const TaskTemplate& what) {
-  std::mt19937 random(2);
+  const auto successors = bench::random_successors(count);
   Plan plan;
+  plan.tasks.resize(count);
   for (std::size_t i = 0; i < count; ++i) {
-    PlannedTask task;
-    task.what = what;
-    for (int k = 0; k < 3 && i > 0; ++k) {
-      auto& successors = plan.tasks[i - 1 - random() % std::min<std::size_t>(i, 100)].successors;
-      if (!successors.empty() && successors.back() == i) continue;
-      successors.push_back(i);
-      ++task.dependencies;
-    }
-    plan.tasks.push_back(std::move(task));
+    plan.tasks[i].what = what;
+    plan.tasks[i].successors = successors[i];
+    for (const std::size_t next : successors[i]) ++plan.tasks[next].dependencies;
   }
   return plan;
 }
@@ -196,7 +177,9 @@ Plan make_random_plan(std::size_t count, const TaskTemplate& what) {
 /// Throughput of a random graph of 50 us tasks on 2 workers, against two plain threads that run the same kernels.
 double measure_graph_efficiency(std::size_t count) {
   Cores cores(2, false);
-  const TaskTemplate what = make_template(50us, 50us, 2);
+  const std::uint64_t steps = bench::steps_of(50us);
+  TaskTemplate what = make_template({}, 50us, 2);
+  what.kernel = std::make_shared<BusyKernel>(steps);
   const Plan plan = make_random_plan(count, what);
   GraphRun run(plan, cores.application, *cores.scheduler, cores.devices.size());
   // In turn, and the best of each, because other programs come and go.
@@ -207,14 +190,7 @@ double measure_graph_efficiency(std::size_t count) {
                            run.start();
                            run.wait();
                          }));
-    plain = std::min(plain, median(1, [&] {
-                       const auto half = [&] {
-                         for (std::size_t k = 0; k < count / 2; ++k) static_cast<void>(what.kernel->run({}, {}));
-                       };
-                       std::thread other(half);
-                       half();
-                       other.join();
-                     }));
+    plain = std::min(plain, bench::time_of_two_threads(count, steps));
   }
   return plain / scheduled;
 }

@@ -35,6 +35,23 @@ def test_full(target: Any, source: Any, env: Any) -> int:
     return _tidy(env) | _test(env, full=True)
 
 
+def test_runtime(target: Any, source: Any, env: Any) -> int:
+    """The C++ tests of the runtime, as the option `mode` has them compiled."""
+    return _all([[str(program)] for program in env["PROGRAMS"]], env)
+
+
+def test_sanitizers(target: Any, source: Any, env: Any) -> int:
+    """Builds the runtime and its C++ tests with each sanitizer, and runs them."""
+    scons = [sys.executable, "-m", "SCons", "-Q", f"output={env['OUTPUT'].Dir('sanitizers').abspath}"]
+    return _all([[*scons, f"mode={mode}", "test-runtime"] for mode in ("asan", "tsan")])
+
+
+def soak(target: Any, source: Any, env: Any) -> int:
+    """Everything at once for some minutes; COSOC_SOAK_SECONDS sets another time."""
+    seconds = os.environ.get("COSOC_SOAK_SECONDS", "180")
+    return _all([[str(program), "[.soak]"] for program in env["PROGRAMS"]], env, COSOC_SOAK_SECONDS=seconds)
+
+
 def lint(target: Any, source: Any, env: Any) -> int:
     """Formats, linters and types."""
     python = [sys.executable, "-m"]

@@ -12,6 +12,9 @@ Targets:
                           tree and the archive deploy.tar.gz
   test                    builds for board=sim, then runs the C++ and the Python tests
   test-full               the same with the slow sweeps and clang-tidy
+  test-runtime            the C++ tests of the runtime alone; with mode=asan or mode=tsan under a sanitizer
+  test-sanitizers         the same under each of the sanitizers, built in build/sanitizers
+  soak                    applications, failing accelerators and leaving devices at the same time, for three minutes
   lint                    formats, linters and types of Python and C++
   train                   trains the networks of the applications; their weights are part of the source tree
   bench                   benchmarks: a table, and JSON in build/bench/

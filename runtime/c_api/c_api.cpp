@@ -26,6 +26,7 @@ cosoc::Result<cosoc::SessionOptions> read_options(const cosoc_options& options) 
   if (options.memory_bytes != 0) result.memory_bytes = options.memory_bytes;
   if (options.cpu_cores >= 0) result.cpu_cores = static_cast<std::uint32_t>(options.cpu_cores);
   result.keep_tensors = options.keep_tensors != 0;
+  result.costs = text_or(options.costs, "");
   return result;
 }
 
@@ -47,6 +48,27 @@ int cosoc_session_open(const cosoc_options* options, cosoc_session** session) {
 }
 
 void cosoc_session_close(cosoc_session* session) { const std::unique_ptr<cosoc_session> owner(session); }
+
+int cosoc_device_remove(cosoc_session* session, const char* name) {
+  return guard([&] { return session->session.remove_device(name); });
+}
+
+int cosoc_device_add(cosoc_session* session, const char* name) {
+  return guard([&] { return session->session.add_device(name); });
+}
+
+int cosoc_session_calibrate(cosoc_session* session) {
+  return guard([&] { return cosoc::calibrate(session->session); });
+}
+
+const char* cosoc_session_costs(cosoc_session* session) {
+  session->costs = cosoc::describe_costs(session->session.measured_costs());
+  return session->costs.c_str();
+}
+
+int cosoc_session_save_costs(cosoc_session* session) {
+  return guard([&] { return session->session.save_costs(); });
+}
 
 int cosoc_model_load(cosoc_session* session, const char* bundle, cosoc_model** model) {
   return guard([&]() -> cosoc::Status {

@@ -47,4 +47,16 @@ std::string describe_report(const RunReport& report) {
       .dump();
 }
 
+std::string describe_costs(const std::vector<MeasuredCost>& costs) {
+  ordered_json list = ordered_json::array();
+  for (const MeasuredCost& cost : costs) {
+    list.push_back({{"device", cost.device},
+                    {"call", cost.call},
+                    {"estimate_ns", cost.estimate.count()},
+                    {"measured_ns", cost.measured.count()},
+                    {"samples", cost.samples}});
+  }
+  return list.dump();
+}
+
 }  // namespace cosoc

@@ -9,6 +9,7 @@
 
 struct cosoc_session {
   cosoc::Session session;
+  std::string costs = {};
 };
 
 struct cosoc_model {

@@ -194,7 +194,7 @@ Result<std::shared_ptr<const Prepared>> Library::prepare(const Shape& shape) con
                        .is_outside = true};
   for (const TensorType& type : call.inputs) call.moved_bytes += type.bytes();
   const auto lock = session_->scheduler().lock_drivers();
-  auto what = make_template(call, session_->devices(), session_->soc());
+  auto what = make_template(call, session_->devices(), session_->soc(), &session_->costs());
   if (!what) return failure(call.name + " " + what.error().message);
   made->what = std::move(*what);
   return made;

@@ -109,7 +109,7 @@ Result<Call> Client::prepare(const Result<std::shared_ptr<const Kernel>>& kernel
                               .is_outside = options.wrapped};
   for (const TensorType& type : inputs) description.moved_bytes += type.bytes();
   const auto lock = session.scheduler().lock_drivers();
-  auto what = make_template(description, session.devices(), session.soc());
+  auto what = make_template(description, session.devices(), session.soc(), &session.costs());
   if (!what) return failure("call " + description.name + " " + what.error().message);
   return Call(std::make_shared<const CallState>(std::move(*what), std::move(inputs), std::move(outputs)));
 }

@@ -3,6 +3,18 @@
 from cosoc.runtime.client import Call, Client, Future
 from cosoc.runtime.device_array import DeviceArray
 from cosoc.runtime.library import CosocError
-from cosoc.runtime.session import Model, RunSummary, Session, TaskRecord, TensorInfo
+from cosoc.runtime.session import MeasuredCost, Model, RunSummary, Session, TaskRecord, TensorInfo
 
-__all__ = ["Call", "Client", "CosocError", "DeviceArray", "Future", "Model", "RunSummary", "Session", "TaskRecord", "TensorInfo"]
+__all__ = [
+    "Call",
+    "Client",
+    "CosocError",
+    "DeviceArray",
+    "Future",
+    "MeasuredCost",
+    "Model",
+    "RunSummary",
+    "Session",
+    "TaskRecord",
+    "TensorInfo",
+]

@@ -41,6 +41,7 @@ class Options(Structure):
         ("memory_bytes", c_uint64),
         ("cpu_cores", c_int32),
         ("keep_tensors", c_int32),
+        ("costs", c_char_p),
     ]
 
 
@@ -94,6 +95,11 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "cosoc_session_open": (c_int, [POINTER(Options), _OUT]),
     "cosoc_session_close": (None, [c_void_p]),
     "cosoc_session_client": (c_int, [c_void_p, POINTER(ClientOptions), _OUT]),
+    "cosoc_session_calibrate": (c_int, [c_void_p]),
+    "cosoc_session_costs": (c_char_p, [c_void_p]),
+    "cosoc_session_save_costs": (c_int, [c_void_p]),
+    "cosoc_device_remove": (c_int, [c_void_p, c_char_p]),
+    "cosoc_device_add": (c_int, [c_void_p, c_char_p]),
     "cosoc_model_load": (c_int, [c_void_p, c_char_p, _OUT]),
     "cosoc_model_close": (None, [c_void_p]),
     "cosoc_model_description": (c_char_p, [c_void_p]),

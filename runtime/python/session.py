@@ -40,6 +40,16 @@ class RunSummary(TypedDict):
     quarantined: list[str]
 
 
+class MeasuredCost(TypedDict):
+    """What a call takes on a kind of device: by the analytic model, and the median of the last times that were measured."""
+
+    device: str
+    call: str
+    estimate_ns: int
+    measured_ns: int
+    samples: int
+
+
 class TensorInfo(TypedDict):
     """What a tensor is; scale and zero point count for int8 and int16 only: real = scale * (stored - zero point)."""
 
@@ -62,6 +72,8 @@ class Session:
         memory_bytes: device memory of mode `cpu`.
         cpu_cores: cores to schedule on; default: the SoC's.
         keep_tensors: lets `Model.tensor` read intermediate tensors.
+        costs: file of measured costs: read if it exists, and on the wall clock written at the end with what was learned;
+            without it, the environment variable COSOC_COSTS may name one.
 
     Raises:
         CosocError: whatever is missing or does not fit.
@@ -78,6 +90,7 @@ class Session:
         memory_bytes: int = 0,
         cpu_cores: int | None = None,
         keep_tensors: bool = False,
+        costs: str | os.PathLike[str] | None = None,
     ) -> None:
         soc_path = None if soc is None else Path(soc)
         self._library = Library(find_library(soc_path, None if library is None else Path(library)))
@@ -89,6 +102,7 @@ class Session:
             memory_bytes=memory_bytes,
             cpu_cores=-1 if cpu_cores is None else cpu_cores,
             keep_tensors=keep_tensors,
+            costs=None if costs is None else os.fsencode(costs),
         )
         handle = c_void_p()
         self._library.call("cosoc_session_open", byref(options), byref(handle))
@@ -138,6 +152,42 @@ class Session:
         handle = c_void_p()
         self._library.call("cosoc_session_client", self._handle.use("the session"), byref(options), byref(handle))
         return Client(self._library, handle, name)
+
+    def remove_device(self, name: str) -> None:
+        """Takes a device out while work goes on; returns when it has nothing to do any more.
+
+        Raises:
+            CosocError: there is no such device.
+        """
+        self._library.call("cosoc_device_remove", self._handle.use("the session"), name.encode())
+
+    def add_device(self, name: str) -> None:
+        """Gives work to a device that was removed or quarantined.
+
+        Raises:
+            CosocError: there is no such device, it works already, or it is not what it was.
+        """
+        self._library.call("cosoc_device_add", self._handle.use("the session"), name.encode())
+
+    def calibrate(self) -> None:
+        """Measures kernels of many shapes on every kind of device, on the wall clock.
+
+        Raises:
+            CosocError: the session runs in simulated time, or a kernel failed.
+        """
+        self._library.call("cosoc_session_calibrate", self._handle.use("the session"))
+
+    def measured_costs(self) -> list[MeasuredCost]:
+        """What was measured in this session, or read from its file."""
+        return cast(list[MeasuredCost], json.loads(self._library.functions.cosoc_session_costs(self._handle.use("the session"))))
+
+    def save_costs(self) -> None:
+        """Writes the measured costs to the session's file, if it has one.
+
+        Raises:
+            CosocError: the file cannot be written.
+        """
+        self._library.call("cosoc_session_save_costs", self._handle.use("the session"))
 
     def close(self) -> None:
         """Closes the session; its models and clients keep working until they are closed too."""

@@ -7,13 +7,23 @@
 
 namespace cosoc {
 
-Dispatcher::Dispatcher(Policy policy, std::uint64_t seed, std::span<const ComputeDevice> devices, Trace* trace)
-    : policy_(std::move(policy)), devices_(devices), trace_(trace), states_(devices.size()) {
+Dispatcher::Dispatcher(Policy policy, std::uint64_t seed, std::span<const ComputeDevice> devices, Trace* trace,
+                       CostModel* learned)
+    : policy_(std::move(policy)), devices_(devices), trace_(trace), learned_(learned), states_(devices.size()) {
   policy_state_.random = seed;
+  for (const ComputeDevice& device : devices) {
+    const auto found = std::ranges::find(classes_.names, device.cost_class);
+    classes_.of_device.push_back(static_cast<std::uint32_t>(found - classes_.names.begin()));
+    if (found == classes_.names.end()) classes_.names.push_back(device.cost_class);
+  }
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    states_[i].status = {devices[i].name, devices[i].kind, DeviceCondition::working, {}};
+  }
 }
 
 void Dispatcher::admit(Task& task, Time now) {
   now_ = now;
+  if (task.order_to_device != DeviceOrder::none) return carry_out(task);
   for (const TaskHandle& before : task.after) {
     // What has ended has another identifier, or none.
     if (before.task->id.load(std::memory_order_relaxed) != before.id) continue;
@@ -86,7 +96,7 @@ void Dispatcher::collect_round(Time now) {
     const Time deadline = task->group->deadline();
     round_tasks_.push_back({.costs = task->costs(),
                             .rank = task->rank,
-                            .latest_end = deadline - (task->rank - task->what->costs->mean),
+                            .latest_end = deadline - (task->rank - task->what->costs->mean()),
                             .movement = task->what->movement,
                             .domain = task->domain,
                             .planned_device = task->planned_device,
@@ -99,7 +109,7 @@ void Dispatcher::collect_round(Time now) {
   for (std::size_t device = 0; device < states_.size(); ++device) {
     const State& state = states_[device];
     round_devices_.push_back({.available_at = std::max(now, state.busy_until) + state.queued,
-                              .usable = state.quarantine.empty(),
+                              .usable = state.usable(),
                               .domain = devices_[device].domain,
                               .watts = devices_[device].watts,
                               .running_order = state.running_order});
@@ -138,8 +148,8 @@ void Dispatcher::decide(Time now) {
 void Dispatcher::assign(const Assignment& assignment) {
   const bool known = assignment.task < ready_.size() && assignment.device < states_.size();
   Task& task = *ready_[known ? assignment.task : 0];
-  const bool possible = known && states_[assignment.device].quarantine.empty() &&
-                        task.costs()[assignment.device] < impossible && task.device == no_device;
+  const bool possible = known && states_[assignment.device].usable() && task.costs()[assignment.device] < impossible &&
+                        task.device == no_device;
   if (!possible) {
     return task.group->fail("policy " + policy_.name + " assigned task " + task.what->name +
                             " twice, or to a device that cannot run it");
@@ -150,7 +160,8 @@ void Dispatcher::assign(const Assignment& assignment) {
   task.ready_count = static_cast<std::uint32_t>(ready_.size());
   State& state = states_[assignment.device];
   task.queued = static_cast<std::uint32_t>(state.queue.size());
-  state.queued += task.cost();
+  task.cost = task.costs()[assignment.device];
+  state.queued += task.cost;
   state.queue.push(task);
 }
 
@@ -173,7 +184,7 @@ void Dispatcher::keep_unassigned() {
 
 bool Dispatcher::is_possible(const Task& task) const {
   for (std::size_t device = 0; device < states_.size(); ++device) {
-    if (states_[device].quarantine.empty() && task.costs()[device] < impossible) return true;
+    if (states_[device].usable() && task.costs()[device] < impossible) return true;
   }
   return false;
 }
@@ -181,7 +192,10 @@ bool Dispatcher::is_possible(const Task& task) const {
 std::string Dispatcher::without_device(const Task& task) const {
   std::string text = "node " + task.what->name + ": no device is left that can run it";
   if (!task.note.empty()) text += "; " + task.note;
-  for (const std::string& device : quarantined_) text += "; quarantined: " + device;
+  for (const std::string& device : quarantined()) text += "; quarantined: " + device;
+  for (std::size_t device = 0; device < states_.size(); ++device) {
+    if (states_[device].status.condition == DeviceCondition::removed) text += "; removed: " + devices_[device].name;
+  }
   return text;
 }
 
@@ -191,7 +205,7 @@ bool Dispatcher::has_work(std::size_t device) {
     Task& task = state.queue.front();
     if (broken_.empty() && !task.group->failed()) return true;
     state.queue.pop();
-    state.queued -= task.cost();
+    state.queued -= task.cost;
     task.device = no_device;
     make_ready(task);  // where it is cancelled
   }
@@ -202,8 +216,8 @@ Task& Dispatcher::start(std::size_t device, Time now) {
   State& state = states_[device];
   Task& task = state.queue.front();
   state.queue.pop();
-  state.queued -= task.cost();
-  state.busy_until = std::max(now, state.busy_until) + task.cost();
+  state.queued -= task.cost;
+  state.busy_until = std::max(now, state.busy_until) + task.cost;
   state.running_order = task.order;
   ++state.running;
   return task;
@@ -214,15 +228,17 @@ void Dispatcher::finish(Task& task) {
   if (--state.running == 0) {
     state.busy_until = {};
     if (state.queue.empty()) state.running_order = impossible;
+    end_orders(task.device);
   }
   now_ = task.end;
   if (trace_ != nullptr) record(task);
   switch (task.outcome) {
     case Outcome::done:
+      if (learned_ != nullptr && task.note.empty()) learn(task);
       break;
     case Outcome::device_failed:
       if (!broken_.empty()) break;
-      quarantine(task.device, task.note);
+      withdraw(task.device, DeviceCondition::quarantined, task.note);
       task.note = devices_[task.device].name + ": " + task.note;
       // What failed on one accelerator is not tried on the next.
       task.cpu_only = true;
@@ -241,13 +257,13 @@ void Dispatcher::finish(Task& task) {
   end(task);
 }
 
-void Dispatcher::quarantine(std::size_t device, const std::string& why) {
+/// Its queued tasks go elsewhere; what runs on it comes back by itself.
+void Dispatcher::withdraw(std::size_t device, DeviceCondition condition, const std::string& why) {
   State& state = states_[device];
-  if (state.quarantine.empty()) {
-    const std::lock_guard lock(quarantine_mutex_);
-    quarantined_.push_back(devices_[device].name + ": " + why);
+  if (state.usable() || condition == DeviceCondition::removed) {
+    const std::lock_guard lock(status_mutex_);
+    state.status = {devices_[device].name, devices_[device].kind, condition, why};
   }
-  state.quarantine = why;
   while (!state.queue.empty()) {
     Task& task = state.queue.front();
     state.queue.pop();
@@ -255,6 +271,53 @@ void Dispatcher::quarantine(std::size_t device, const std::string& why) {
     make_ready(task);
   }
   state.queued = {};
+}
+
+void Dispatcher::carry_out(Task& order) {
+  const std::size_t device = order.planned_device;
+  if (order.order_to_device == DeviceOrder::remove) {
+    withdraw(device, DeviceCondition::removed, "removed");
+    order.next = std::exchange(states_[device].leaving, &order);
+    return end_orders(device);
+  }
+  if (auto added = add(device); added) {
+    order.outcome = Outcome::done;
+  } else {
+    order.outcome = Outcome::failed;
+    order.note = added.error().message;
+    order.group->fail(order.note);
+  }
+  end(order);
+}
+
+Status Dispatcher::add(std::size_t device) {
+  State& state = states_[device];
+  const std::string& name = devices_[device].name;
+  if (state.usable()) return failure("device " + name + " is there and works");
+  if (state.running != 0)
+    return failure("device " + name + " is being removed: a task still runs on it; wait for its end");
+  if (!devices_[device].is_cpu()) {
+    if (auto ready = devices_[device].driver->reset(); !ready) return failure(name + ": " + ready.error().message);
+  }
+  const std::lock_guard lock(status_mutex_);
+  state.status.condition = DeviceCondition::working;
+  state.status.reason.clear();
+  return {};
+}
+
+void Dispatcher::end_orders(std::size_t device) {
+  State& state = states_[device];
+  while (state.running == 0 && state.leaving != nullptr) {
+    Task& order = *std::exchange(state.leaving, state.leaving->next);
+    order.outcome = Outcome::done;
+    end(order);
+  }
+}
+
+void Dispatcher::learn(const Task& task) {
+  if (auto entry = task.what->costs->measure(task.device, task.end - task.start, classes_)) {
+    learned_->learn(std::move(*entry));
+  }
 }
 
 void Dispatcher::fail_all(const std::string& message) {
@@ -265,8 +328,18 @@ void Dispatcher::fail_all(const std::string& message) {
 }
 
 std::vector<std::string> Dispatcher::quarantined() const {
-  const std::lock_guard lock(quarantine_mutex_);
-  return quarantined_;
+  const std::lock_guard lock(status_mutex_);
+  std::vector<std::string> list;
+  for (const State& state : states_) {
+    if (state.status.condition != DeviceCondition::quarantined) continue;
+    list.push_back(state.status.name + ": " + state.status.reason);
+  }
+  return list;
+}
+
+DeviceStatus Dispatcher::status(std::size_t device) const {
+  const std::lock_guard lock(status_mutex_);
+  return states_[device].status;
 }
 
 void Dispatcher::record(Task& task) {

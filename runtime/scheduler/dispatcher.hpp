@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cosoc/session.hpp"
 #include "scheduler/compute_device.hpp"
 #include "scheduler/device_queue.hpp"
 #include "scheduler/task.hpp"
@@ -20,10 +21,12 @@ namespace cosoc {
 /// them. Executors call it, one thread at a time.
 class Dispatcher {
  public:
-  /// `trace` may be null.
-  Dispatcher(Policy policy, std::uint64_t seed, std::span<const ComputeDevice> devices, Trace* trace);
+  /// `trace` may be null, and `learned`, which takes what tasks are measured to need.
+  Dispatcher(Policy policy, std::uint64_t seed, std::span<const ComputeDevice> devices, Trace* trace,
+             CostModel* learned);
 
-  /// Takes a task that was submitted.
+  /// Takes a task that was submitted. One with an order to a device is carried out at once; it resets the driver of a
+  /// device that is added.
   void admit(Task& task, Time now);
   /// Lets the policy assign what is ready.
   void schedule(Time now);
@@ -46,6 +49,8 @@ class Dispatcher {
   /// Devices that failed and get no more work, each with the reason. From any
   /// thread.
   std::vector<std::string> quarantined() const;
+  /// From any thread.
+  DeviceStatus status(std::size_t device) const;
 
  private:
   struct State {
@@ -54,7 +59,10 @@ class Dispatcher {
     Time busy_until{};  // expected, of what runs
     Time running_order = impossible;
     std::size_t running = 0;
-    std::string quarantine;  // why it gets no more work; empty while it does
+    DeviceStatus status;      // changed under the mutex
+    Task* leaving = nullptr;  // orders that end when nothing runs any more
+
+    bool usable() const { return status.condition == DeviceCondition::working; }
   };
 
   void make_ready(Task& task);
@@ -63,7 +71,11 @@ class Dispatcher {
   void collect_round(Time now);
   void assign(const Assignment& assignment);
   void keep_unassigned();
-  void quarantine(std::size_t device, const std::string& why);
+  void carry_out(Task& order);
+  Status add(std::size_t device);
+  void withdraw(std::size_t device, DeviceCondition condition, const std::string& why);
+  void end_orders(std::size_t device);
+  void learn(const Task& task);
   bool is_possible(const Task& task) const;
   std::string without_device(const Task& task) const;
   void decide(Time now);
@@ -73,6 +85,8 @@ class Dispatcher {
   PolicyState policy_state_;
   std::span<const ComputeDevice> devices_;
   Trace* trace_;
+  CostModel* learned_;
+  CostClasses classes_;
   Time now_{};          // of what is being worked off
   std::string broken_;  // why nothing can be carried out any more
   std::vector<State> states_;
@@ -88,8 +102,7 @@ class Dispatcher {
   std::vector<std::size_t> queue_sizes_;  // scratch of the trace, as what follows
   std::vector<std::uint64_t> next_ids_;
 
-  mutable std::mutex quarantine_mutex_;
-  std::vector<std::string> quarantined_;
+  mutable std::mutex status_mutex_;
 };
 
 }  // namespace cosoc

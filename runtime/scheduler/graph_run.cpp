@@ -7,8 +7,24 @@ namespace {
 
 std::vector<Placement> schedule_plan(const Plan& plan, std::size_t devices) {
   std::vector<GraphTask> tasks;
-  for (const PlannedTask& task : plan.tasks) tasks.push_back({task.what.costs->all, task.successors, task.rank});
+  std::vector<std::vector<Time>> costs;
+  for (const PlannedTask& task : plan.tasks) costs.push_back(task.what.costs->snapshot());
+  for (std::size_t i = 0; i < costs.size(); ++i) {
+    tasks.push_back({costs[i], plan.tasks[i].successors, plan.tasks[i].rank});
+  }
   return schedule_heft(tasks, devices);
+}
+
+/// Adds what happened to a task to the record of its node.
+void add(TaskRecord& record, const Task& task, const std::string& device, bool is_first) {
+  record.device += (is_first ? "" : "+") + device;
+  record.start = is_first ? task.start : std::min(record.start, task.start);
+  record.end = std::max(record.end, task.end);
+  record.cycles += task.counters.cycles;
+  record.commands += task.counters.commands;
+  if (const std::string reason = task.reason(); record.reason != reason) {
+    record.reason += (record.reason.empty() || reason.empty() ? "" : "; ") + reason;
+  }
 }
 
 }  // namespace
@@ -68,19 +84,19 @@ void GraphRun::prepare(TaskGroup& group) {
 RunReport GraphRun::report(std::span<const ComputeDevice> devices) const {
   RunReport report;
   report.start = report.end = started_;
+  std::size_t tasks = 0;  // of the last node
   for (std::size_t i = 0; i < plan_.tasks.size(); ++i) {
     const Task& task = tasks_[i];
     report.end = std::max(report.end, task.end);
-    TaskRecord& record = report.tasks.emplace_back();
-    record.node = task.what->name;
-    record.operation = task.what->kernel->name();
+    const std::size_t node = plan_.tasks[i].node;
+    if (node == report.tasks.size()) {
+      TaskRecord& record = report.tasks.emplace_back();
+      record.node = plan_.tasks[i].node_name;
+      record.operation = task.what->kernel->name();
+      tasks = 0;
+    }
     if (task.outcome == Outcome::pending || task.device == no_device) continue;
-    record.device = devices[task.device].name;
-    record.start = task.start;
-    record.end = task.end;
-    record.cycles = task.counters.cycles;
-    record.commands = task.counters.commands;
-    record.reason = task.reason();
+    add(report.tasks.back(), task, devices[task.device].name, tasks++ == 0);
   }
   report.quarantined = scheduler_.quarantined();
   return report;

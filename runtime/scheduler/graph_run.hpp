@@ -27,7 +27,7 @@ class GraphRun {
   /// Blocks until all tasks have ended that `start` submitted.
   const Status& wait() { return scheduler_.wait(group_); }
 
-  /// What happened in the last run, which has ended.
+  /// What happened in the last run, which has ended: a record for each node, also of several tasks.
   RunReport report(std::span<const ComputeDevice> devices) const;
 
  private:

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "scheduler/memory_plan.hpp"
+#include "scheduler/sharding.hpp"
 
 namespace cosoc {
 namespace {
@@ -22,7 +23,7 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
   return text;
 }
 
-/// Finds the expected time on each device; the reasons against each accelerator kind that no device serves.
+/// Finds the estimated time on each device; the reasons against each accelerator kind that no device serves.
 std::vector<std::string> find_costs(const CallDescription& call, std::span<const ComputeDevice> devices,
                                     const SoCDescription& soc, std::vector<Time>& costs) {
   std::vector<std::string> reasons;
@@ -48,6 +49,16 @@ std::vector<std::string> find_costs(const CallDescription& call, std::span<const
     reasons.push_back(refusals.empty() ? "there is no " + kind : join(refusals, "; "));
   }
   return reasons;
+}
+
+/// Replaces estimates by what measurement makes of them.
+void correct(const CostModel& measured, const CostRow::Call& call, std::span<const ComputeDevice> devices,
+             std::vector<Time>& costs) {
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    if (costs[i] >= impossible) continue;
+    const double ratio = measured.ratio(devices[i].cost_class, call.kernel, call.description);
+    costs[i] = std::max(Time{1}, Time(std::llround(ratio * static_cast<double>(costs[i].count()))));
+  }
 }
 
 /// What bringing inputs from one domain into another takes.
@@ -83,21 +94,86 @@ CallDescription describe(const Graph& graph, const Graph::NodeInfo& node) {
   return call;
 }
 
-void add_task(const Graph& graph, const Graph::NodeInfo& node, Plan& plan) {
-  const std::size_t index = plan.tasks.size();
-  PlannedTask task;
-  for (const std::size_t tensor : node.inputs) {
-    task.inputs.push_back(plan.tensors[tensor]);
-    const auto producer = graph.tensors()[tensor].producer;
-    if (!producer) continue;
-    auto& successors = plan.tasks[*producer].successors;
-    if (std::ranges::find(successors, index) != successors.end()) continue;
-    successors.push_back(index);
-    ++task.dependencies;
-  }
-  for (const std::size_t tensor : node.outputs) task.outputs.push_back(plan.tensors[tensor]);
-  plan.tasks.push_back(std::move(task));
+/// Rows of costs by call and costs.
+using RowTable = std::map<std::pair<std::string, std::vector<Time>>, std::shared_ptr<CostRow>>;
+
+/// Tasks of equal calls share one row.
+void share_row(TaskTemplate& what, RowTable& rows) {
+  std::pair key{what.costs->description(), what.costs->all()};
+  what.costs = rows.try_emplace(std::move(key), what.costs).first->second;
 }
+
+/// Makes a plan's tasks of a graph's nodes.
+class Planner {
+ public:
+  Planner(const Graph& graph, Plan& plan) : graph_(graph), plan_(plan) {}
+
+  /// The next node as one task.
+  void add(TaskTemplate what) {
+    const std::size_t first = plan_.tasks.size();
+    PlannedTask& task = append(std::move(what));
+    for (const std::size_t tensor : node().inputs) task.inputs.push_back(plan_.tensors[tensor]);
+    for (const std::size_t tensor : node().outputs) task.outputs.push_back(plan_.tensors[tensor]);
+    end_node(first);
+  }
+
+  /// The next node as several tasks, which read parts of its feature maps and write parts of its output.
+  void add(std::vector<Shard> shards) {
+    const std::size_t first = plan_.tasks.size();
+    for (Shard& shard : shards) {
+      PlannedTask& task = append(std::move(shard.what));
+      for (std::size_t i = 0; i < node().inputs.size(); ++i) {
+        const TensorView& tensor = plan_.tensors[node().inputs[i]];
+        const bool is_feature_map = i == 0 || i == 4;
+        task.inputs.push_back(is_feature_map ? view(tensor, i == 0 ? shard.input : shard.residual) : tensor);
+      }
+      task.outputs.push_back(view(plan_.tensors[node().outputs[0]], shard.output));
+    }
+    end_node(first);
+  }
+
+ private:
+  struct Range {
+    std::size_t begin;
+    std::size_t end;
+  };
+
+  const Graph::NodeInfo& node() const { return graph_.nodes()[tasks_of_.size()]; }
+
+  PlannedTask& append(TaskTemplate what) {
+    PlannedTask& task = plan_.tasks.emplace_back();
+    task.what = std::move(what);
+    task.node = tasks_of_.size();
+    task.node_name = node().name;
+    return task;
+  }
+
+  TensorView view(const TensorView& tensor, Rows rows) {
+    return view_rows(tensor, rows, plan_.parts.emplace_back(type_of_rows(*tensor.type, rows)));
+  }
+
+  /// Every task of the node follows every task of those that make its inputs.
+  void end_node(std::size_t first) {
+    std::vector<std::size_t> producers;
+    for (const std::size_t tensor : node().inputs) {
+      const auto producer = graph_.tensors()[tensor].producer;
+      if (producer && std::ranges::find(producers, *producer) == producers.end()) producers.push_back(*producer);
+    }
+    for (std::size_t index = first; index < plan_.tasks.size(); ++index) {
+      for (const std::size_t producer : producers) {
+        for (std::size_t before = tasks_of_[producer].begin; before < tasks_of_[producer].end; ++before) {
+          plan_.tasks[before].successors.push_back(index);
+          ++plan_.tasks[index].dependencies;
+        }
+      }
+    }
+    tasks_of_.push_back({first, plan_.tasks.size()});
+  }
+
+  const Graph& graph_;
+  Plan& plan_;
+  std::vector<Range> tasks_of_;  // by node, of those that were added
+};
 
 }  // namespace
 
@@ -124,39 +200,50 @@ void find_ranks(Plan& plan) {
   for (std::size_t i = plan.tasks.size(); i-- > 0;) {
     Time after{};
     for (const std::size_t next : plan.tasks[i].successors) after = std::max(after, plan.tasks[next].rank);
-    plan.tasks[i].rank = plan.tasks[i].what.costs->mean + after;
+    plan.tasks[i].rank = plan.tasks[i].what.costs->mean() + after;
   }
 }
 
 Result<TaskTemplate> make_template(const CallDescription& call, std::span<const ComputeDevice> devices,
-                                   const SoCDescription& soc) {
+                                   const SoCDescription& soc, const CostModel* measured) {
   const auto cpu_cores = static_cast<std::size_t>(std::ranges::count_if(devices, &ComputeDevice::is_cpu));
   std::vector<Time> costs(devices.size(), impossible);
   const auto reasons = find_costs(call, devices, soc, costs);
   if (reasons.size() == call.devices.size()) {
     return failure("(" + std::string(call.kernel->name()) + "): no device can run it: " + join(reasons, "; "));
   }
+  CostRow::Call estimated{.kernel = std::string(call.kernel->name()),
+                          .description = describe_call(*call.kernel, call.inputs, call.outputs),
+                          .estimates = costs};
+  if (measured != nullptr) correct(*measured, estimated, devices, costs);
   return TaskTemplate{.name = call.name,
                       .kernel = call.kernel,
-                      .costs = CostRow::make(std::move(costs), cpu_cores),
+                      .costs = CostRow::make(std::move(costs), cpu_cores, std::move(estimated)),
                       .movement = movement_cost(call.moved_bytes, devices),
                       .reason = join(reasons, "; ")};
 }
 
 Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> devices, const SoCDescription& soc,
                        DeviceMemory& memory, const PlanOptions& options) {
-  Plan plan{{}, {}, std::make_unique<Blocks>(memory)};
+  Plan plan;
+  plan.blocks = std::make_unique<Blocks>(memory);
   if (auto placed = place_tensors(graph, options, plan); !placed) {
     return failure("graph " + graph.name() + " does not fit device memory: " + placed.error().message);
   }
-  std::map<std::vector<Time>, std::shared_ptr<const CostRow>> rows;
+  Planner planner(graph, plan);
+  RowTable rows;
   for (const auto& node : graph.nodes()) {
-    auto what = make_template(describe(graph, node), devices, soc);
+    const CallDescription call = describe(graph, node);
+    auto what = make_template(call, devices, soc, options.measured);
     if (!what) return failure("node " + node.name + " " + what.error().message);
-    // Tasks of equal costs share one row.
-    what->costs = rows.try_emplace(what->costs->all, what->costs).first->second;
-    add_task(graph, node, plan);
-    plan.tasks.back().what = std::move(*what);
+    auto shards = options.shard ? make_shards(call, *what, devices, soc, options.measured) : std::vector<Shard>();
+    for (Shard& shard : shards) share_row(shard.what, rows);
+    share_row(*what, rows);
+    if (shards.empty()) {
+      planner.add(std::move(*what));
+    } else {
+      planner.add(std::move(shards));
+    }
   }
   find_ranks(plan);
   return plan;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -31,9 +32,11 @@ class Blocks {
   std::vector<Block> blocks_;
 };
 
-/// One node as a task.
+/// One node as a task, or a part of one.
 struct PlannedTask {
   TaskTemplate what;
+  std::size_t node = 0;  // of the graph
+  std::string node_name;
   std::vector<TensorView> inputs;
   std::vector<TensorView> outputs;
   std::vector<std::size_t> successors;
@@ -41,10 +44,12 @@ struct PlannedTask {
   Time rank{};                     // see ReadyTask
 };
 
-/// A task per node of the graph, in its order. The graph must live as long.
+/// A task per node of the graph, in its order, or several where that pays (see sharding.hpp). The graph must live as
+/// long.
 struct Plan {
   std::vector<PlannedTask> tasks;
   std::vector<TensorView> tensors;  // by index of the graph
+  std::deque<TensorType> parts;     // types of parts of them
   std::unique_ptr<Blocks> blocks;
 };
 
@@ -62,9 +67,10 @@ struct CallDescription {
 /// Kinds of devices, in their order.
 std::vector<std::string> kinds_of(std::span<const ComputeDevice> devices);
 
-/// Finds which devices may run a call and how long it would take there. Fails when none can; the message says why.
+/// Finds which devices may run a call and how long it would take there, by estimate or by what `measured` (which may be
+/// null) knows. Fails when none can; the message says why.
 Result<TaskTemplate> make_template(const CallDescription& call, std::span<const ComputeDevice> devices,
-                                   const SoCDescription& soc);
+                                   const SoCDescription& soc, const CostModel* measured = nullptr);
 
 /// Upward ranks, from the last task to the first; each task stands behind those that it follows.
 void find_ranks(Plan& plan);
@@ -72,6 +78,8 @@ void find_ranks(Plan& plan);
 struct PlanOptions {
   bool keep_tensors = false;  // memory of its own for every tensor
   bool has_values = true;     // false: constants are not copied, nothing will compute
+  const CostModel* measured = nullptr;
+  bool shard = true;  // large layers may become several tasks
 };
 
 /// Allocates memory, copies constants, and finds which devices may run each

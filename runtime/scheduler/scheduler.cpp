@@ -8,12 +8,14 @@ Status status_of(const Task& task) { return task.outcome == Outcome::done ? Stat
 
 }  // namespace
 
-Scheduler::Scheduler(SchedulerOptions options, AnyPlatform& platform, std::span<ComputeDevice> devices, Trace* trace)
+Scheduler::Scheduler(SchedulerOptions options, AnyPlatform& platform, std::span<ComputeDevice> devices, Trace* trace,
+                     CostModel* learned)
     : policy_(options.policy.name),
       is_static_(options.policy.is_static),
       values_(options.values),
       trace_(trace),
-      dispatcher_(std::move(options.policy), options.seed, devices, trace) {
+      dispatcher_(std::move(options.policy), options.seed, devices, trace, learned),
+      orders_(*add_application({.name = "devices"})) {
   const auto settle = [this](Task* ended) { this->settle(ended); };
   if (auto* simulated = std::get_if<std::unique_ptr<SimulatedPlatform>>(&platform)) {
     executor_ = make_simulated_executor(**simulated, devices, dispatcher_, settle, values_, options.minimum_deadline);
@@ -43,7 +45,7 @@ TaskHandle Scheduler::submit(TaskGroup& group, const TaskTemplate& what, std::sp
   task.outputs = outputs;
   task.group = &group;
   task.completion = completion;
-  task.rank = what.costs->mean;
+  task.rank = what.costs->mean();
   task.after.assign(after.begin(), after.end());
   if (is_traced()) task.submitted = now();
   const TaskHandle handle{&task, task.id.load(std::memory_order_relaxed)};
@@ -62,6 +64,17 @@ void Scheduler::submit(TaskGroup& group, std::span<Task* const> roots, std::size
   executor_->submit(*list, *roots.front());
 }
 
+Status Scheduler::order(DeviceOrder order, std::size_t device) {
+  TaskGroup group(orders_);
+  Task& task = pool_.allocate();
+  task.group = &group;
+  task.order_to_device = order;
+  task.planned_device = static_cast<std::uint32_t>(device);
+  group.pending.store(1, std::memory_order_relaxed);
+  executor_->submit(task, task);
+  return wait(group);
+}
+
 const Status& Scheduler::wait(TaskGroup& group) {
   if (!group.ended()) executor_->wait(group);
   return group.status();
@@ -71,7 +84,7 @@ Status Scheduler::call(const std::shared_ptr<const Application>& application, co
                        std::span<const TensorView> inputs, std::span<const TensorView> outputs) {
   LentCall lent;
   lent.timed = is_traced();
-  if (what.costs->lendable && executor_->lend(what, inputs, outputs, lent)) {
+  if (what.costs->lendable() && executor_->lend(what, inputs, outputs, lent)) {
     if (is_traced()) record(*application, what, lent);
     return std::move(lent.status);
   }

@@ -39,8 +39,9 @@ struct ApplicationOptions {
 /// it ended.
 class Scheduler {
  public:
-  /// Platform, devices and trace (which may be null) outlive it.
-  Scheduler(SchedulerOptions options, AnyPlatform& platform, std::span<ComputeDevice> devices, Trace* trace);
+  /// Platform, devices, trace and what is learned (which may be null) outlive it.
+  Scheduler(SchedulerOptions options, AnyPlatform& platform, std::span<ComputeDevice> devices, Trace* trace,
+            CostModel* learned = nullptr);
   /// All groups have ended.
   ~Scheduler();
 
@@ -62,6 +63,12 @@ class Scheduler {
   Status call(const std::shared_ptr<const Application>& application, const TaskTemplate& what,
               std::span<const TensorView> inputs, std::span<const TensorView> outputs);
 
+  /// Blocks until the device has no work any more; it gets none until it is added.
+  Status remove_device(std::size_t device) { return order(DeviceOrder::remove, device); }
+  /// Resets its driver. Fails when it works already, or does not come out of its reset as what it was.
+  Status add_device(std::size_t device) { return order(DeviceOrder::add, device); }
+  DeviceStatus status(std::size_t device) const { return dispatcher_.status(device); }
+
   /// Since the scheduler was made; simulated, or of the wall clock.
   Time now() const { return executor_->now(); }
   void sleep_until(Time time) { executor_->sleep_until(time); }
@@ -78,6 +85,7 @@ class Scheduler {
  private:
   friend class ApplicationThread;
   void settle(Task* ended);
+  Status order(DeviceOrder order, std::size_t device);
   void record(const Application& application, const TaskTemplate& what, const LentCall& call);
 
   std::string policy_;
@@ -87,7 +95,8 @@ class Scheduler {
   std::atomic<std::uint64_t> last_application_ = 0;
   TaskPool pool_;
   Dispatcher dispatcher_;
-  std::unique_ptr<Executor> executor_;  // last: its threads end first
+  std::shared_ptr<const Application> orders_;  // whom orders to devices belong to
+  std::unique_ptr<Executor> executor_;         // last: its threads end first
 };
 
 /// While it lives, simulated time waits for the calling thread, see

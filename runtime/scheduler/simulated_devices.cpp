@@ -55,7 +55,7 @@ void SimulatedDevices::start(std::size_t device) {
   task.start = now_;
   calls_[device] = {.task = &task};
   if (!is_modelled(device)) return start_call(device);
-  calls_[device].end = now_ + std::max(Time{1}, task.cost());
+  calls_[device].end = now_ + std::max(Time{1}, task.cost);
   task.outcome = Outcome::done;
   if (values_ == Values::none) return;
   if (auto done = task.what->kernel->run(task.inputs, task.outputs); !done) {
@@ -82,7 +82,7 @@ void SimulatedDevices::start_call(std::size_t device) {
 void SimulatedDevices::attempt(std::size_t device) {
   Call& call = calls_[device];
   ++call.attempts;
-  call.end = now_ + std::max(minimum_deadline_, call.task->cost() * deadline_factor);
+  call.end = now_ + std::max(minimum_deadline_, call.task->cost * deadline_factor);
   const Kernel& kernel = call.task->what->kernel->on(devices_[device].kind);
   const auto started = devices_[device].driver->start(kernel, call.operands->inputs(), call.operands->outputs());
   if (!started) {

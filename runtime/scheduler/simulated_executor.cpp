@@ -143,6 +143,9 @@ class SimulatedExecutor final : public Executor {
     const std::lock_guard lock(driver_mutex_);
     for (Task* task : submitted) devices_.admit(*task);
     devices_.start_tasks();
+    idle_ = false;
+    // What ended without taking any time is told before time passes.
+    if (Task* ended = dispatcher_.take_ended(); ended != nullptr) return ended;
     idle_ = limit == Time::max() && !devices_.busy();
     if (!idle_) devices_.step(limit);
     return dispatcher_.take_ended();

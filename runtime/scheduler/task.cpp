@@ -1,35 +1,6 @@
 #include "scheduler/task.hpp"
 
-#include <algorithm>
-
 namespace cosoc {
-namespace {
-
-/// Longer calls would make the policies' estimates of a lent core wrong.
-constexpr Time longest_lending = std::chrono::milliseconds(1);
-
-}  // namespace
-
-std::shared_ptr<const CostRow> CostRow::make(std::vector<Time> costs, std::size_t cpu_cores) {
-  auto row = std::make_shared<CostRow>();
-  row->cpu.assign(costs.size(), impossible);
-  std::copy_n(costs.begin(), cpu_cores, row->cpu.begin());
-  Time total{};
-  std::int64_t count = 0;
-  Time least = impossible;
-  for (std::size_t device = 0; device < costs.size(); ++device) {
-    if (costs[device] >= impossible) continue;
-    total += costs[device];
-    ++count;
-    least = std::min(least, costs[device]);
-    if (device < cpu_cores) row->least_cpu = std::min(row->least_cpu, costs[device]);
-  }
-  row->mean = count == 0 ? Time{} : total / count;
-  row->lendable = row->least_cpu <= longest_lending && row->least_cpu == least;
-  row->all = std::move(costs);
-  return row;
-}
-
 std::string Task::reason() const {
   std::string text = what->reason;
   if (!note.empty()) text += (text.empty() ? "" : "; ") + note;
@@ -42,6 +13,7 @@ void Task::reset() {
   missing = 0;
   domain = 0;
   cpu_only = false;
+  order_to_device = DeviceOrder::none;
   order = {};
   next = nullptr;
   device = no_device;

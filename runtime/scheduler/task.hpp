@@ -13,28 +13,19 @@
 #include "drivers/driver.hpp"
 #include "kernels/kernel.hpp"
 #include "policies/policy.hpp"
+#include "scheduler/cost_row.hpp"
 
 namespace cosoc {
 
-/// Expected times of one kernel with one set of shapes, shared by all its
-/// tasks.
-struct CostRow {
-  std::vector<Time> all;  // by device; `impossible` where it may not run
-  std::vector<Time> cpu;  // the same without accelerators: what is left when one has failed
-  Time mean{};            // over the devices that may run it
-  Time least_cpu = impossible;
-  bool lendable = false;  // short, and no accelerator is faster than a CPU core
-
-  /// `costs` by device; the first `cpu_cores` are CPU cores.
-  static std::shared_ptr<const CostRow> make(std::vector<Time> costs, std::size_t cpu_cores);
-};
+class TaskGroup;
+struct Task;
 
 /// What calls of one kernel with one set of shapes have in common. Made once,
 /// used by any number of tasks.
 struct TaskTemplate {
   std::string name;  // in reports, traces and messages
   std::shared_ptr<const Kernel> kernel;
-  std::shared_ptr<const CostRow> costs;
+  std::shared_ptr<CostRow> costs;
   Time movement{};     // what moving its inputs between domains takes, see ReadyTask
   std::string reason;  // why no accelerator that it lists can run it; empty when one can
 };
@@ -47,9 +38,6 @@ struct Application {
   std::int32_t priority = 0;
   double weight = 1.0;  // share of the SoC under the policy FAIR
 };
-
-class TaskGroup;
-struct Task;
 
 /// Told about the end of one task, on a thread of the runtime that holds no
 /// lock. It may submit tasks but must not wait for any, and it may destroy
@@ -77,6 +65,13 @@ struct TaskHandle {
   bool only_order = false;  // who follows it does not care whether it fails
 };
 
+/// What a task without a template asks of the dispatcher itself, concerning its `planned_device`.
+enum class DeviceOrder : std::uint8_t {
+  none,    // a task as others
+  remove,  // ends when the device has no work any more
+  add,
+};
+
 /// How a task came back from its device.
 enum class Outcome : std::uint8_t {
   pending,
@@ -102,6 +97,7 @@ struct Task {
   std::uint32_t device = no_device;
   bool cpu_only = false;  // an accelerator failed with it
   bool pooled = false;
+  DeviceOrder order_to_device = DeviceOrder::none;
   Outcome outcome = Outcome::pending;
   Task* next = nullptr;  // in whatever list it is
 
@@ -112,6 +108,7 @@ struct Task {
   std::uint32_t ready_count = 0;             // tasks among which the policy chose
   Time planned_start{};                      // in the static schedule
   Time order{};                              // see Assignment
+  Time cost{};                               // expected on `device` when it was assigned
   std::atomic<std::uint64_t> id = 0;         // of the handle; 0 after the end
   std::vector<TaskHandle> after;             // tasks to wait for, besides those of the graph
   std::vector<Task*> waiting;                // tasks whose `after` has this one
@@ -127,8 +124,7 @@ struct Task {
   CallCounters counters;
   std::string note;
 
-  const Time* costs() const { return cpu_only ? what->costs->cpu.data() : what->costs->all.data(); }
-  Time cost() const { return costs()[device]; }
+  const Time* costs() const { return cpu_only ? what->costs->cpu().data() : what->costs->all().data(); }
   /// Why no accelerator ran it, and what went wrong.
   std::string reason() const;
   /// Forgets the last use; links of the graph stay.

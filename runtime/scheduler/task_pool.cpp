@@ -14,6 +14,9 @@ Task& TaskPool::allocate() {
     id = ++last_id_;
   }
   task->reset();
+  task->what = nullptr;
+  task->completion = nullptr;
+  task->planned_device = no_device;
   task->pooled = true;
   task->id.store(id, std::memory_order_relaxed);
   return *task;

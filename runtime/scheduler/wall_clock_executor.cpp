@@ -31,6 +31,7 @@ struct Worker {
 
   std::atomic<std::uint32_t> signal = none;
   std::atomic<Occupation> occupation = Occupation::idle;
+  std::atomic<bool> lendable = true;
   Task* tasks = nullptr;  // linked; the worker's from the signal on, until they come back
   std::thread thread;
 
@@ -82,6 +83,7 @@ class WallClockExecutor final : public Executor {
       std::atomic<Occupation>& occupation = workers_[device].occupation;
       Occupation expected = Occupation::idle;
       if (occupation.load(std::memory_order_relaxed) != expected) continue;
+      if (!workers_[device].lendable.load(std::memory_order_relaxed)) continue;
       if (!occupation.compare_exchange_strong(expected, Occupation::lent)) continue;
       call.device = device;
       if (call.timed) call.start = now();
@@ -143,7 +145,9 @@ class WallClockExecutor final : public Executor {
     while (list != nullptr) {
       Task& task = *list;
       list = task.next;
-      if (task.outcome == Outcome::pending) {
+      if (task.order_to_device != DeviceOrder::none) {
+        carry_out(task, time);
+      } else if (task.outcome == Outcome::pending) {
         dispatcher_.admit(task, time);
       } else {
         take_back(task);
@@ -151,6 +155,15 @@ class WallClockExecutor final : public Executor {
     }
     dispatcher_.schedule(time);
     for (std::size_t device = 0; device < devices_.size(); ++device) hand_over(device, time);
+  }
+
+  /// The dispatcher may reset the driver. A core that is removed is not lent either.
+  void carry_out(Task& order, Time time) {
+    const std::size_t device = order.planned_device;
+    const std::lock_guard lock(driver_mutex_);
+    dispatcher_.admit(order, time);
+    const bool usable = dispatcher_.status(device).condition == DeviceCondition::working;
+    workers_[device].lendable.store(usable, std::memory_order_relaxed);
   }
 
   void take_back(Task& task) {
@@ -176,7 +189,7 @@ class WallClockExecutor final : public Executor {
       Task& task = dispatcher_.start(device, time);
       *end = &task;
       end = &task.next;
-      total += task.cost();
+      total += task.cost;
       const bool awaited = (task.completion != nullptr && task.completion->awaited()) || !task.successors.empty() ||
                            !task.waiting.empty();
       if (awaited || total > batch_time || !devices_[device].is_cpu()) break;
@@ -210,7 +223,7 @@ class WallClockExecutor final : public Executor {
 
   void run(std::size_t device, Task& task) {
     if (!devices_[device].is_cpu()) {
-      const Time deadline = std::max(minimum_deadline_, task.cost() * deadline_factor);
+      const Time deadline = std::max(minimum_deadline_, task.cost * deadline_factor);
       return run_on_accelerator(platform_, devices_[device], task, deadline, driver_mutex_);
     }
     if (auto done = task.what->kernel->run(task.inputs, task.outputs); !done) {

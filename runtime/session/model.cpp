@@ -84,7 +84,7 @@ Status ModelState::make_copies() {
                                .inputs = {info.type},
                                .outputs = {info.type},
                                .devices = {"cpu"}};
-    auto what = make_template(call, session->devices(), session->soc());
+    auto what = make_template(call, session->devices(), session->soc(), &session->costs());
     if (!what) {
       copies.clear();
       return failure("node " + call.name + " " + what.error().message);
@@ -103,9 +103,11 @@ Result<Model> Session::load(Graph graph, const ModelOptions& options) {
   auto model = std::make_shared<ModelState>(state_, std::move(graph));
   {
     const auto lock = scheduler.lock_drivers();
-    auto plan = make_plan(
-        model->graph, state_->devices(), state_->soc(), state_->platform().memory(),
-        {.keep_tensors = state_->options().keep_tensors, .has_values = scheduler.values() == Values::computed});
+    auto plan = make_plan(model->graph, state_->devices(), state_->soc(), state_->platform().memory(),
+                          {.keep_tensors = state_->options().keep_tensors,
+                           .has_values = scheduler.values() == Values::computed,
+                           .measured = &state_->costs(),
+                           .shard = state_->options().shard});
     if (!plan) return tl::make_unexpected(plan.error());
     model->plan = std::move(*plan);
   }

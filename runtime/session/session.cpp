@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <thread>
 
 #include "session/session_state.hpp"
@@ -67,7 +68,9 @@ Result<Session> Session::open(const SessionOptions& options) {
   if (!soc) return tl::make_unexpected(soc.error());
   auto platform = make_platform(options.mode, options, *soc);
   if (!platform) return tl::make_unexpected(platform.error());
-  auto state = SessionState::make(options, *soc, std::move(*platform));
+  SessionOptions chosen = options;
+  if (const char* costs = std::getenv("COSOC_COSTS"); chosen.costs.empty() && costs != nullptr) chosen.costs = costs;
+  auto state = SessionState::make(chosen, *soc, std::move(*platform));
   if (!state) return tl::make_unexpected(state.error());
   return Session(std::move(*state));
 }
@@ -77,5 +80,33 @@ std::vector<std::string> Session::devices() const {
   for (const ComputeDevice& device : state_->devices()) names.push_back(device.name);
   return names;
 }
+
+Status Session::remove_device(const std::string& name) {
+  const auto device = state_->find_device(name);
+  return device ? state_->scheduler().remove_device(*device) : tl::make_unexpected(device.error());
+}
+
+Status Session::add_device(const std::string& name) {
+  const auto device = state_->find_device(name);
+  return device ? state_->scheduler().add_device(*device) : tl::make_unexpected(device.error());
+}
+
+std::vector<DeviceStatus> Session::device_status() const {
+  std::vector<DeviceStatus> list;
+  for (std::size_t i = 0; i < state_->devices().size(); ++i) list.push_back(state_->scheduler().status(i));
+  return list;
+}
+
+bool Session::is_simulated() const { return state_->is_simulated(); }
+
+std::vector<MeasuredCost> Session::measured_costs() const {
+  std::vector<MeasuredCost> list;
+  for (const CostEntry& entry : state_->costs().entries()) {
+    list.push_back({entry.device, entry.call, entry.estimate, entry.measured, entry.samples});
+  }
+  return list;
+}
+
+Status Session::save_costs() const { return state_->save_costs(); }
 
 }  // namespace cosoc

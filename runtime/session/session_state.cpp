@@ -1,6 +1,9 @@
 #include "session/session_state.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
+#include <system_error>
 
 #include "cost/power.hpp"
 
@@ -16,6 +19,12 @@ bool is_coherent(const AcceleratorDescription& accelerator) {
   return std::ranges::all_of(accelerator.memory_ports, [](const std::string& port) { return port.starts_with("HPC"); });
 }
 
+std::string cost_class(const AcceleratorDescription& accelerator) {
+  std::array<char, 16> hash{};
+  std::snprintf(hash.data(), hash.size(), "-%08x", accelerator.config_hash);
+  return accelerator.kind + hash.data();
+}
+
 }  // namespace
 
 Result<std::shared_ptr<SessionState>> SessionState::make(const SessionOptions& options, const SoCDescription& soc,
@@ -24,6 +33,7 @@ Result<std::shared_ptr<SessionState>> SessionState::make(const SessionOptions& o
   if (!policy) return tl::make_unexpected(policy.error());
   std::shared_ptr<SessionState> state(new SessionState(options, soc, std::move(platform)));
   if (auto opened = state->open_devices(); !opened) return tl::make_unexpected(opened.error());
+  if (auto loaded = state->load_costs(); !loaded) return tl::make_unexpected(loaded.error());
   if (!options.trace.empty()) {
     TraceHeader header{.devices = {}, .policy = policy->name, .simulated = state->is_simulated()};
     for (const ComputeDevice& device : state->devices_) {
@@ -36,6 +46,29 @@ Result<std::shared_ptr<SessionState>> SessionState::make(const SessionOptions& o
   }
   state->make_scheduler(std::move(*policy));
   return state;
+}
+
+SessionState::~SessionState() {
+  scheduler_.reset();  // nothing is learned any more
+  if (!is_simulated() && costs_.changed()) static_cast<void>(save_costs());
+}
+
+Status SessionState::load_costs() {
+  std::error_code unused;
+  if (options_.costs.empty() || !std::filesystem::exists(options_.costs, unused)) return {};
+  return costs_.load(options_.costs, costs_board());
+}
+
+Status SessionState::save_costs() {
+  return options_.costs.empty() ? Status() : costs_.save(options_.costs, costs_board());
+}
+
+Result<std::size_t> SessionState::find_device(const std::string& name) const {
+  const auto found = std::ranges::find(devices_, name, &ComputeDevice::name);
+  if (found != devices_.end()) return static_cast<std::size_t>(found - devices_.begin());
+  std::string names;
+  for (const ComputeDevice& device : devices_) names += (names.empty() ? "" : ", ") + device.name;
+  return failure("there is no device " + name + "; there are " + names);
 }
 
 Platform& SessionState::platform() {
@@ -53,6 +86,7 @@ Status SessionState::open_devices() {
     devices_.push_back({.name = accelerator.name,
                         .kind = accelerator.kind,
                         .driver = std::move(*driver),
+                        .cost_class = cost_class(accelerator),
                         .accelerator = i,
                         .watts = power(accelerator.kind),
                         .domain = options_.mode == Mode::board && !is_coherent(accelerator) ? 1U : 0U});
@@ -69,7 +103,7 @@ void SessionState::make_scheduler(Policy policy) {
                        .values = options_.mode == Mode::model ? Values::none : Values::computed,
                        .minimum_deadline = options_.minimum_deadline.value_or(is_simulated() ? simulated_deadline
                                                                                              : wall_clock_deadline)},
-      platform_, devices_, trace_.get());
+      platform_, devices_, trace_.get(), is_simulated() ? nullptr : &costs_);
 }
 
 Status SessionState::finish_trace() { return trace_ ? trace_->finish() : Status(); }

@@ -15,12 +15,21 @@ class SessionState {
   static Result<std::shared_ptr<SessionState>> make(const SessionOptions& options, const SoCDescription& soc,
                                                     AnyPlatform platform);
 
+  ~SessionState();
+  SessionState(const SessionState&) = delete;
+  SessionState& operator=(const SessionState&) = delete;
+
   Platform& platform();
   Scheduler& scheduler() { return *scheduler_; }
   /// Whether time is simulated.
   bool is_simulated() const { return std::holds_alternative<std::unique_ptr<SimulatedPlatform>>(platform_); }
   /// Completes the file of the trace, if there is one.
   Status finish_trace();
+  const CostModel& costs() const { return costs_; }
+  /// Writes the measured costs, if there is a file for them.
+  Status save_costs();
+  /// The device with this name, or an error that lists them.
+  Result<std::size_t> find_device(const std::string& name) const;
 
   const SessionOptions& options() const { return options_; }
   const SoCDescription& soc() const { return soc_; }
@@ -29,6 +38,9 @@ class SessionState {
  private:
   SessionState(const SessionOptions& options, const SoCDescription& soc, AnyPlatform platform)
       : options_(options), soc_(soc), platform_(std::move(platform)) {}
+  /// Of what measured costs are: the board, or "cpu" for this machine's cores.
+  std::string costs_board() const { return soc_.board.empty() ? "cpu" : soc_.board; }
+  Status load_costs();
   Status open_devices();
   void make_scheduler(Policy policy);
 
@@ -36,6 +48,7 @@ class SessionState {
   SoCDescription soc_;
   AnyPlatform platform_;
   std::vector<ComputeDevice> devices_;
+  CostModel costs_;
   std::unique_ptr<Trace> trace_;
   std::unique_ptr<Scheduler> scheduler_;  // last: its threads end first
 };

@@ -31,9 +31,10 @@ def command(
     input: Annotated[list[Path] | None, typer.Option(help="input as .npy, once for each; seeded random when absent")] = None,
     output: Annotated[Path | None, typer.Option(help="writes the outputs here as .npz")] = None,
     trace: Annotated[Path | None, typer.Option(help="writes a trace here that the Perfetto UI opens")] = None,
+    costs: Annotated[Path | None, typer.Option(help="measured costs, as `cosoc calibrate` writes them")] = None,
 ) -> None:
     """Runs a bundle once and prints where each node ran."""
-    with Session(soc=soc, mode=mode, policy=policy, trace=trace) as session:
+    with Session(soc=soc, mode=mode, policy=policy, trace=trace, costs=costs) as session:
         model = session.load(bundle)
         inputs = [load_array(path) for path in input] if input else random_inputs(model)
         outputs = model.run(inputs)

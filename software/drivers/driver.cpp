@@ -36,14 +36,14 @@ Driver::~Driver() {
   memory_.release(ring_);
 }
 
-Status Driver::check_identity(std::uint32_t kind, std::uint32_t layout_hash) const {
+Status Driver::check_identity() const {
   const std::uint32_t id = device_.read32(page::id);
   if ((id & ~kind_mask) != id_prefix) {
-    return failure(title_ + ": expected ID " + hexadecimal(id_prefix | kind) + ", found " + hexadecimal(id) +
+    return failure(title_ + ": expected ID " + hexadecimal(id_prefix | kind_) + ", found " + hexadecimal(id) +
                    ": no accelerator of cosoc answers at this address; load the bitstream of this soc.json");
   }
-  if ((id & kind_mask) != kind) {
-    return failure(title_ + ": expected an accelerator of kind " + std::to_string(kind) + ", found kind " +
+  if ((id & kind_mask) != kind_) {
+    return failure(title_ + ": expected an accelerator of kind " + std::to_string(kind_) + ", found kind " +
                    std::to_string(id & kind_mask) + "; load the bitstream of this soc.json");
   }
   const std::uint32_t version = device_.read32(page::version);
@@ -53,16 +53,24 @@ Status Driver::check_identity(std::uint32_t kind, std::uint32_t layout_hash) con
                    "; rebuild hardware and software together with scons");
   }
   const std::uint32_t found = device_.read32(page::layout_hash);
-  if (found != layout_hash) {
-    return failure(title_ + ": software built for another register layout: expected " + hexadecimal(layout_hash) +
+  if (found != layout_hash_) {
+    return failure(title_ + ": software built for another register layout: expected " + hexadecimal(layout_hash_) +
                    ", found " + hexadecimal(found) + " in the hardware; rebuild both together with scons");
+  }
+  const std::uint32_t config = device_.read32(page::config_hash);
+  if (config != config_hash_) {
+    return failure(title_ + ": it was opened with the parameters " + hexadecimal(config_hash_) + ", found " +
+                   hexadecimal(config) + ": another bitstream was loaded; open a new session");
   }
   return {};
 }
 
 Status Driver::open(std::string_view title, std::uint32_t kind, std::uint32_t layout_hash) {
   title_ = title;
-  if (auto status = check_identity(kind, layout_hash); !status) return status;
+  kind_ = kind;
+  layout_hash_ = layout_hash;
+  config_hash_ = device_.read32(page::config_hash);
+  if (auto status = check_identity(); !status) return status;
   // One slot more than needed: blocks begin at multiples of 64 bytes, the ring at a multiple of a slot.
   auto ring = memory_.allocate((ring_slots + 1) * slot_bytes);
   if (!ring) return tl::unexpected(ring.error());
@@ -193,6 +201,7 @@ Status Driver::reset() {
   running_ = false;
   failed_ = false;
   traffic_.fill(0);
+  if (auto status = check_identity(); !status) return status;
   set_up_ring();
   return {};
 }

@@ -52,7 +52,7 @@ class Driver {
   Result<bool> service();
 
   /// Soft reset, also with a call running; afterwards the next call may start. Fails when the accelerator does not come
-  /// out of reset within a bounded number of reads.
+  /// out of reset within a bounded number of reads, or is not the one that was opened any more.
   Status reset();
 
   const CallCounters& counters() const { return counters_; }
@@ -88,7 +88,7 @@ class Driver {
 
   static constexpr std::uint32_t ring_slots = 1U << ring_log2;
 
-  Status check_identity(std::uint32_t kind, std::uint32_t layout_hash) const;
+  Status check_identity() const;
   void set_up_ring();
   void submit_pending();
   void read_traffic();
@@ -98,6 +98,9 @@ class Driver {
   std::byte* slot(std::uint32_t count) const { return ring_.data + ring_offset() + (count % ring_slots) * slot_bytes; }
 
   std::string title_;
+  std::uint32_t kind_ = 0;
+  std::uint32_t layout_hash_ = 0;
+  std::uint32_t config_hash_ = 0;
   Block ring_;
   std::uint32_t head_ = 0;  // commands whose completion was seen
   std::uint32_t tail_ = 0;  // commands submitted

@@ -44,6 +44,11 @@ enum class Fault {
   fails,            // every command completes with an error
   loses_interrupt,  // the work is done, nobody is told
   stays_in_reset,   // hangs, and its reset does not end
+  dma_error,        // memory answers its reads with an error
+  spurious,         // interrupts before the work is done
+  late_interrupt,   // it comes when the next call is on its way
+  reconfigured,     // hangs, and is another accelerator from then on
+  random,           // one of those that pass, now and then, on every accelerator
 };
 
 struct FaultPlan {
@@ -61,6 +66,13 @@ cosoc::Session open(const cosoc::SoCDescription& soc, cosoc::AnyPlatform platfor
 
 /// input "x" complex64 (4, 64), forward FFT, product with a constant, inverse FFT, power: float32 (4, 64).
 cosoc::Graph make_signal_graph(const std::vector<std::string>& fft_devices = {"cpu", "fft"});
+
+/// A SoC of 1 core and two convolution engines, the second with `pixel_lanes`.
+cosoc::SoCDescription make_two_engines(std::uint32_t pixel_lanes = 2);
+
+/// Convolutions one after the other, of an int8 input "x" of `rows` x 24 pixels and 32 channels: plain, with a residual
+/// and a pooling, with stride and dilation, with a large kernel.
+cosoc::Graph make_convolution_graph(std::int64_t rows);
 
 /// Runs a model with one float32 or complex64 input and one output; fails the test on an error.
 std::vector<std::byte> run(cosoc::Model& model, std::span<const std::byte> input);

@@ -169,7 +169,11 @@ TEST_CASE("a broken accelerator is tried twice, then quarantined, and the work i
       Case{Fault::hangs, 2, "did not finish within its deadline", true},
       Case{Fault::fails, 1, "second attempt after: ", false}, Case{Fault::fails, 2, "failed with error 1", true},
       Case{Fault::loses_interrupt, 1, "interrupt was lost", false},
-      Case{Fault::stays_in_reset, 1, "then its reset failed", true});
+      Case{Fault::stays_in_reset, 1, "then its reset failed", true},
+      Case{Fault::dma_error, 1, "memory answered a read with an error", false},
+      Case{Fault::dma_error, 2, "memory answered a read with an error", true}, Case{Fault::spurious, 1, "", false},
+      Case{Fault::late_interrupt, 1, "interrupt was lost", false},
+      Case{Fault::reconfigured, 1, "another bitstream was loaded", true});
   // One core and a graph that lists the accelerator first in turn: RR starts at the accelerator's turn.
   SoCDescription soc = make_soc();
   soc.cpu_cores = 1;

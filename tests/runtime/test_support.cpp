@@ -1,10 +1,13 @@
+#include <array>
 #include <catch2/catch.hpp>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
 #include <random>
+#include <utility>
 
 #include "cosoc/generated/page.hpp"
+#include "cosoc/operations.hpp"
 #include "support.hpp"
 
 namespace test {
@@ -15,12 +18,13 @@ using namespace cosoc;
 /// Passes registers through, but for the fault.
 class FaultyDevice final : public Device {
  public:
-  FaultyDevice(Device& inner, std::mutex& mutex, Fault fault, int times)
-      : inner_(inner), mutex_(mutex), fault_(fault), times_(times) {}
+  FaultyDevice(Device& inner, std::mutex& mutex, Fault fault, int times, unsigned seed)
+      : inner_(inner), mutex_(mutex), fault_(fault), times_(times), draws_(fault == Fault::random), random_(seed) {}
 
   std::uint32_t read32(std::uint32_t offset) override {
     const std::lock_guard lock(mutex_);
     const std::uint32_t value = inner_.read32(offset);
+    if (offset == page::config_hash && reconfigured_) return value + 1;
     return offset == page::control && stuck_ ? value | page::control_reset : value;
   }
 
@@ -31,7 +35,10 @@ class FaultyDevice final : public Device {
     if (offset == page::ring_tail && value != 0) {
       hit_ = fault_ != Fault::none && times_ > 0;
       if (hit_) --times_;
-      if (hit_ && (fault_ == Fault::hangs || fault_ == Fault::stays_in_reset)) return;
+      if (draws_) draw();
+      early_ = std::exchange(late_, false) || (hit_ && fault_ == Fault::spurious);
+      reconfigured_ |= hit_ && fault_ == Fault::reconfigured;
+      if (hit_ && (fault_ == Fault::hangs || fault_ == Fault::stays_in_reset || reconfigured_)) return;
     }
     inner_.write32(offset, value);
   }
@@ -39,26 +46,44 @@ class FaultyDevice final : public Device {
   /// The interrupt came: whether it may be seen. The mutex is held.
   bool deliver(DeviceMemory& memory) {
     if (!hit_) return true;
-    if (fault_ == Fault::loses_interrupt) {
+    if (fault_ == Fault::loses_interrupt || fault_ == Fault::late_interrupt) {
       inner_.write32(page::interrupt_status, ~0U);
+      late_ = fault_ == Fault::late_interrupt;
       return false;
     }
-    if (fault_ == Fault::fails) {
+    if (fault_ == Fault::fails || fault_ == Fault::dma_error) {
+      const auto error = fault_ == Fault::fails ? ErrorCode::bad_opcode : ErrorCode::read_response;
       auto completion = memory.at(ring_ + 4 * command_words, 4);
       REQUIRE(completion);
-      (*completion)[0] = std::byte{1};
+      (*completion)[0] = static_cast<std::byte>(error);
     }
     return true;
   }
 
+  /// Whether there is an interrupt that nothing has caused. The mutex is held.
+  bool interrupts_early() { return std::exchange(early_, false); }
+
  private:
+  /// One call of 16 has a fault.
+  void draw() {
+    constexpr std::array faults = {Fault::hangs,     Fault::fails,    Fault::loses_interrupt,
+                                   Fault::dma_error, Fault::spurious, Fault::late_interrupt};
+    hit_ = random_() % 16 == 0;
+    fault_ = faults[random_() % faults.size()];
+  }
+
   Device& inner_;
   std::mutex& mutex_;
   Fault fault_;
   int times_;
+  bool draws_;
+  std::mt19937 random_;
   std::uint64_t ring_ = 0;
   bool hit_ = false;
   bool stuck_ = false;
+  bool late_ = false;   // an interrupt is still to come
+  bool early_ = false;  // it comes now
+  bool reconfigured_ = false;
 };
 
 /// The functional platform with faulty devices; both kinds of time are made from it.
@@ -69,13 +94,17 @@ class Faulty {
     if (!made) FAIL(made.error().message);
     inner = std::move(*made);
     for (std::size_t i = 0; i < soc.accelerators.size(); ++i) {
-      const Fault fault = soc.accelerators[i].name == plan.accelerator ? plan.fault : Fault::none;
-      devices.push_back(std::make_unique<FaultyDevice>(inner->accelerator(i), mutex, fault, plan.times));
+      const bool chosen = plan.fault == Fault::random || soc.accelerators[i].name == plan.accelerator;
+      devices.push_back(std::make_unique<FaultyDevice>(inner->accelerator(i), mutex, chosen ? plan.fault : Fault::none,
+                                                       plan.times, static_cast<unsigned>(i)));
     }
   }
 
   Result<std::optional<std::size_t>> advance(Time limit) {
     const std::lock_guard lock(mutex);
+    for (std::size_t i = 0; i < devices.size(); ++i) {
+      if (devices[i]->interrupts_early()) return i;
+    }
     while (true) {
       auto interrupt = inner->advance(limit);
       if (!interrupt || !*interrupt || devices[**interrupt]->deliver(inner->memory())) return interrupt;
@@ -208,6 +237,61 @@ Graph make_signal_graph(const std::vector<std::string>& fft_devices) {
   const auto product = zip(graph, "product", spectrum, factor, ZIPOperator::mul, {.devices = {"cpu", "zip"}});
   const auto result = fft(graph, "inverse", product, FFTDirection::inverse, on_fft);
   graph.output(magnitude_squared(graph, "power", result));
+  return graph;
+}
+
+SoCDescription make_two_engines(std::uint32_t pixel_lanes) {
+  SoCDescription soc = make_soc();
+  soc.cpu_cores = 1;
+  soc.memory_bytes = 16 << 20;
+  AcceleratorDescription second = soc.accelerators[0];
+  second.name = "c2d1";
+  second.base = 0xA0030000;
+  second.interrupt = 92;
+  second.config_hash = pixel_lanes;
+  second.config["pixel_lanes"] = pixel_lanes;
+  soc.accelerators.push_back(second);
+  return soc;
+}
+
+Graph make_convolution_graph(std::int64_t rows) {
+  std::mt19937 random(3);
+  Graph graph("network");
+  const NodeOptions anywhere{.devices = {"cpu", "c2d"}};
+  const auto map = [](std::int64_t height, std::int64_t width, std::int64_t channels) {
+    return TensorType{DType::int8, {1, height, width, channels}, 0.1F, 2};
+  };
+  const auto constant = [&](const std::string& name, const TensorType& type, auto draw) {
+    std::vector<std::byte> bytes(type.dense_bytes());
+    draw(bytes);
+    return graph.constant(name, type, bytes);
+  };
+  const auto layer = [&](const std::string& name, Tensor input, std::int64_t kernel, const Conv2DOptions& options,
+                         const TensorType& output) {
+    const std::int64_t depth = graph.tensors()[input.index].type.shape[3];
+    const std::int64_t filters = output.shape[3];
+    const auto weight = constant(name + ".weight", {DType::int8, {filters, kernel, kernel, depth}}, [&](auto& bytes) {
+      for (auto& byte : bytes) byte = static_cast<std::byte>(static_cast<int>(random() % 255) - 127);
+    });
+    const auto bias = constant(name + ".bias", {DType::int32, {filters}}, [](auto&) {});
+    const auto multiplier = constant(name + ".multiplier", {DType::float32, {filters}}, [&](auto& bytes) {
+      for (std::size_t i = 0; i < bytes.size(); i += 4) {
+        const float value = 1.0F / static_cast<float>(2000 + random() % 3000);
+        std::memcpy(&bytes[i], &value, 4);
+      }
+    });
+    return conv2d(graph, name, input, weight, bias, multiplier, options, output, anywhere);
+  };
+  const Tensor x = graph.input("x", map(rows, 24, 32));
+  const Tensor a = layer("plain", x, 3, {.padding = {1, 1, 1, 1}}, map(rows, 24, 32));
+  const Tensor b = layer("pooled", a, 3,
+                         {.padding = {1, 1, 1, 1},
+                          .residual = Conv2DResidual{x, 30000},
+                          .pool = MaxPool2DOptions{{3, 3}, {2, 2}, {1, 1, 1, 1}}},
+                         map((rows + 1) / 2, 12, 32));
+  const Tensor c = layer("dilated", b, 3, {.stride = {1, 2}, .padding = {2, 1, 2, 1}, .dilation = {2, 1}},
+                         map((rows + 1) / 2, 6, 64));
+  graph.output(layer("last", c, 5, {.padding = {2, 2, 2, 2}}, map((rows + 1) / 2, 6, 48)));
   return graph;
 }
 

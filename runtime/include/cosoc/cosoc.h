@@ -27,6 +27,7 @@ typedef struct {
   uint64_t memory_bytes;
   int32_t cpu_cores; /* negative: default */
   int32_t keep_tensors;
+  const char* costs; /* file of measured costs; NULL: none */
 } cosoc_options;
 
 /* Host memory, dense and row-major. */
@@ -40,6 +41,18 @@ const char* cosoc_error(void);
 
 int cosoc_session_open(const cosoc_options* options, cosoc_session** session);
 void cosoc_session_close(cosoc_session* session);
+
+/* Take a device out while work goes on, and give it work again after that or after a quarantine; see
+ * cosoc::Session::remove_device and add_device. */
+int cosoc_device_remove(cosoc_session* session, const char* name);
+int cosoc_device_add(cosoc_session* session, const char* name);
+
+/* Measures kernels on the wall clock, see cosoc/calibration.hpp. */
+int cosoc_session_calibrate(cosoc_session* session);
+/* JSON: [{"device", "call", "estimate_ns", "measured_ns", "samples"}]. Valid until the next call of this function. */
+const char* cosoc_session_costs(cosoc_session* session);
+/* Writes the measured costs to the file of the options now. */
+int cosoc_session_save_costs(cosoc_session* session);
 
 int cosoc_model_load(cosoc_session* session, const char* bundle, cosoc_model** model);
 void cosoc_model_close(cosoc_model* model);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cosoc/bundle.hpp"
+#include "cosoc/calibration.hpp"
 #include "cosoc/client.hpp"
 #include "cosoc/graph.hpp"
 #include "cosoc/kernels.hpp"

@@ -39,10 +39,15 @@ struct SessionOptions {
   std::uint64_t seed = 1;
   /// File for the trace; none when empty. The Perfetto UI opens it.
   std::filesystem::path trace = {};
+  /// File of measured costs: read at the start if it exists, and on the wall clock written at the end with what was
+  /// learned. Nothing is read or written when it is empty, unless the environment variable COSOC_COSTS names a file.
+  std::filesystem::path costs = {};
   /// Device memory of mode `cpu`; the other modes take it from the SoC.
   std::size_t memory_bytes = std::size_t{256} << 20;
   /// CPU cores to schedule on. Default: the SoC's, or in mode `cpu` those of this machine.
   std::optional<std::uint32_t> cpu_cores = {};
+  /// Large convolutions are split over several accelerators where that is expected to pay.
+  bool shard = true;
   /// Gives every intermediate tensor memory of its own, so that `Model::tensor` can read it after a run.
   bool keep_tensors = false;
   /// Least time that a task on an accelerator gets before it counts as hung; it always gets 100 times its estimate.
@@ -54,7 +59,7 @@ struct SessionOptions {
 struct TaskRecord {
   std::string node;
   std::string operation;
-  std::string device;
+  std::string device;  // of a layer that was split: c2d0+c2d1
   Time start{};
   Time end{};
   std::uint64_t cycles = 0;    // accelerator clock cycles of its commands; 0 on a CPU
@@ -69,6 +74,29 @@ struct RunReport {
   Time end{};
   std::size_t peak_memory_bytes = 0;     // of device memory, since the session opened
   std::vector<std::string> quarantined;  // devices that failed and get no more work, each with the reason
+};
+
+enum class DeviceCondition {
+  working,
+  quarantined,  // it failed; `reason` says how
+  removed,      // by `Session::remove_device`; it may still be finishing a task
+};
+
+/// A device of a session, as it is now.
+struct DeviceStatus {
+  std::string name;  // c2d0
+  std::string kind;  // c2d
+  DeviceCondition condition = DeviceCondition::working;
+  std::string reason;
+};
+
+/// One call on one kind of device, estimated and measured.
+struct MeasuredCost {
+  std::string device;  // kind, and of an accelerator the hash of its parameters
+  std::string call;    // operation, attributes, types
+  Time estimate{};
+  Time measured{};  // the median of the last samples
+  std::uint64_t samples = 0;
 };
 
 /// How a model competes with others of its session.
@@ -130,6 +158,21 @@ class Session {
   Result<Client> client(const ClientOptions& options = {});
   /// Names of the devices, CPU cores first.
   std::vector<std::string> devices() const;
+
+  /// Takes a device out while work goes on: what waits for it is placed anew, and what runs on it ends there. Returns
+  /// when it has nothing to do any more. Tasks that only this device could run fail, and say why.
+  Status remove_device(const std::string& name);
+  /// Gives work to a device that was removed, or quarantined. An accelerator is reset first, and has to be the one that
+  /// it was: another bitstream is refused.
+  Status add_device(const std::string& name);
+  std::vector<DeviceStatus> device_status() const;
+
+  /// Whether time is simulated.
+  bool is_simulated() const;
+  /// What tasks were measured to take, in this session or before it, see `SessionOptions::costs`.
+  std::vector<MeasuredCost> measured_costs() const;
+  /// Writes them to `SessionOptions::costs` now; the end of the session does so too, but cannot tell a failure.
+  Status save_costs() const;
 
   /// For tests and for code inside the library.
   explicit Session(std::shared_ptr<SessionState> state) : state_(std::move(state)) {}

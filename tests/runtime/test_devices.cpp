@@ -1,0 +1,200 @@
+/// Devices that leave and come back while work goes on.
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "cosoc/client.hpp"
+#include "kernels/operations.hpp"
+#include "scheduler_support.hpp"
+#include "support.hpp"
+
+using namespace cosoc;
+using namespace std::chrono_literals;
+
+namespace {
+
+const TensorType signal{DType::complex64, {256}};
+
+/// A program that multiplies vectors on a ZIP, or wherever it is told.
+struct Multiplication {
+  Multiplication(Session session, std::vector<std::string> devices) : client(*session.client()) {
+    auto prepared = client.prepare(make_kernel("zip", {{"operation", "mul"}}), {signal, signal}, {signal},
+                                   {.name = "mul", .devices = std::move(devices)});
+    if (!prepared) FAIL(prepared.error().message);
+    call = std::move(*prepared);
+    for (int i = 0; i < 3; ++i) buffers.push_back(*client.allocate(signal));
+    const auto values = test::random_floats(512, 3);
+    REQUIRE(buffers[0].write(std::as_bytes(std::span(values))));
+    REQUIRE(buffers[1].write(std::as_bytes(std::span(values))));
+  }
+
+  Future submit() const { return client.submit(*call, {buffers[0], buffers[1]}, {buffers[2]}); }
+
+  Client client;
+  std::optional<Call> call;
+  std::vector<Buffer> buffers;
+};
+
+DeviceCondition condition(const Session& session, const std::string& name) {
+  for (const DeviceStatus& status : session.device_status()) {
+    if (status.name == name) return status.condition;
+  }
+  FAIL("no device " << name);
+  return {};
+}
+
+SoCDescription one_core() {
+  SoCDescription soc = test::make_soc();
+  soc.cpu_cores = 1;
+  return soc;
+}
+
+Session open(bool threads, test::FaultPlan plan = {}) {
+  const SessionOptions options{.minimum_deadline = 400ms};
+  if (threads) return test::open(one_core(), test::make_threaded_platform(one_core(), plan), options);
+  return test::open(one_core(), test::make_faulty_platform(one_core(), plan), options);
+}
+
+}  // namespace
+
+TEST_CASE("what waits for a device that is removed runs elsewhere, and it works again when it is back") {
+  const bool threads = GENERATE(false, true);
+  CAPTURE(threads);
+  Session session = open(threads);
+  const Multiplication work(session, {"zip", "cpu"});
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Future> futures;
+    for (int i = 0; i < 20; ++i) futures.push_back(work.submit());
+    REQUIRE(session.remove_device("zip0"));
+    CHECK(condition(session, "zip0") == DeviceCondition::removed);
+    for (int i = 0; i < 5; ++i) futures.push_back(work.submit());
+    for (const Future& future : futures) CHECK(future.wait());
+    REQUIRE(session.add_device("zip0"));
+    CHECK(condition(session, "zip0") == DeviceCondition::working);
+    const Multiplication only(session, {"zip"});
+    CHECK(only.submit().wait());
+  }
+}
+
+TEST_CASE("the last device that could run a task fails it with the reason when it leaves") {
+  const bool threads = GENERATE(false, true);
+  Session session = open(threads);
+  const Multiplication work(session, {"zip"});
+  REQUIRE(session.remove_device("zip0"));
+  const Status none = work.submit().wait();
+  REQUIRE_FALSE(none);
+  CHECK_THAT(none.error().message,
+             Catch::StartsWith("node mul: no device is left that can run it") && Catch::EndsWith("removed: zip0"));
+  REQUIRE(session.add_device("zip0"));
+  CHECK(work.submit().wait());
+}
+
+TEST_CASE("orders that make no sense are refused") {
+  Session session = open(false);
+  const auto unknown = session.remove_device("zip7");
+  REQUIRE_FALSE(unknown);
+  CHECK(unknown.error().message == "there is no device zip7; there are cpu0, c2d0, fft0, zip0");
+  const auto there = session.add_device("zip0");
+  REQUIRE_FALSE(there);
+  CHECK(there.error().message == "device zip0 is there and works");
+  CHECK(session.remove_device("zip0"));
+  CHECK(session.remove_device("zip0"));
+  CHECK(session.add_device("zip0"));
+}
+
+TEST_CASE("a quarantined device works again when it is added, unless it is broken still or another one") {
+  const bool threads = GENERATE(false, true);
+  CAPTURE(threads);
+  SECTION("it recovers") {
+    Session session = open(threads, {"zip0", test::Fault::fails, 2});
+    const Multiplication work(session, {"zip", "cpu"});
+    const Multiplication only(session, {"zip"});
+    CHECK_FALSE(only.submit().wait());
+    CHECK(condition(session, "zip0") == DeviceCondition::quarantined);
+    CHECK(work.submit().wait());
+    REQUIRE(session.add_device("zip0"));
+    CHECK(only.submit().wait());
+  }
+  SECTION("its bitstream was changed") {
+    Session session = open(threads, {"zip0", test::Fault::reconfigured, 1});
+    const Multiplication only(session, {"zip"});
+    CHECK_FALSE(only.submit().wait());
+    const auto added = session.add_device("zip0");
+    REQUIRE_FALSE(added);
+    CHECK_THAT(added.error().message, Catch::StartsWith("zip0: ") && Catch::Contains("another bitstream was loaded"));
+    CHECK(condition(session, "zip0") == DeviceCondition::quarantined);
+  }
+}
+
+TEST_CASE("an interrupt that comes late does not end the call that follows") {
+  const bool threads = GENERATE(false, true);
+  Session session = open(threads, {"zip0", test::Fault::late_interrupt, 1});
+  const Multiplication only(session, {"zip"});
+  for (int i = 0; i < 3; ++i) {
+    std::vector<std::byte> result(256 * 8);
+    REQUIRE(only.buffers[2].write(result));
+    REQUIRE(only.submit().wait());
+    REQUIRE(only.buffers[2].read(result));
+    CHECK(result != std::vector<std::byte>(256 * 8));
+  }
+  CHECK(condition(session, "zip0") == DeviceCondition::working);
+}
+
+TEST_CASE("a core that is removed runs nothing, lent calls included, until it is back") {
+  test::TestScheduler scheduler(test::Clock::wall, 1);
+  const auto application = scheduler.application();
+  const auto work = test::make_task("work", {1us});
+  REQUIRE(scheduler->remove_device(0));
+  CHECK_FALSE(scheduler->call(application, work, {}, {}));
+  REQUIRE(scheduler->add_device(0));
+  CHECK(scheduler->call(application, work, {}, {}));
+}
+
+TEST_CASE("devices come and go while threads submit, and no task is lost") {
+  test::TestScheduler scheduler(test::Clock::wall, 4);
+  std::atomic<int> ran = 0;
+  const auto work = test::make_task("work", {5us, 5us, 5us, 5us}, [&] {
+    ++ran;
+    return Status();
+  });
+  std::atomic<bool> done = false;
+  std::thread changes([&] {
+    for (std::size_t i = 0; !done; ++i) {
+      CHECK(scheduler->remove_device(1 + i % 3));
+      CHECK(scheduler->add_device(1 + i % 3));
+    }
+  });
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&] {
+      const auto application = scheduler.application();
+      for (int i = 0; i < 200; ++i) {
+        TaskGroup group(application);
+        for (int k = 0; k < 10; ++k) scheduler->submit(group, work, {}, {});
+        CHECK(scheduler->call(application, work, {}, {}));
+        CHECK(scheduler->wait(group));
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  done = true;
+  changes.join();
+  CHECK(ran == 2 * 200 * 11);
+}
+
+TEST_CASE("in simulated time a removal waits for what runs, and repeats exactly") {
+  const auto run = [] {
+    test::TestScheduler scheduler(test::Clock::simulated, 2, "RR");
+    const auto work = test::make_task("work", {100us, 100us});
+    TaskGroup group(scheduler.application());
+    for (int i = 0; i < 6; ++i) scheduler->submit(group, work, {}, {});
+    scheduler->sleep_until(50us);
+    REQUIRE(scheduler->remove_device(1));
+    const Time removed = scheduler->now();
+    REQUIRE(scheduler->wait(group));
+    return std::pair(removed, scheduler->now());
+  };
+  // The first of its three tasks ends; the other two follow the three of the first core.
+  CHECK(run() == std::pair(Time(100us), Time(500us)));
+  CHECK(run() == std::pair(Time(100us), Time(500us)));
+}
