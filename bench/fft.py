@@ -17,6 +17,9 @@ from cosoc.gateware.fft.transform import transform
 
 _SECONDS = 900
 
+_EFFICIENT_BYTES = 64
+"""Memory takes shorter bursts no faster."""
+
 _NOISE_LENGTH = 1024
 
 _FORMATS = {
@@ -54,11 +57,13 @@ def _measure(build: Path) -> list[dict[str, Any]]:
 
 
 def _add_command(report: Report, name: str, line: dict[str, Any], config: FFTConfig) -> None:
-    """Where memory is slower than the pipeline, the goal is that of the port; it is for 256 points and more."""
+    """Where memory is slower than the pipeline, the goal is that of the port; it is for 256 points and more, in rows that are long
+    enough for efficient bursts.
+    """
     fraction = line["limit"] / line["added"]
     rate = line["samples"] / line["added"]
     bound_by_port = line["samples"] / line["limit"] < 0.98 * config.samples
-    matters = line["samples"] >= 256
+    matters = line["samples"] >= 256 and line["row_bytes"] >= _EFFICIENT_BYTES
     goal = {True: 0.95 * line["samples"] / line["limit"], False: 0.98 * config.samples}[bound_by_port] if matters else None
     report.add(Figure(name=f"{name}.samples_per_cycle", value=rate, unit="1", better="higher", how="rtl", goal=goal))
     goal = 0.95 if matters and bound_by_port else None

@@ -109,6 +109,8 @@ void measure(Accelerator& accelerator, const std::string& name, fft::Command com
   const auto modelled = [&](std::uint64_t frames) { return fft::command_cycles(accelerator.config, with(frames)); };
   std::cout << nlohmann::json({{"name", name},
                                {"samples", samples},
+                               {"row_bytes", std::min(fft::Operand::input(command).row_bytes(),
+                                                      fft::Operand::output(command).row_bytes())},
                                {"alone", accelerator.run(with(1))},
                                {"added", per_frame(accelerator.run(with(many)), accelerator.run(with(few)))},
                                {"modelled_alone", modelled(1)},

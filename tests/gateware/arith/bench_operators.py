@@ -16,7 +16,7 @@ from tests.gateware.arith.operators import LATENCY
 from tests.gateware.arith.patterns import corner_pairs, random_pairs
 from tests.gateware.harness import start
 
-_RANDOM = 2500
+_RANDOM = 1500
 
 
 def _operands(profile: str, seed: int) -> tuple[golden.Complexes, golden.Complexes, np.ndarray]:
