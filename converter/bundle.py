@@ -47,7 +47,7 @@ class Bundle:
         """
         path = Path(path)
         require_replaceable(path)
-        weights = safetensors.numpy.save({name: np.ascontiguousarray(data) for name, data in self.constants.items()})
+        weights = safetensors.numpy.save({name: np.require(data, requirements="C") for name, data in self.constants.items()})
         identity = {"file": WEIGHTS, "bytes": len(weights), "crc32": zlib.crc32(weights)}
         files = {
             GRAPH: (json.dumps({**self.graph.to_json(), "weights": identity}, indent=1) + "\n").encode(),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,7 +18,9 @@ from torch.fx import GraphModule
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from cosoc.converter import fx
+from cosoc.converter.dense import LOWERINGS
 from cosoc.converter.errors import ConversionError
+from cosoc.converter.operators import INTERPRETATIONS
 
 Inputs = tuple[torch.Tensor, ...]
 
@@ -71,7 +74,7 @@ def first_line(error: BaseException) -> str:
 
 
 def check_inputs(example_inputs: object) -> Inputs:
-    """The example inputs as a tuple of float32 tensors.
+    """The example inputs as a tuple of tensors.
 
     Raises:
         ConversionError: something else was given.
@@ -80,13 +83,9 @@ def check_inputs(example_inputs: object) -> Inputs:
     if not isinstance(values, tuple | list) or not values or not all(isinstance(value, torch.Tensor) for value in values):
         raise ConversionError("example_inputs must be a tensor or a non-empty tuple of tensors, one for each input of the model")
     for index, value in enumerate(values):
-        if value.dtype != torch.float32:
-            raise ConversionError(f"example input {index} is {value.dtype}; expected torch.float32: pass it through .float()")
-        if value.dim() not in (2, 4) or 0 in value.shape:
-            raise ConversionError(
-                f"example input {index} has shape {tuple(value.shape)}; expected (N, C, H, W) or (N, F) with no dimension 0"
-            )
-        if not torch.isfinite(value).all():
+        if 0 in value.shape or value.dim() > 8:
+            raise ConversionError(f"example input {index} has shape {tuple(value.shape)}; expected 1..8 dimensions, none of them 0")
+        if (value.is_floating_point() or value.is_complex()) and not torch.isfinite(value).all():
             raise ConversionError(f"example input {index} contains NaN or infinity")
     return tuple(values)
 
@@ -120,6 +119,28 @@ def shortened(names: list[str], limit: int = 8) -> str:
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def decompositions() -> Any:
+    """PyTorch's table without the operations that are lowered as they are: the rest becomes operations of Core ATen."""
+    table = torch.export.default_decompositions()
+    kept = LOWERINGS.keys() | INTERPRETATIONS.keys()
+    for target in list(table):
+        if str(target).removeprefix("aten.") in kept:
+            del table[target]
+    return table
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Transformer layers as their parts, not as PyTorch's fused functions for inference."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
+
+
+@plain_attention()
 def capture(model: nn.Module, inputs: Inputs) -> GraphModule:
     """The model as a functional graph of ATen operations (no operation changes its inputs), on the example's shapes.
 
@@ -139,7 +160,7 @@ def capture(model: nn.Module, inputs: Inputs) -> GraphModule:
         ) from error
     try:
         with quiet(), torch.no_grad():
-            exported = torch.export.export(model, inputs, strict=False).run_decompositions({})
+            exported = torch.export.export(model, inputs, strict=False).run_decompositions(decompositions())
             module = exported.module(check_guards=False)
     except GuardOnDataDependentSymNode as error:
         raise ConversionError(

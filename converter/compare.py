@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch.fx import GraphModule, Interpreter, Node
 
-from cosoc.converter import emulation
+from cosoc.converter import emulation, fx, ir
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.capture import Inputs, capture, check_model
 from cosoc.converter.errors import ConversionError
@@ -74,9 +74,35 @@ def float_values(module: GraphModule, inputs: Inputs) -> dict[str, torch.Tensor]
     return recorder.values
 
 
+def comparable(graph: Graph, module: GraphModule) -> list[ir.Node]:
+    """Nodes whose first output is the value of a node of the float graph: feature maps, and dense float32 tensors."""
+    sizes = {node.name: math.prod(fx.shape(node)) for node in module.graph.nodes}
+    kept = []
+    for node in graph.nodes:
+        tensor = graph.tensors[node.outputs[0]]
+        size = sizes.get(tensor.name.removesuffix(".int8") if tensor.scale is not None else tensor.name)
+        if (tensor.scale is not None or tensor.dtype == "float32") and size == math.prod(tensor.shape):
+            kept.append(node)
+    return kept
+
+
+def disagreement(found: NDArray[Any], expected: torch.Tensor) -> float:
+    """Largest difference relative to the largest finite magnitude of what was expected; infinite where only one is not finite."""
+    reference = expected.detach().cpu().resolve_conj().to(torch.complex128 if expected.is_complex() else torch.float64).numpy()
+    value = found.astype(reference.dtype)
+    finite = np.isfinite(reference)
+    if value.shape != reference.shape or not np.array_equal(np.isfinite(value), finite):
+        return math.inf
+    if not np.array_equal(value[~finite], reference[~finite], equal_nan=True):
+        return math.inf
+    largest = float(np.abs(reference[finite]).max(initial=0))
+    return float(np.abs(value[finite] - reference[finite]).max(initial=0)) / max(largest, 1e-6)
+
+
 def compare_module(graph: Graph, constants: Constants, module: GraphModule, batches: Sequence[Inputs]) -> list[LayerError]:
-    """Compares the emulated graph with the float graph that it came from. Dequantize nodes, which change nothing, are left out."""
-    compared = [node for node in graph.nodes if node.op != "dequantize"]
+    """Compares the emulated graph with the float graph that it came from. Nodes whose
+    values PyTorch does not have, such as dequantize, are left out."""
+    compared = comparable(graph, module)
     worst = dict.fromkeys((node.name for node in compared), 0.0)
     low = dict.fromkeys(worst, math.inf)
     high = dict.fromkeys(worst, -math.inf)
@@ -87,8 +113,10 @@ def compare_module(graph: Graph, constants: Constants, module: GraphModule, batc
         found = emulation.run_graph(graph, constants, [value.numpy() for value in batch])
         for node in compared:
             tensor = graph.tensors[node.outputs[0]]
-            scale, zero_point = emulation.parameters(tensor)
-            real = emulation.real_values(found[tensor.name], scale, zero_point).transpose(0, 3, 1, 2)
+            real = found[tensor.name]
+            if tensor.scale is not None:
+                scale, zero_point = emulation.parameters(tensor)
+                real = emulation.real_values(real, scale, zero_point).transpose(0, 3, 1, 2)
             reference = expected[tensor.name.removesuffix(".int8")].numpy().reshape(real.shape)
             difference = np.abs(real.astype(np.float64) - reference)
             name = node.name
@@ -134,7 +162,8 @@ def compare(
     module = capture(check_model(model), batches[0])
     rewrite(module, batches[0])
     known = {node.name for node in module.graph.nodes}
-    wanted = {node.outputs[0].removesuffix(".int8") for node in bundle.graph.nodes if node.op != "dequantize"}
+    tensors = [bundle.graph.tensors[node.outputs[0]] for node in bundle.graph.nodes]
+    wanted = {tensor.name.removesuffix(".int8") for tensor in tensors if tensor.scale is not None}
     if not wanted <= known:
         raise ConversionError(f"the bundle {bundle.graph.name} was not made from this model: it has no {min(wanted - known)}")
     return compare_module(bundle.graph, bundle.constants, module, batches)

@@ -8,16 +8,17 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
+from cosoc.converter import emulation, fx
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.capture import Inputs, capture, check_inputs, check_model, one_thread
-from cosoc.converter.compare import LayerError, compare_module
+from cosoc.converter.compare import LayerError, compare_module, disagreement
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.estimate import estimate
 from cosoc.converter.fuse import fuse
 from cosoc.converter.ir import Constants, Graph
-from cosoc.converter.lower import lower
+from cosoc.converter.lower import lower, output_nodes
 from cosoc.converter.operators import Step
 from cosoc.converter.placement import apply_force, tag_devices
 from cosoc.converter.quantize import Quantized, calibration_batches, quantize
@@ -61,19 +62,22 @@ def convert(
     accelerators: Collection[str] = DEVICES[1:],
     force: Mapping[str, str] | None = None,
     soc: str | Path | None = None,
+    precision: str | Mapping[str, str] = "int8",
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
-    """Converts a model in eval mode to an int8 bundle.
+    """Converts a model in eval mode to a bundle.
 
     Args:
         model: in eval mode, float32.
-        example_inputs: fix the shapes, batch included: float32 (N, C, H, W) or (N, F), one for each input.
+        example_inputs: fix shapes and dtypes, batch included; one for each input.
         calibration: typical inputs, from which the scales of all activations come; see `quantize.calibration_batches`. Without
             it the example inputs serve, which suits tests only.
         name: of the graph; by default the model's class.
         accelerators: kinds that may run nodes of this bundle.
         force: node or module path -> "cpu" or "c2d": the only device that may run it.
         soc: directory of a build, for which the report estimates times.
+        precision: "int8": convolutions, linear layers and what lies between them are quantized, all else is computed in float32;
+            "float": everything is. A mapping gives "float" to nodes or module paths, the rest is int8.
         progress: is told every step in a few words.
 
     Raises:
@@ -87,6 +91,7 @@ def convert(
         accelerators=accelerators,
         force=force,
         soc=soc,
+        precision=precision,
         progress=progress,
     ).bundle
 
@@ -101,6 +106,7 @@ def convert_in_detail(
     accelerators: Collection[str] = DEVICES[1:],
     force: Mapping[str, str] | None = None,
     soc: str | Path | None = None,
+    precision: str | Mapping[str, str] = "int8",
     progress: Callable[[str], None] | None = None,
 ) -> Conversion:
     """Like `convert`, with the intermediate forms, for tests and analyses."""
@@ -116,7 +122,7 @@ def convert_in_detail(
     module = capture(model, inputs)
     rewrite(module, inputs)
     tell("checking operations")
-    steps = fuse_clamps(analyse(module))
+    steps = fuse_clamps(analyse(module, float_nodes(precision)))
     quantized = quantize(module, steps, batches, tell)
     tell("lowering to integers")
     lowered, lowered_constants = lower(name or type(model).__name__, module, steps, quantized)
@@ -126,10 +132,57 @@ def convert_in_detail(
         graph = graph_pass(graph)
         verify(graph)
     tell("comparing with the float model")
+    if not steps:
+        require_agreement(graph, constants, module, inputs)
     errors = compare_module(graph, constants, module, batches[:COMPARED_BATCHES])
     times = None if soc is None else estimate(Bundle(graph, constants, ""), Path(soc))
     bundle = Bundle(graph, constants, report(graph, errors, describe_calibration(calibration, batches), times))
     return Conversion(bundle, module, steps, quantized, lowered, lowered_constants, errors)
+
+
+def float_nodes(precision: str | Mapping[str, str]) -> Callable[[Node], bool]:
+    """Which nodes of the float graph must stay float.
+
+    Raises:
+        ConversionError: an unknown precision.
+    """
+    known = ("int8", "float")
+    for wanted in [precision] if isinstance(precision, str) else precision.values():
+        if wanted not in known:
+            raise ConversionError(f"unknown precision {wanted}; known are {', '.join(known)}")
+    if isinstance(precision, str):
+        return lambda _: precision == "float"
+    chosen = [path for path, wanted in precision.items() if wanted == "float"]
+    return lambda node: any(path == node.name or f"{fx.label(node)}.".startswith(f"{path}.") for path in chosen)
+
+
+MAX_DISAGREEMENT = 1e-3
+"""Largest accepted difference of a float bundle from PyTorch on the example inputs, relative to the largest result."""
+
+
+def require_agreement(graph: Graph, constants: Constants, module: GraphModule, inputs: Inputs) -> None:
+    """A float bundle computes what PyTorch does.
+
+    Raises:
+        ConversionError: it does not, for the example inputs.
+    """
+    with torch.no_grad():
+        expected = [value for value in torch.utils._pytree.tree_leaves(module(*inputs)) if isinstance(value, torch.Tensor)]
+    found = emulation.run_graph(graph, constants, [value.numpy() for value in inputs])
+    for node, value in zip(output_nodes(module), expected, strict=True):
+        name = graph_output(graph, module, node)
+        error = disagreement(found[name], value)
+        if not error <= MAX_DISAGREEMENT:
+            raise ConversionError(
+                f"output {fx.place(node)} differs from PyTorch by {error:g} of its largest value on the example inputs, more than "
+                f"{MAX_DISAGREEMENT:g}; it depends on float64 or on narrow integers, or this is a defect of the converter"
+            )
+
+
+def graph_output(graph: Graph, module: GraphModule, node: Node) -> str:
+    """Name of the graph's output that has the value of an output node of the float graph."""
+    order = list(dict.fromkeys(output_nodes(module)))
+    return graph.outputs[order.index(node)]
 
 
 def passes(constants: Constants, accelerators: Collection[str], force: Mapping[str, str]) -> list[Callable[[Graph], Graph]]:

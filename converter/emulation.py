@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cosoc.converter import dense
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.ir import DTYPES, Constants, Graph, Node, Tensor
 from cosoc.gateware.conv2d.golden import OutputFormat, requantize
@@ -210,10 +211,26 @@ OPERATIONS: dict[str, Callable[..., Array]] = {
 
 
 def run_node(graph: Graph, node: Node, inputs: Sequence[Array]) -> Array:
-    """The output of one node for given inputs, constants included."""
+    """The first output of one node for given inputs, constants included."""
+    return run_outputs(graph, node, inputs)[0]
+
+
+def run_outputs(graph: Graph, node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
+    """All outputs of one node for given inputs, constants included; operations on dense tensors are PyTorch's own."""
+    if node.op in dense.OPERATIONS:
+        tensors = [torch.from_numpy(np.require(value, requirements=["C", "W"])) for value in inputs]
+        with torch.no_grad():
+            results = dense.OPERATIONS[node.op].outputs(node.attributes, tensors)
+        return tuple(result.resolve_conj().numpy() for result in results)
     if node.op not in OPERATIONS:
-        raise EmulationError(f"node {node.name}: {node.op} is not emulated; emulated are {', '.join(OPERATIONS)}")
-    return OPERATIONS[node.op](graph, node, *inputs)
+        known = ", ".join((*OPERATIONS, *dense.OPERATIONS))
+        raise EmulationError(f"node {node.name}: {node.op} is not emulated; emulated are {known}")
+    return (OPERATIONS[node.op](graph, node, *inputs),)
+
+
+def has_dense(graph: Graph) -> bool:
+    """Whether there are operations on dense tensors, which may do anything with the axis of the batch."""
+    return any(node.op in dense.OPERATIONS for node in graph.nodes)
 
 
 def run_graph(graph: Graph, constants: Constants, inputs: Sequence[Array]) -> dict[str, Array]:
@@ -223,12 +240,13 @@ def run_graph(graph: Graph, constants: Constants, inputs: Sequence[Array]) -> di
     values: dict[str, Array] = {}
     for name, value in zip(graph.inputs, inputs, strict=True):
         expected = graph.tensors[name].shape
-        if value.shape[1:] != expected[1:] or len(value) != len(inputs[0]) or not len(value):
+        whole = value.shape == expected
+        if not whole and (has_dense(graph) or value.shape[1:] != expected[1:] or len(value) != len(inputs[0]) or not len(value)):
             raise EmulationError(f"input {name} has shape {value.shape}; expected (n, {', '.join(map(str, expected[1:]))})")
-        values[name] = np.asarray(value, np.float32)
+        values[name] = np.asarray(value, DTYPES[graph.tensors[name].dtype])
     for node in graph.nodes:
         operands = [constants[name] if graph.tensors[name].constant else values[name] for name in node.inputs]
-        values[node.outputs[0]] = run_node(graph, node, operands)
+        values.update(zip(node.outputs, run_outputs(graph, node, operands), strict=True))
     return values
 
 
@@ -247,6 +265,11 @@ def run(bundle: Bundle, inputs: Array | Sequence[Array], samples: int = 64) -> d
         EmulationError: number or shape of the inputs, or an operation that is not emulated.
     """
     arrays = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
+    if has_dense(bundle.graph):
+        shapes = [bundle.graph.tensors[name].shape for name in bundle.graph.inputs]
+        if [array.shape for array in arrays] == shapes:
+            return run_graph(bundle.graph, bundle.constants, arrays)
+        samples = shapes[0][0] if shapes[0] else 1
     count = len(arrays[0]) if arrays else 0
     pieces = [
         run_graph(bundle.graph, bundle.constants, [array[start : start + samples] for array in arrays])

@@ -17,6 +17,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "int16": np.dtype(np.int16),
     "int32": np.dtype(np.int32),
     "complex64": np.dtype(np.complex64),
+    "int64": np.dtype(np.int64),
+    "bool": np.dtype(np.bool_),
 }
 
 Constants = dict[str, NDArray[Any]]

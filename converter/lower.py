@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 from torch.fx import GraphModule, Node
 
 from cosoc.converter import fx, ir
+from cosoc.converter.dense import LOWERINGS, Call, DenseBuilder, View, dense_dtype
+from cosoc.converter.dense.call import MissingValueError, row_major, shape_of
 from cosoc.converter.errors import ConversionError
-from cosoc.converter.operators import FeatureMap, Step
+from cosoc.converter.operators import FeatureMap, Step, UnsupportedError
 from cosoc.converter.quantize import Quantized
+from cosoc.converter.support import Problem, describe
 
 INT8_MIN, INT8_MAX = -128, 127
 MAX_BIAS = 2**30
@@ -29,21 +33,19 @@ def quantized_value(real: float, scale: float, zero_point: int) -> int:
 
 
 @dataclass
-class Lowering:
-    """Builds one graph. `values` maps a node of the float graph to the feature map that holds its value."""
+class Lowering(DenseBuilder):
+    """Builds one graph of int8 and dense parts.
 
-    module: GraphModule
-    quantized: Quantized
-    tensors: dict[str, ir.Tensor] = field(default_factory=dict)
-    constants: ir.Constants = field(default_factory=dict)
-    nodes: list[ir.Node] = field(default_factory=list)
+    Attributes:
+        quantized: scales and weights of the int8 parts.
+        values: maps a node of the float graph to the feature map that holds its value; `views` has the dense values. A node may
+            have both: they are made from each other where an operation of the other kind reads it.
+        problems: what could not be lowered.
+    """
+
+    quantized: Quantized = field(default_factory=lambda: Quantized.empty())
     values: dict[Node, str] = field(default_factory=dict)
-    names: dict[str, int] = field(default_factory=dict)
-
-    def unique(self, name: str) -> str:
-        """A node name: the wanted one, with `#2` and so on where a module is called again."""
-        self.names[name] = self.names.get(name, 0) + 1
-        return name if self.names[name] == 1 else f"{name}#{self.names[name]}"
+    problems: list[Problem] = field(default_factory=list)
 
     def feature_map(self, name: str, source: Node, shape: FeatureMap) -> ir.Tensor:
         """Declares the int8 tensor that holds the value of a node of the float graph."""
@@ -51,43 +53,82 @@ class Lowering:
         batch, channels, height, width = shape
         return self.declare(ir.Tensor(name, "int8", (batch, height, width, channels), scale, zero_point))
 
-    def declare(self, tensor: ir.Tensor) -> ir.Tensor:
-        """Adds a tensor to the graph."""
-        self.tensors[tensor.name] = tensor
-        return tensor
-
-    def constant(self, name: str, data: NDArray[Any]) -> str:
-        """Adds a constant to the graph; its name."""
-        self.constants[name] = np.ascontiguousarray(data)
-        self.declare(ir.Tensor(name, str(data.dtype), tuple(data.shape), constant=True))
-        return name
-
     def input(self, node: Node) -> str:
-        """A graph input and its quantization; the name of the float tensor."""
-        size = fx.shape(node)
-        tensor = self.declare(ir.Tensor(node.name, "float32", size))
-        if node.users:
+        """A graph input: a dense tensor; its name."""
+        size = shape_of(node.meta["val"])
+        tensor = self.declare(ir.Tensor(node.name, dense_dtype(node.meta["val"].dtype), size))
+        self.views[node] = self.whole(tensor.name)
+        return tensor.name
+
+    def feature_map_of(self, node: Node) -> str:
+        """The feature map of a value, quantized where it is dense only."""
+        if node not in self.values:
+            view = self.view(node)
+            source = self.materialize(view, "float32", node.name, fx.label(node), fx.source_line(node))
+            size = view.shape
             shape = size if len(size) == 4 else (*size, 1, 1)
             feature_map = self.feature_map(f"{node.name}.int8", node, (shape[0], shape[1], shape[2], shape[3]))
             self.values[node] = feature_map.name
-            self.nodes.append(ir.Node(self.unique(f"quantize.{node.name}"), "quantize", (tensor.name,), (feature_map.name,)))
-        return tensor.name
+            self.nodes.append(ir.Node(self.unique(f"quantize.{node.name}"), "quantize", (source,), (feature_map.name,)))
+        return self.values[node]
+
+    def view(self, node: Node) -> View:
+        """The dense value of a node, dequantized where it is a feature map only."""
+        if node not in self.views and node in self.values:
+            feature_map = self.tensors[self.values[node]]
+            batch, height, width, channels = feature_map.shape
+            size = fx.shape(node)
+            flat = size == (batch, channels * height * width)
+            name = self.declare(
+                ir.Tensor(self.free(f"{node.name}.float"), "float32", size if flat else (batch, channels, height, width))
+            ).name
+            self.nodes.append(ir.Node(self.unique(f"dequantize.{node.name}"), "dequantize", (feature_map.name,), (name,)))
+            self.views[node] = View(name, size, row_major(size))
+        return super().view(node)
 
     def output(self, node: Node) -> str:
-        """A graph output and its dequantization; the name of the float tensor."""
-        value = self.values[node]
-        name = f"{node.name}.float"
-        if name not in self.tensors:
-            self.declare(ir.Tensor(name, "float32", fx.shape(node)))
-            self.nodes.append(ir.Node(self.unique(f"dequantize.{node.name}"), "dequantize", (value,), (name,)))
+        """A graph output: a dense tensor that a node makes and that is no other output; its name."""
+        view = self.view(node)
+        name = self.materialize(view, self.tensors[view.base].dtype, node.name, fx.label(node), fx.source_line(node))
+        if not any(name in made.outputs for made in self.nodes):
+            (name,) = self.copy(node, name)
         return name
+
+    def copy(self, node: Node, name: str) -> list[str]:
+        """A node that copies a tensor: outputs are neither inputs nor constants."""
+        tensor = self.tensors[name]
+        attributes = {"strides": list(row_major(tensor.shape)), "offset": 0, "shape": list(tensor.shape)}
+        outputs = [(f"{node.name}.copy", tensor.shape, tensor.dtype)]
+        return self.emit("strided", [name], outputs, attributes, name=f"{node.name}.copy", source=fx.source_line(node))
+
+    def item(self, node: Node) -> View:
+        """One output of an operation with several."""
+        source, index = node.args
+        assert isinstance(source, Node)
+        assert isinstance(index, int)
+        values = self.views.get(source)
+        value = values[index] if isinstance(values, tuple) else None
+        if value is None:
+            raise MissingValueError("it reads a value that could not be converted", "see the operation that makes it")
+        return value
+
+    def call(self, node: Node) -> None:
+        """Lowers one operation on dense values; a problem is kept, and what depends on it fails quietly."""
+        try:
+            if node.target is operator.getitem:
+                self.views[node] = self.item(node)
+            else:
+                self.views[node] = LOWERINGS[fx.operation(node)](Call(self, node, fx.arguments(node)))
+        except UnsupportedError as error:
+            if not isinstance(error, MissingValueError):
+                self.problems.append(Problem(node, error.reason, error.remedy))
 
     def step(self, step: Step) -> None:
         """Adds the node of one step."""
         if step.op == "view":
-            self.values[step.node] = self.values[step.inputs[0]]
+            self.values[step.node] = self.feature_map_of(step.inputs[0])
             return
-        inputs = tuple(self.values[node] for node in step.inputs)
+        inputs = tuple(self.feature_map_of(node) for node in step.inputs)
         output = self.feature_map(step.output.name, step.output, step.feature_map)
         name = self.unique(fx.label(step.node))
         attributes = dict(step.attributes)
@@ -155,13 +196,58 @@ def widen(
 
 
 def lower(name: str, module: GraphModule, steps: list[Step], quantized: Quantized) -> tuple[ir.Graph, ir.Constants]:
-    """The graph of a bundle and its constants, every node for the CPU."""
-    lowering = Lowering(module, quantized)
+    """The graph of a bundle and its constants, every node for the CPU.
+
+    Raises:
+        ConversionError: lists the operations that cannot be lowered.
+    """
+    lowering = Lowering(module=module, quantized=quantized)
     placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
-    inputs = [lowering.input(node) for node in placeholders]
+    names = [lowering.input(node) for node in placeholders]
+    by_node = {step.output: step for step in steps}
+    fused = fused_nodes(steps)
+    for node in module.graph.nodes:
+        if node in by_node:
+            lowering.step(by_node[node])
+        elif node.op == "call_function" and node not in fused:
+            lowering.call(node)
+    if lowering.problems:
+        raise ConversionError(describe(lowering.problems))
+    outputs: list[str] = []
+    for node in dict.fromkeys(output_nodes(module)):
+        output = lowering.output(node)
+        outputs += lowering.copy(node, output) if output in outputs else [output]
+    graph = ir.Graph(name, tuple(names), tuple(outputs), lowering.tensors, tuple(lowering.nodes))
+    return without_unused(graph, lowering.constants)
+
+
+def fused_nodes(steps: Sequence[Step]) -> set[Node]:
+    """Nodes inside a step: all from its first to the one before its output, which a clamp follows."""
+    inner: set[Node] = set()
     for step in steps:
-        lowering.step(step)
-    results = module.graph.output_node().args[0]
-    leaves = torch.utils._pytree.tree_leaves(results)
-    outputs = dict.fromkeys(lowering.output(node) for node in leaves if isinstance(node, Node))
-    return ir.Graph(name, tuple(inputs), tuple(outputs), lowering.tensors, tuple(lowering.nodes)), lowering.constants
+        node = step.output
+        while node is not step.node:
+            (node,) = [source for source in node.all_input_nodes if source.op == "call_function"]
+            inner.add(node)
+    return inner
+
+
+def output_nodes(module: GraphModule) -> list[Node]:
+    """Nodes whose values the model returns, in order."""
+    leaves = torch.utils._pytree.tree_leaves(module.graph.output_node().args[0])
+    return [node for node in leaves if isinstance(node, Node)]
+
+
+def without_unused(graph: ir.Graph, constants: ir.Constants) -> tuple[ir.Graph, ir.Constants]:
+    """Removes nodes whose results nobody reads, and constants that no node reads."""
+    needed = set(graph.outputs)
+    nodes = []
+    for node in reversed(graph.nodes):
+        if needed & set(node.outputs):
+            nodes.append(node)
+            needed.update(node.inputs)
+    kept = needed | set(graph.inputs) | {name for node in nodes for name in node.outputs}
+    tensors = {name: tensor for name, tensor in graph.tensors.items() if name in kept}
+    return replace(graph, tensors=tensors, nodes=tuple(reversed(nodes))), {
+        name: data for name, data in constants.items() if name in kept
+    }

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from cosoc.converter import dense
 from cosoc.converter.ir import Graph, Node, Tensor
 
 PREAMBLE = """\
@@ -62,7 +63,8 @@ def braces(values: Sequence[Any]) -> str:
 def tensor_type(tensor: Tensor) -> str:
     """A `cosoc::TensorType`."""
     scaled = "" if tensor.scale is None else f", {float_literal(tensor.scale)}, {tensor.zero_point}"
-    return f"{{cosoc::DType::{tensor.dtype}, {braces(tensor.shape)}{scaled}}}"
+    dtype = "boolean" if tensor.dtype == "bool" else tensor.dtype
+    return f"{{cosoc::DType::{dtype}, {braces(tensor.shape)}{scaled}}}"
 
 
 class Variables:
@@ -130,6 +132,8 @@ def fused_members(node: Node, variables: Variables) -> list[str]:
 
 def call(graph: Graph, node: Node, variables: Variables) -> str:
     """The statement that adds one node."""
+    if node.op in dense.OPERATIONS:
+        return dense_call(graph, node, variables)
     operands = node.inputs[:4]
     arguments = ["graph", quoted(node.name), *(variables[name] for name in operands)]
     if node.op in ATTRIBUTES:
@@ -145,12 +149,33 @@ def call(graph: Graph, node: Node, variables: Variables) -> str:
         arguments.append(tensor_type(output))
     if "axis" in node.attributes:
         arguments.append(str(node.attributes["axis"]))
-    devices = ", ".join(quoted(device) for device in node.devices)
-    source = f".source = {quoted(node.source)}, " if node.source else ""
-    arguments.append(f"{{.devices = {{{devices}}}, {source}.output = {quoted(output.name)}}}")
+    arguments.append(options(node, output.name))
     helper = "scale" if "factor" in node.attributes else node.op
     head = f"  const auto {variables[output.name]} = cosoc::{helper}("
     return head + (",\n" + " " * 6).join([", ".join(arguments[: 2 + len(operands)]), *arguments[2 + len(operands) :]]) + ");"
+
+
+def options(node: Node, output: str = "") -> str:
+    """The `cosoc::NodeOptions` of a node."""
+    devices = ", ".join(quoted(device) for device in node.devices)
+    source = f", .source = {quoted(node.source)}" if node.source else ""
+    named = f", .output = {quoted(output)}" if output else ""
+    return f"{{.devices = {{{devices}}}{source}{named}}}"
+
+
+def dense_call(graph: Graph, node: Node, variables: Variables) -> str:
+    """The statement that adds one node on dense tensors: its attributes are JSON."""
+    attributes = f'R"json({json.dumps(node.attributes)})json"'
+    inputs = ", ".join(variables[name] for name in node.inputs)
+    outputs = ", ".join(f"{{{quoted(name)}, {tensor_type(graph.tensors[name])}}}" for name in node.outputs)
+    head = (
+        f"cosoc::operation(graph, {quoted(node.name)}, {quoted(node.op)}, {attributes},\n      {{{inputs}}}, {{{outputs}}},\n      "
+    )
+    if len(node.outputs) == 1:
+        return f"  const auto {variables[node.outputs[0]]} = {head}{options(node)})[0];"
+    made = variables[f"outputs of {node.name}"]
+    parts = [f"  const auto {variables[name]} = {made}[{index}];" for index, name in enumerate(node.outputs)]
+    return "\n".join([f"  const auto {made} = {head}{options(node)});", *parts])
 
 
 def model_cpp(graph: Graph) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cosoc.converter import dense
 from cosoc.converter.ir import DTYPES, Graph, Node, Tensor
 from cosoc.gateware.accelerators import ACCELERATORS
 
@@ -295,7 +296,7 @@ OPERATIONS: dict[str, Operation] = {
     "transpose": Operation(1, {}, check_complex),
     "magnitude_squared": Operation(1, {}, check_complex),
 }
-"""Every operation of a bundle."""
+"""Every operation of a bundle that is not one on dense tensors, see `cosoc.converter.dense`."""
 
 
 def verify(graph: Graph) -> None:
@@ -339,17 +340,28 @@ def check_tensor(tensor: Tensor) -> None:
 def check_node(graph: Graph, node: Node, made: set[str]) -> None:
     """One node against its operation; `made` holds the tensors that exist before it."""
     operation = OPERATIONS.get(node.op)
-    if operation is None:
-        raise SpecError(f"unknown operation; known are {', '.join(OPERATIONS)}")
-    most = operation.inputs + operation.optional_inputs
-    expected_inputs = f"{operation.inputs}..{most}" if operation.optional_inputs else f"{most}"
-    require(operation.inputs <= len(node.inputs) <= most, f"{len(node.inputs)} inputs, expected {expected_inputs}")
-    require(len(node.outputs) == 1, f"{len(node.outputs)} outputs, expected 1")
+    if operation is None and node.op not in dense.OPERATIONS:
+        raise SpecError(f"unknown operation; known are {', '.join((*OPERATIONS, *dense.OPERATIONS))}")
+    if operation is not None:
+        most = operation.inputs + operation.optional_inputs
+        expected_inputs = f"{operation.inputs}..{most}" if operation.optional_inputs else f"{most}"
+        require(operation.inputs <= len(node.inputs) <= most, f"{len(node.inputs)} inputs, expected {expected_inputs}")
+        require(len(node.outputs) == 1, f"{len(node.outputs)} outputs, expected 1")
     for name in (*node.inputs, *node.outputs):
         require(name in graph.tensors, f"the graph has no tensor {name}")
     for name in node.inputs:
         require(name in made, f"{name} is used before it is made")
-    require(node.outputs[0] not in made, f"{node.outputs[0]} is made twice, or is an input or a constant")
+    for name in node.outputs:
+        require(name not in made, f"{name} is made twice, or is an input or a constant")
+    require(len(set(node.outputs)) == len(node.outputs), "two outputs have one name")
+    require(len(node.devices) > 0, "no device may run it")
+    for device in node.devices:
+        require(device in DEVICES, f"unknown device {device}; known are {', '.join(DEVICES)}")
+    inputs, outputs = ([graph.tensors[name] for name in names] for names in (node.inputs, node.outputs))
+    if operation is None:
+        problem = dense.OPERATIONS[node.op].problem(node.attributes, inputs, outputs)
+        require(not problem, problem)
+        return
     tests = dict(operation.attributes)
     for option in operation.options:
         tests |= option if option.keys() & node.attributes.keys() else {}
@@ -357,7 +369,4 @@ def check_node(graph: Graph, node: Node, made: set[str]) -> None:
     require(found == expected, f"attributes {sorted(found)}, expected {sorted(expected)}")
     for name, test in tests.items():
         require(test(node.attributes[name]), f"attribute {name} = {node.attributes[name]!r} is not possible")
-    require(len(node.devices) > 0, "no device may run it")
-    for device in node.devices:
-        require(device in DEVICES, f"unknown device {device}; known are {', '.join(DEVICES)}")
-    operation.check(node, [graph.tensors[name] for name in node.inputs], graph.tensors[node.outputs[0]])
+    operation.check(node, inputs, outputs[0])

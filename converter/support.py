@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch.fx import GraphModule, Node
 
 from cosoc.converter import fx
+from cosoc.converter.dense import LOWERINGS
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.operators import INTERPRETATIONS, Context, FeatureMap, Step, UnsupportedError
 
-SMOOTH = "train the model with ReLU or ReLU6 in its place"
-OUTSIDE = "apply it to the converted model's result, outside the model"
 REMEDIES = {
-    **dict.fromkeys(
-        ("gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "leaky_relu", "elu", "selu", "prelu", "mish"), SMOOTH
-    ),
-    **dict.fromkeys(("softmax", "_softmax", "log_softmax", "_log_softmax", "argmax", "topk"), OUTSIDE),
-    "mul": "fold a constant factor into the layer before it; products of two activations have no int8 kernel",
-    "cat": "add the branches instead of concatenating them",
-    "conv1d": "use a Conv2d with a kernel of height 1 on (N, C, 1, L)",
-    "native_layer_norm": "use BatchNorm2d, which becomes part of the convolution before it",
-    "layer_norm": "use BatchNorm2d, which becomes part of the convolution before it",
-    "group_norm": "use BatchNorm2d, which becomes part of the convolution before it",
-    "permute": "keep activations in (N, C, H, W)",
-    "transpose": "keep activations in (N, C, H, W)",
+    "nonzero": "the number of results depends on the data: keep all elements, and a mask beside them",
+    "unique": "the number of results depends on the data: keep it outside the converted module",
 }
 """What to do about an operation, by its name without overload."""
 DEFAULT_REMEDY = "keep this part of the model outside the converted module"
@@ -40,67 +32,97 @@ class Problem:
     remedy: str
 
 
-def analyse(module: GraphModule) -> list[Step]:
-    """Every operation of the graph as a step, in order, clamps not yet fused.
+def analyse(module: GraphModule, is_float: Callable[[Node], bool] = lambda _: False) -> list[Step]:
+    """The int8 operations of the graph as steps, in order, clamps not yet fused; all others are computed on dense tensors.
+
+    Convolutions and linear layers are int8 wherever they can be, other operations where all that they read is.
+
+    Args:
+        is_float: which nodes must not become int8.
 
     Raises:
         ConversionError: lists every operation that is not supported: how often, where, why, and what to do.
     """
     feature_maps: dict[Node, FeatureMap] = {}
     context = Context(module, feature_maps)
-    steps: list[Step] = []
-    problems: list[Problem] = []
+    steps: dict[Node, Step] = {}
     for node in module.graph.nodes:
-        if node.op == "placeholder":
+        if node.op not in ("placeholder", "call_function"):
+            continue
+        step = None if node.op == "placeholder" or is_float(node) else _interpret(context, node)
+        if step is not None and (
+            step.op == "conv2d" or all(source in steps or source.op == "placeholder" for source in step.inputs)
+        ):
+            steps[node] = step
+            feature_maps[node] = step.feature_map
+        else:
             _remember(feature_maps, node)
-        elif node.op == "output":
-            problems += _check_outputs(node, feature_maps)
-        elif node.op != "get_attr":
-            try:
-                step = _interpret(context, node)
-                steps.append(step)
-                feature_maps[node] = step.feature_map
-            except UnsupportedError as error:
-                problems.append(Problem(node, error.reason, error.remedy))
-                _remember(feature_maps, node)
+    operations = [node for node in module.graph.nodes if node.op == "call_function"]
+    if len(steps) < len(operations):
+        steps = with_convolutions(steps)
+    problems = [_unknown(node) for node in operations if node not in steps and not is_lowered(node)]
     if problems:
         raise ConversionError(describe(problems))
-    return steps
+    return list(steps.values())
 
 
-def _interpret(context: Context, node: Node) -> Step:
+def with_convolutions(steps: dict[Node, Step]) -> dict[Node, Step]:
+    """Without regions that have no convolution: in a graph that has dense operations, int8 gains nothing there."""
+    region: dict[Node, Node] = {}
+
+    def root(node: Node) -> Node:
+        while region[node] is not node:
+            node = region[node]
+        return node
+
+    for node, step in steps.items():
+        region[node] = node
+        for source in step.inputs:
+            if source in steps:
+                region[root(source)] = root(node)
+    useful = {root(node) for node, step in steps.items() if step.op == "conv2d"}
+    return {node: step for node, step in steps.items() if root(node) in useful}
+
+
+def is_lowered(node: Node) -> bool:
+    """Whether there is an operation on dense tensors for a node."""
+    return node.target is operator.getitem or fx.operation(node) in LOWERINGS
+
+
+def _unknown(node: Node) -> Problem:
     name = fx.operation(node)
-    interpretation = INTERPRETATIONS.get(name) if node.op == "call_function" else None
-    if interpretation is None:
-        raise UnsupportedError("no int8 kernel computes it", REMEDIES.get(name.split(".")[0], DEFAULT_REMEDY))
-    return interpretation(context, node)
+    if not isinstance(node.target, torch._ops.OpOverload):
+        return Problem(node, "it is no operation of ATen", "write it with PyTorch's tensor operations")
+    if torch.Tag.nondeterministic_seeded in node.target.tags:
+        return Problem(node, "its result is random", "pass random numbers to the model as an input")
+    if not str(node.target).startswith("aten."):
+        return Problem(
+            node, "it is a custom operation, of which the converter knows no kernel", "write it with PyTorch's operations"
+        )
+    return Problem(node, "no kernel computes it", REMEDIES.get(name.split(".")[0], DEFAULT_REMEDY))
+
+
+def _interpret(context: Context, node: Node) -> Step | None:
+    """The node as an int8 operation, if it can be one."""
+    interpretation = INTERPRETATIONS.get(fx.operation(node))
+    if interpretation is None or not isinstance(node.meta.get("val"), torch.Tensor) or node.meta["val"].dtype != torch.float32:
+        return None
+    try:
+        return interpretation(context, node)
+    except UnsupportedError:
+        return None
 
 
 def _remember(feature_maps: dict[Node, FeatureMap], node: Node) -> None:
-    """Takes a value's own shape as its feature map, so that one unsupported operation does not make its users fail too."""
+    """A dense value that int8 operations may read has its own shape as feature map."""
+    value = node.meta.get("val")
+    if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
+        return
     size = fx.shape(node)
     if len(size) == 4:
         feature_maps[node] = (size[0], size[1], size[2], size[3])
-    else:
-        flat = 1
-        for dimension in size[1:]:
-            flat *= dimension
-        feature_maps[node] = (size[0] if size else 1, flat, 1, 1)
-
-
-def _check_outputs(output: Node, feature_maps: dict[Node, FeatureMap]) -> list[Problem]:
-    """A result must be a feature map, or one flattened to (N, F)."""
-    problems = []
-    for node in output.all_input_nodes:
-        if node not in feature_maps:
-            problems.append(Problem(node, "the model returns a constant", "return tensors that depend on the input"))
-            continue
-        batch, channels, height, width = feature_maps[node]
-        size = fx.shape(node)
-        if size not in (feature_maps[node], (batch, channels * height * width)) and node.op == "call_function":
-            reason = f"the model returns shape {size}, reshaped from {feature_maps[node]}"
-            problems.append(Problem(node, reason, "return (N, C, H, W) or (N, F) and reshape outside the model"))
-    return problems
+    elif len(size) == 2:
+        feature_maps[node] = (size[0], size[1], 1, 1)
 
 
 def describe(problems: list[Problem]) -> str:

@@ -1,4 +1,7 @@
-"""The table of CPU kernels, from the files of software/kernels: `<operation>.cpp` that defines `make_<operation>` is one."""
+"""The table of CPU kernels, from the files of software/kernels: `<operation>.cpp` that defines `make_<operation>` is one.
+
+Those of dense tensors are in the folder `dense`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 
 def kernel_names(folder: Path) -> list[str]:
     """Operations that have a kernel, sorted; the folder's other files are what kernels share."""
-    return sorted(path.stem for path in folder.glob("*.cpp") if f"KernelResult make_{path.stem}(" in path.read_text())
+    return sorted(path.stem for pattern in ("*.cpp", "dense/*.cpp") for path in folder.glob(pattern) if f"KernelResult make_{path.stem}(" in path.read_text())
 
 
 def kernels_header(names: Sequence[str]) -> str:

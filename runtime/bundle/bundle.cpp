@@ -35,6 +35,10 @@ std::string_view stored_name(DType dtype) {
       return "I16";
     case DType::int32:
       return "I32";
+    case DType::int64:
+      return "I64";
+    case DType::boolean:
+      return "BOOL";
     case DType::complex64:
       break;
   }

@@ -108,7 +108,7 @@ TensorEntry read_tensor(Reader& reader, const json& value, std::string where) {
 
   const auto dtype = dtype_of(reader.string(value, "dtype", where));
   if (reader.status() && !dtype)
-    reader.fail(where + ".dtype", "float32, int8, int16, int32 or complex64", excerpt(value["dtype"]));
+    reader.fail(where + ".dtype", "float32, int8, int16, int32, complex64, int64 or bool", excerpt(value["dtype"]));
   if (dtype) entry.type.dtype = *dtype;
   for (const json& length : reader.array(value, "shape", where)) {
     entry.type.shape.push_back(reader.integer(length, where + ".shape", 1, max_axis));

@@ -125,4 +125,12 @@ Tensor magnitude_squared(Graph& graph, const std::string& name, Tensor input, co
   return graph.add(name, kernels::magnitude_squared(), {input}, type, options);
 }
 
+std::vector<Tensor> operation(Graph& graph, const std::string& name, std::string_view operation,
+                              std::string_view attributes, std::initializer_list<Tensor> inputs,
+                              std::initializer_list<NamedType> outputs, const NodeOptions& options) {
+  const json values = json::parse(attributes, nullptr, /*allow_exceptions=*/false);
+  const auto kernel = make_kernel(operation, values);
+  return graph.add_node(name, kernel, {inputs.begin(), inputs.size()}, {outputs.begin(), outputs.size()}, options);
+}
+
 }  // namespace cosoc

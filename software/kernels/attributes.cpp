@@ -63,6 +63,31 @@ void AttributeReader::integers(const std::string& name, std::int64_t low, std::i
   }
 }
 
+std::vector<std::int64_t> AttributeReader::list(const std::string& name, std::int64_t low, std::int64_t high,
+                                                std::size_t most) {
+  const nlohmann::json* given = find(name);
+  std::vector<std::int64_t> values;
+  if (given == nullptr) return values;
+  bool good = given->is_array() && given->size() <= most;
+  for (std::size_t i = 0; good && i < given->size(); ++i) {
+    good = is_integer_in((*given)[i], low, high);
+    if (good) values.push_back((*given)[i].get<std::int64_t>());
+  }
+  if (!good) {
+    fail("attribute '" + name + "' must be at most " + std::to_string(most) + " integers in " + range_text(low, high) +
+         ", not " + given->dump());
+  }
+  return values;
+}
+
+bool AttributeReader::flag(const std::string& name) {
+  const nlohmann::json* value = find(name);
+  if (value == nullptr) return false;
+  if (value->is_boolean()) return value->get<bool>();
+  fail("attribute '" + name + "' must be true or false, not " + value->dump());
+  return false;
+}
+
 void AttributeReader::numbers(const std::string& name, std::span<float> values) {
   const nlohmann::json* list = find(name);
   if (list == nullptr) return;

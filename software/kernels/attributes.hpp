@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "device/result.hpp"
 
@@ -29,6 +30,10 @@ class AttributeReader {
     integers(name, low, high, values);
     return values;
   }
+  /// At most `most` integers in [low, high].
+  std::vector<std::int64_t> list(const std::string& name, std::int64_t low, std::int64_t high, std::size_t most = 8);
+  /// true or false.
+  bool flag(const std::string& name);
   /// `count` finite numbers, rounded to float32.
   template <std::size_t count>
   std::array<float, count> numbers(const std::string& name) {

@@ -1,5 +1,6 @@
 #include "kernels/tensor.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -27,20 +28,28 @@ std::string_view name_of(DType dtype) {
       return "int32";
     case DType::complex64:
       return "complex64";
+    case DType::int64:
+      return "int64";
+    case DType::boolean:
+      return "bool";
   }
   return "unknown";
 }
 
 Result<DType> dtype_of(std::string_view name) {
-  for (const DType dtype : {DType::float32, DType::int8, DType::int16, DType::int32, DType::complex64}) {
+  std::string known;
+  for (const DType dtype :
+       {DType::float32, DType::int8, DType::int16, DType::int32, DType::complex64, DType::int64, DType::boolean}) {
     if (name == name_of(dtype)) return dtype;
+    known += (known.empty() ? "" : ", ") + std::string(name_of(dtype));
   }
-  return failure("unknown dtype '" + std::string(name) + "'; there are float32, int8, int16, int32, complex64");
+  return failure("unknown dtype '" + std::string(name) + "'; there are " + known);
 }
 
 std::size_t size_of(DType dtype) {
   switch (dtype) {
     case DType::int8:
+    case DType::boolean:
       return 1;
     case DType::int16:
       return 2;
@@ -48,6 +57,7 @@ std::size_t size_of(DType dtype) {
     case DType::int32:
       return 4;
     case DType::complex64:
+    case DType::int64:
       return 8;
   }
   return 0;
@@ -96,6 +106,12 @@ std::array<std::int32_t, 2> value_range(DType dtype) {
 }
 
 void copy_from_dense(const TensorType& type, const std::byte* dense, std::byte* storage) {
+  if (type.dtype == DType::boolean) {
+    // A byte that is neither 0 nor 1 would be no bool.
+    std::transform(dense, dense + type.dense_bytes(), storage,
+                   [](std::byte value) { return std::byte{value != std::byte{0}}; });
+    return;
+  }
   if (!type.is_feature_map()) {
     std::memcpy(storage, dense, type.dense_bytes());
     return;

@@ -14,7 +14,7 @@
 
 namespace cosoc {
 
-enum class DType { float32, int8, int16, int32, complex64 };
+enum class DType { float32, int8, int16, int32, complex64, int64, boolean };
 
 std::string_view name_of(DType dtype);
 Result<DType> dtype_of(std::string_view name);

@@ -41,30 +41,27 @@ class Item(nn.Module):
 
 
 class ManyProblems(nn.Module):
-    """Five unsupported nodes of four kinds."""
+    """Four nodes of three kinds that have no kernel."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 4, 3)
-        self.gates = nn.Sequential(nn.Sigmoid(), nn.Sigmoid())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = functional.gelu(self.conv(x))
-        y = self.gates(y)
-        y = torch.cat([y, y], 1)
-        return functional.softmax(y.flatten(1), 1)
+        y = torch.special.digamma(y) + torch.special.digamma(x[:, :1, :6, :6])
+        y = y + torch.rand_like(y)
+        return torch.special.i0(y)
 
 
 def test_all_unsupported_operations_in_one_message() -> None:
     text = message(ManyProblems())
-    assert text.startswith("5 operations of the model cannot be converted:")
-    for part in ("gelu.default  x1", "sigmoid.default  x2", "cat.default  x1", "softmax.int  x1"):
+    assert text.startswith("4 operations of the model cannot be converted:")
+    for part in ("digamma.default  x2", "rand_like.default  x1", "i0.default  x1", "its result is random"):
         assert part in text
-    assert "gates.0" in text
-    assert "gates.1" in text
-    assert text.count("test_bad_models.py:") >= 5
-    assert text.count("why:") == 4
-    assert text.count("do:") == 4
+    assert text.count("test_bad_models.py:") >= 4
+    assert text.count("why:") == 3
+    assert text.count("do:") == 3
 
 
 @pytest.mark.parametrize("model", [Branch(), Item()])
@@ -74,36 +71,6 @@ def test_data_dependent_control_flow_names_the_line(model: nn.Module) -> None:
     assert "x.sum()" in text
     assert "test_bad_models.py:" in text
     assert "torch.where" in text
-
-
-@pytest.mark.parametrize(
-    ("layer", "parts"),
-    [
-        (nn.MaxPool2d(2, dilation=2), ["max_pool2d with dilation", "dilation=1"]),
-        (nn.AvgPool2d(3, 2, 1, count_include_pad=False), ["count_include_pad=False"]),
-        (nn.AvgPool2d(3, 2, ceil_mode=True), ["ceil_mode"]),
-        (nn.AdaptiveAvgPool2d(3), ["adaptive_avg_pool2d from (8, 8) to (3, 3)", "divides"]),
-        (nn.Linear(8, 8), ["linear on shape (1, 3, 8, 8)", "flatten"]),
-        (Chain(nn.Flatten(), nn.Unflatten(1, (12, 4, 4)), nn.Conv2d(12, 2, 1)), ["reshaped from (1, 3, 8, 8)"]),
-        (nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), ["pad.default"]),
-        (nn.LayerNorm(8), ["layer_norm", "BatchNorm2d"]),
-        (nn.ConvTranspose2d(3, 4, 2), ["conv_transpose2d"]),
-    ],
-)
-def test_unsupported_forms(layer: nn.Module, parts: list[str]) -> None:
-    text = message(layer)
-    for part in parts:
-        assert part in text
-
-
-def test_additions_that_are_not_residual() -> None:
-    class Adds(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return torch.add(x + 1, x.mean((2, 3), keepdim=True)) + torch.add(x, x, alpha=2)
-
-    text = message(Adds())
-    for part in ("add with a constant", "add of shapes", "alpha=2"):
-        assert part in text
 
 
 def test_models_that_are_not_ready() -> None:
@@ -128,10 +95,9 @@ def test_models_that_are_not_ready() -> None:
     ("example", "part"),
     [
         (torch.zeros(1, 4, 8, 8), "does not run on example inputs of shape (1, 4, 8, 8)"),
-        (torch.zeros(3, 8, 8), "expected (N, C, H, W) or (N, F)"),
-        (torch.zeros(1, 3, 8, 8, dtype=torch.int64), "float()"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.int64), "does not run on example inputs"),
         (torch.full((1, 3, 8, 8), float("nan")), "NaN"),
-        (torch.zeros(0, 3, 8, 8), "no dimension 0"),
+        (torch.zeros(0, 3, 8, 8), "none of them 0"),
         ((), "non-empty tuple"),
         (np.zeros((1, 3, 8, 8)), "non-empty tuple"),
     ],

@@ -162,4 +162,9 @@ Tensor transpose(Graph& graph, const std::string& name, Tensor input, const Node
 /// complex64 to float32 of the same shape.
 Tensor magnitude_squared(Graph& graph, const std::string& name, Tensor input, const NodeOptions& options = {});
 
+/// Any operation by its name, with its attributes as the JSON text of a bundle; one handle for each output.
+std::vector<Tensor> operation(Graph& graph, const std::string& name, std::string_view operation,
+                              std::string_view attributes, std::initializer_list<Tensor> inputs,
+                              std::initializer_list<NamedType> outputs, const NodeOptions& options = {});
+
 }  // namespace cosoc

@@ -1,0 +1,20 @@
+"""Operations on dense tensors: everything that has no int8 kernel, computed in float32, int64, bool and complex64."""
+
+from cosoc.converter.dense import elementwise, linear, movement
+from cosoc.converter.dense.call import LOWERINGS, Call, DenseBuilder, Value, View
+from cosoc.converter.dense.operation import OPERATIONS, TORCH_DTYPES, DenseOperation, dense_dtype
+
+__all__ = [
+    "LOWERINGS",
+    "OPERATIONS",
+    "TORCH_DTYPES",
+    "Call",
+    "DenseBuilder",
+    "DenseOperation",
+    "Value",
+    "View",
+    "dense_dtype",
+    "elementwise",
+    "linear",
+    "movement",
+]

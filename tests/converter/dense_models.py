@@ -1,0 +1,68 @@
+"""Small models for the tests of dense operations, and how they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from cosoc.converter import Bundle, convert, emulation
+from cosoc.converter.compare import disagreement
+from cosoc.runtime import Session
+
+TOLERANCE = 2e-5
+"""Largest difference relative to the largest result: sums in another order, functions of another library."""
+
+
+class Apply(nn.Module):
+    """A function of tensors as a model."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: torch.Tensor) -> object:
+        return self.function(*inputs)
+
+
+def results(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+    """All tensors that PyTorch returns, each once."""
+    with torch.no_grad():
+        leaves = torch.utils._pytree.tree_leaves(model(*inputs))
+    return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+
+
+@dataclass
+class Runner:
+    """One session on this machine's CPU."""
+
+    session: Session
+    folder: Path
+
+    def check(self, model: nn.Module | Callable[..., object], *inputs: torch.Tensor, tolerance: float = TOLERANCE) -> Bundle:
+        """Converts a model, runs it, and compares kernels and emulation with PyTorch."""
+        module = model if isinstance(model, nn.Module) else Apply(model)
+        module.eval()
+        expected = results(module, inputs)
+        bundle = convert(module, inputs, precision="float")
+        arrays = [array(value) for value in inputs]
+        emulated = emulation.run(bundle, arrays)
+        bundle.save(self.folder / "model.bundle")
+        found = self.session.load(self.folder / "model.bundle").run(arrays)
+        assert len(found) == len(expected)
+        for name, value, reference in zip(bundle.graph.outputs, found, expected, strict=True):
+            assert tuple(value.shape) == tuple(reference.shape), name
+            assert disagreement(emulated[name], reference) <= tolerance, f"emulation of {name}"
+            assert disagreement(value, reference) <= tolerance, f"kernels of {name}"
+        return bundle
+
+
+def array(value: torch.Tensor) -> np.ndarray:
+    """A tensor in the element type of a bundle's input."""
+    if value.dtype == torch.bool or value.is_complex():
+        return value.numpy()
+    return (value.to(torch.float32) if value.is_floating_point() else value.to(torch.int64)).numpy()
