@@ -199,7 +199,15 @@ def add(graph: Graph, node: Node, a: Activations, b: Activations) -> Activations
     return requantize(a.astype(np.int64) - first_zero, first, rule, b)
 
 
+def fft(graph: Graph, node: Node, x: Array) -> Array:
+    """One axis transformed; the accelerator's and the CPU's bits differ from these, within their documented error."""
+    function = torch.fft.fft if node.attributes["direction"] == "forward" else torch.fft.ifft
+    result: Array = function(torch.from_numpy(x), dim=node.attributes.get("axis", -1)).numpy()
+    return result
+
+
 OPERATIONS: dict[str, Callable[..., Array]] = {
+    "fft": fft,
     "quantize": quantize,
     "dequantize": dequantize,
     "conv2d": conv2d,

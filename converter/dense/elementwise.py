@@ -239,6 +239,17 @@ def masked_fill(call: Call) -> View:
     return call.emit("where", [call.tensor("mask", "bool"), call.tensor("value", call.dtype), call.tensor("self", call.dtype)])
 
 
+@lowers(
+    *(f"{name}.default" for name in ("full_like", "zeros_like", "ones_like", "empty_like", "new_full", "new_zeros", "new_ones"))
+)
+def filled(call: Call) -> View:
+    """One number everywhere: a constant that repeats."""
+    name = str(call.node.target).split(".")[1]
+    value = call.arguments.get("fill_value", 1 if "ones" in name else 0)
+    number = call.operand(value, call.dtype)
+    return View(number, call.shape, (0,) * len(call.shape))
+
+
 @lowers("_to_copy.default", "to.dtype", "to.device", "to.dtype_layout", "to.other", "type_as.default")
 def convert_dtype(call: Call) -> View:
     """Another dtype; those that one element type computes are the same."""

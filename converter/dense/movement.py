@@ -124,6 +124,14 @@ def same(call: Call) -> Value:
     return (view, None) if call.node.target is aten.native_dropout.default else view
 
 
+@lowers("copy.default", "fill.Tensor", "fill.Scalar")
+def copy(call: Call) -> Value:
+    """The other operand in the shape and type of the first one."""
+    source = call.arguments.get("src", call.arguments.get("value"))
+    view = call.builder.whole(call.operand(source, call.dtype))
+    return apply_view(call, view, lambda x: x.expand(call.shape))
+
+
 @lowers("as_strided.default", "as_strided_copy.default")
 def as_strided(call: Call) -> Value:
     """Strides given by the model, of a tensor that is dense in PyTorch too."""

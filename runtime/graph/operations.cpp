@@ -128,7 +128,7 @@ Tensor magnitude_squared(Graph& graph, const std::string& name, Tensor input, co
 std::vector<Tensor> operation(Graph& graph, const std::string& name, std::string_view operation,
                               std::string_view attributes, std::initializer_list<Tensor> inputs,
                               std::initializer_list<NamedType> outputs, const NodeOptions& options) {
-  const json values = json::parse(attributes, nullptr, /*allow_exceptions=*/false);
+  const auto values = nlohmann::json::parse(attributes, nullptr, /*allow_exceptions=*/false);
   const auto kernel = make_kernel(operation, values);
   return graph.add_node(name, kernel, {inputs.begin(), inputs.size()}, {outputs.begin(), outputs.size()}, options);
 }

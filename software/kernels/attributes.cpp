@@ -80,6 +80,20 @@ std::vector<std::int64_t> AttributeReader::list(const std::string& name, std::in
   return values;
 }
 
+std::vector<double> AttributeReader::numbers64(const std::string& name, std::size_t count) {
+  const nlohmann::json* given = find(name);
+  std::vector<double> values;
+  if (given == nullptr) return values;
+  bool good = given->is_array() && given->size() == count;
+  for (std::size_t i = 0; good && i < count; ++i) {
+    good = is_finite_float((*given)[i]);
+    if (good) values.push_back((*given)[i].get<double>());
+  }
+  if (!good)
+    fail("attribute '" + name + "' must be " + std::to_string(count) + " finite numbers, not " + given->dump());
+  return values;
+}
+
 bool AttributeReader::flag(const std::string& name) {
   const nlohmann::json* value = find(name);
   if (value == nullptr) return false;

@@ -32,6 +32,8 @@ class AttributeReader {
   }
   /// At most `most` integers in [low, high].
   std::vector<std::int64_t> list(const std::string& name, std::int64_t low, std::int64_t high, std::size_t most = 8);
+  /// `count` finite numbers.
+  std::vector<double> numbers64(const std::string& name, std::size_t count);
   /// true or false.
   bool flag(const std::string& name);
   /// `count` finite numbers, rounded to float32.

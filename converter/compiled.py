@@ -1,0 +1,218 @@
+"""A converted model as a callable that runs through the runtime, in any of its modes."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.fx import GraphModule, Node
+
+from cosoc.converter.bundle import Bundle
+from cosoc.converter.capture import check_inputs
+from cosoc.converter.convert import Conversion, convert_in_detail, graph_output
+from cosoc.converter.errors import ConversionError
+from cosoc.converter.ir import DTYPES
+from cosoc.converter.lower import output_nodes
+from cosoc.runtime import Model, Session
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_SOC = "board=sim c2d=1 fft=1 zip=1"
+"""What is built where no SoC is given."""
+
+FOLDER = """
+import sys
+sys.path.insert(0, "site_scons")
+import options
+try:
+    chosen = options.read(dict(argument.split("=", 1) for argument in sys.argv[1:]))
+except (options.OptionError, ValueError) as error:
+    sys.exit(str(error))
+print(f"{chosen.output}/{chosen.variant}")
+"""
+"""Prints the folder of a build, as the build itself names it."""
+
+
+def find_build(soc: str | Path | None, mode: str, tell: Callable[[str], None]) -> Path:
+    """The directory of a build that a mode can use; it is made, once, where it is not there.
+
+    Args:
+        soc: a directory with soc.json, or the options of a build, such as "c2d=2 fft=1".
+        mode: "rtl" needs the simulator of the SoC, the others its description and the runtime.
+
+    Raises:
+        ConversionError: no such directory, options that the build refuses, or the build fails.
+    """
+    text = DEFAULT_SOC if soc is None else str(soc)
+    if "=" not in text:
+        if not (Path(text) / "soc.json").is_file():
+            raise ConversionError(f'{text} is no build; expected a directory with soc.json, or options such as "c2d=2 fft=1"')
+        return Path(text)
+    options = shlex.split(text)
+    found = subprocess.run([sys.executable, "-c", FOLDER, *options], cwd=ROOT, capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        raise ConversionError(f"the build refuses {text}: {found.stderr.strip().splitlines()[-1]}")
+    folder = ROOT / found.stdout.strip().splitlines()[-1]
+    needed = ["soc.json", "lib/libcosoc.so", *(["lib/libcosoc_soc.so"] if mode == "rtl" else [])]
+    if all((folder / file).is_file() for file in needed):
+        return folder
+    tell(f"building {folder.name}, once")
+    command = [sys.executable, "-m", "SCons", "-Q", *options, *(str(folder / file) for file in needed)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as build:
+        assert build.stdout is not None
+        last = ""
+        for line in build.stdout:
+            last = line.strip() or last
+            tell(last)
+    if build.returncode != 0:
+        raise ConversionError(f"the build of {text} fails: {last}")
+    return folder
+
+
+class CompiledModule(torch.nn.Module):
+    """A model that the runtime runs; made by `compile`.
+
+    A call takes the tensors that the original takes, and returns what it returns. A batch of another size than the example's is
+    converted when it is first met, and loaded beside the others.
+
+    Attributes:
+        bundle: of the example's batch.
+        session: in which it runs.
+    """
+
+    def __init__(
+        self, model: torch.nn.Module, example_inputs: object, session: Session, mode: str, options: dict[str, Any]
+    ) -> None:
+        super().__init__()
+        self._original = [model]  # a list, so that its parameters are not this module's
+        self._inputs = check_inputs(example_inputs)
+        self._options = options
+        self._folder = tempfile.TemporaryDirectory(prefix="cosoc-")
+        self._loaded: dict[tuple[torch.Size, ...], tuple[Conversion, Model]] = {}
+        self.session = session
+        self.mode = mode
+        self.bundle: Bundle = self._load(self._inputs)[0].bundle
+        with torch.no_grad():
+            leaves, self._structure = torch.utils._pytree.tree_flatten(model(*self._inputs))
+        self._leaves = [leaf.dtype if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
+
+    def forward(self, *inputs: torch.Tensor) -> Any:
+        """Runs the model.
+
+        Raises:
+            ConversionError: inputs that do not fit the example's but for the batch.
+            CosocError: the runtime fails.
+        """
+        conversion, loaded = self._load(self._checked(inputs))
+        graph = conversion.bundle.graph
+        arrays = [
+            value.detach().cpu().numpy().astype(DTYPES[graph.tensors[name].dtype])
+            for name, value in zip(graph.inputs, inputs, strict=True)
+        ]
+        found = dict(zip(graph.outputs, loaded.run(arrays), strict=True))
+        values = iter(found[graph_output(graph, conversion.module, node)] for node in output_nodes(conversion.module))
+        leaves = [torch.from_numpy(next(values)).to(leaf) if isinstance(leaf, torch.dtype) else leaf for leaf in self._leaves]
+        return torch.utils._pytree.tree_unflatten(leaves, self._structure)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the bundle of the example's batch."""
+        self.bundle.save(path)
+
+    def report(self) -> list[Any]:
+        """What happened to each node in the last run of the example's batch."""
+        return list(self._load(self._inputs)[1].report())
+
+    def _checked(self, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        found = [(value.dtype, tuple(value.shape)) for value in inputs if isinstance(value, torch.Tensor)]
+        expected = [(value.dtype, tuple(value.shape)) for value in self._inputs]
+        same = [dtype == other and size[1:] == wanted[1:] for (dtype, size), (other, wanted) in zip(found, expected, strict=False)]
+        if len(found) != len(expected) or len(inputs) != len(expected) or not all(same):
+            raise ConversionError(f"inputs {found}; expected {expected}, of which only the first axis, the batch, may differ")
+        return inputs
+
+    def _load(self, inputs: tuple[torch.Tensor, ...]) -> tuple[Conversion, Model]:
+        """The plan for inputs of these shapes."""
+        key = tuple(value.shape for value in inputs)
+        if key not in self._loaded:
+            conversion = convert_in_detail(self._original[0], inputs, **self._options)
+            folder = Path(self._folder.name) / f"{len(self._loaded)}.bundle"
+            conversion.bundle.save(folder)
+            self._loaded[key] = (conversion, self.session.load(folder))
+        return self._loaded[key]
+
+
+def compile(
+    model: torch.nn.Module,
+    example_inputs: torch.Tensor | tuple[torch.Tensor, ...],
+    *,
+    soc: str | Path | None = None,
+    mode: str = "functional",
+    policy: str = "EFT",
+    progress: Callable[[str], None] | None = None,
+    **options: Any,
+) -> CompiledModule:
+    """Converts a model and loads it: the result is called as the model is, and runs on the SoC.
+
+    Args:
+        model: in eval mode.
+        example_inputs: fix shapes and dtypes; see `convert`.
+        soc: directory of a build, or options of one, such as "c2d=2 fft=1", that is made when it is not there.
+        mode: of the runtime: "cpu", "functional", "rtl", "model" or "board".
+        policy: of the scheduler.
+        progress: is told every step in a few words.
+        options: of the conversion, such as `calibration` and `precision`: see `convert`.
+
+    Raises:
+        ConversionError: the model cannot be converted, or the SoC cannot be built.
+        CosocError: the runtime refuses the SoC or the bundle.
+    """
+    tell = progress or (lambda _: None)
+    build = find_build(soc, mode, tell)
+    session = Session(soc=build, mode=mode, policy=policy)
+    return CompiledModule(model, example_inputs, session, mode, {**options, "progress": progress})
+
+
+def backend(module: GraphModule, example_inputs: list[torch.Tensor], **options: Any) -> Callable[..., Any]:
+    """`torch.compile(model, backend="cosoc")`: each graph that PyTorch finds runs in float through the runtime.
+
+    Parameters and buffers, which PyTorch passes as inputs, become constants of the bundle.
+    """
+    frozen, varying = with_constants(module, example_inputs)
+    examples = tuple(example_inputs[index] for index in varying)
+    compiled = compile(frozen.eval(), examples, **{"precision": "float", "mode": "cpu"} | options)
+
+    def run(*inputs: torch.Tensor) -> Any:
+        return compiled(*(inputs[index].detach() for index in varying))
+
+    return run
+
+
+def with_constants(module: GraphModule, example_inputs: list[torch.Tensor]) -> tuple[GraphModule, list[int]]:
+    """The graph with its parameters as constants, and the positions of the inputs that are left."""
+    graph = torch.fx.Graph()
+    frozen = GraphModule(module, graph)
+    values: dict[Node, Node] = {}
+    varying = []
+    placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
+    for index, (node, example) in enumerate(zip(placeholders, example_inputs, strict=True)):
+        if not isinstance(example, torch.Tensor):
+            raise ConversionError(f"input {node.name} is {type(example).__name__}; mark the model with dynamic=False")
+        if isinstance(example, torch.nn.Parameter) or getattr(example, "_dynamo_static_input_type", None) is not None:
+            name = f"constant_{index}"
+            frozen.register_buffer(name, example.detach())
+            values[node] = graph.get_attr(name)
+        else:
+            values[node] = graph.placeholder(node.name)
+            varying.append(index)
+    for node in module.graph.nodes:
+        if node not in values:
+            values[node] = graph.node_copy(node, lambda source: values[source])
+    frozen.recompile()
+    return frozen, varying
+
+
