@@ -214,5 +214,3 @@ def with_constants(module: GraphModule, example_inputs: list[torch.Tensor]) -> t
             values[node] = graph.node_copy(node, lambda source: values[source])
     frozen.recompile()
     return frozen, varying
-
-

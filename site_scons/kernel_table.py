@@ -11,7 +11,12 @@ from pathlib import Path
 
 def kernel_names(folder: Path) -> list[str]:
     """Operations that have a kernel, sorted; the folder's other files are what kernels share."""
-    return sorted(path.stem for pattern in ("*.cpp", "dense/*.cpp") for path in folder.glob(pattern) if f"KernelResult make_{path.stem}(" in path.read_text())
+    return sorted(
+        path.stem
+        for pattern in ("*.cpp", "dense/*.cpp")
+        for path in folder.glob(pattern)
+        if f"KernelResult make_{path.stem}(" in path.read_text()
+    )
 
 
 def kernels_header(names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch.fx import Node
 
@@ -32,11 +33,10 @@ def attention_call(call: Call) -> Value:
     query, key, value = (call.view(name) for name in ("query", "key", "value"))
     if arguments["dropout_p"]:
         raise UnsupportedError("attention with dropout", "pass dropout_p=0.0 in eval mode")
-    batch = tuple(torch.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2]))  # type: ignore[no-untyped-call]
     if arguments["enable_gqa"]:
-        batch = query.shape[:-2]
         repeats = query.shape[-3] // key.shape[-3]
         key, value = (repeated_heads(call, view, repeats) for view in (key, value))
+    batch = tuple(np.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2]))
     views = [apply_view(call, view, lambda x: x.expand(*batch, *x.shape[-2:])) for view in (query, key, value)]
     count = math.prod(batch)
     inputs = []

@@ -1,3 +1,5 @@
+#include <nlohmann/json.hpp>
+
 #include "cosoc/kernels.hpp"
 
 namespace cosoc {
