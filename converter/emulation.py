@@ -207,7 +207,6 @@ def fft(graph: Graph, node: Node, x: Array) -> Array:
 
 
 OPERATIONS: dict[str, Callable[..., Array]] = {
-    "fft": fft,
     "quantize": quantize,
     "dequantize": dequantize,
     "conv2d": conv2d,
@@ -215,6 +214,7 @@ OPERATIONS: dict[str, Callable[..., Array]] = {
     "max_pool2d": max_pool2d,
     "average_pool2d": average_pool2d,
     "add": add,
+    "fft": fft,
 }
 
 
