@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.isa import WINDOW_TAPS
 from cosoc.gateware.conv2d.taps import Taps
+from cosoc.gateware.device import Device, device_of
 from cosoc.gateware.peripheral.core import BEAT_BITS
 
 WEIGHT_BITS = 8
@@ -90,6 +91,7 @@ class Array(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        device = self._device = device_of(platform)
         config, inputs, outputs = self._config, self._config.input_lanes, self._config.output_lanes
         latency = array_latency(config)
         complete = delayed(m, self.complete, latency - 1, name="complete", resets=True)
@@ -101,7 +103,7 @@ class Array(wiring.Component):
         weights = [Signal(signed(WEIGHT_BITS), name=f"weight_{k}", reset_less=True) for k in range(inputs * outputs)]
         m.d.sync += [weight.eq(self.weights[k]) for k, weight in enumerate(weights)]
 
-        shared = 2 if packs(config) else 1
+        shared = 2 if packs(config, device) else 1
         for first in range(0, config.pixel_lanes, shared):
             lanes = range(first, first + shared)
             common = [
@@ -165,12 +167,11 @@ class Array(wiring.Component):
     def _totals(self, m: Module, name: str, factors: Sequence[Signal], weights: Sequence[Signal]) -> list[_Total]:
         """The sums of the products for the one or two pixels that share them, all levels of adders registered."""
         bits = self._config.activation_bits - 1 + WEIGHT_BITS
-        packed = packs(self._config)
+        packed = packs(self._config, self._device)
         products = [
-            Signal(signed(bits + FIELD_BITS * packed), name=f"product_{name}_{channel}", reset_less=True)
-            for channel in range(len(factors))
+            self._device.product(m, f"product_{name}_{channel}", factor, weight, bits=bits + FIELD_BITS * packed)
+            for channel, (factor, weight) in enumerate(zip(factors, weights, strict=True))
         ]
-        m.d.sync += [p.eq(factor * weight) for p, factor, weight in zip(products, factors, weights, strict=True)]
         if not packed:
             return [_Total(_tree(m, products, f"sum_{name}"), None)]
         chains = [_tree(m, products[k : k + CHAIN], f"chain_{name}_{k}") for k in range(0, len(products), CHAIN)]
@@ -184,9 +185,9 @@ class Array(wiring.Component):
         return accumulator
 
 
-def packs(config: Conv2DConfig) -> bool:
-    """Whether two pixels share a multiplier."""
-    return config.activation_bits == 8 and config.pixel_lanes > 1
+def packs(config: Conv2DConfig, device: Device) -> bool:
+    """Whether two pixels share a multiplier: then it takes a sum of two operands, one of them shifted by a field."""
+    return config.activation_bits == 8 and config.pixel_lanes > 1 and device.multiplier_bits >= FIELD_BITS + 9
 
 
 def delayed(m: Module, value: Value, cycles: int, *, name: str, resets: bool = False) -> Value:

@@ -14,9 +14,8 @@ from amaranth.lib.wiring import In, Out, connect
 from cosoc.gateware.conv2d.array import OPERAND_STAGES, WEIGHT_BITS, Array, array_latency, delayed
 from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.lanes import READ_STAGES, Lanes
-from cosoc.gateware.conv2d.micro import MICRO_LATENCY, MicroProgram, MicroStep
+from cosoc.gateware.conv2d.micro import MICRO_LATENCY, MicroProgram
 from cosoc.gateware.conv2d.prepare import Prepare, prepare_cycles
-from cosoc.gateware.conv2d.queue import RegisterSlice
 from cosoc.gateware.conv2d.result_queue import RESULT_LATENCY, ResultQueue
 from cosoc.gateware.conv2d.sequencer import Sequencer
 from cosoc.gateware.conv2d.types import (
@@ -36,7 +35,7 @@ _QUEUED_JOBS = 4
 
 def first_read_cycles(config: Conv2DConfig) -> int:
     """Cycles from the one in which an idle unit takes a COMPUTE instruction to that of its first read."""
-    return prepare_cycles(config) + MICRO_LATENCY + 2 + READ_STAGES
+    return prepare_cycles(config) + MICRO_LATENCY + 1 + READ_STAGES
 
 
 def result_cycles(config: Conv2DConfig) -> int:
@@ -79,7 +78,6 @@ class ComputeUnit(wiring.Component):
         config = self._config
         m.submodules.prepare = prepare = Prepare(config)
         m.submodules.program = program = MicroProgram()
-        m.submodules.operations = operations = RegisterSlice(MicroStep)
         m.submodules.sequencer = sequencer = Sequencer(config)
         m.submodules.lanes = lanes = Lanes(config)
         m.submodules.array = array = Array(config)
@@ -89,8 +87,7 @@ class ComputeUnit(wiring.Component):
         connect(m, wiring.flipped(self.instruction), prepare.instruction)
         connect(m, prepare.micro, program.job)
         connect(m, prepare.walk, sequencer.job)
-        connect(m, program.operation, operations.input)
-        connect(m, operations.output, sequencer.operation)
+        connect(m, program.operation, sequencer.operation)
         connect(m, queue.result, wiring.flipped(self.result))
         m.d.comb += [
             program.write.eq(prepare.write),

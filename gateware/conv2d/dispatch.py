@@ -32,7 +32,7 @@ COMPLETIONS = 10
 
 COUNT_BITS = 16
 
-DISPATCH_LATENCY = 6
+DISPATCH_LATENCY = 5
 """Cycles from an instruction's second beat until its unit is offered it, when it need not wait."""
 
 

@@ -61,7 +61,8 @@ class Fetch(wiring.Component):
         program = Signal(Program)
         whole, rest = Signal(32 - 6), Signal(6)
         wholes_left, rest_left = Signal(), Signal()
-        stored, offered = Signal(), Signal()
+        # What many registers look at comes from registers: a command may be taken; the base addresses are on their way to memory.
+        idle, storing, offered = Signal(init=1), Signal(), Signal()
 
         used = Signal(range(SLOTS + 1))
         taken = Signal()
@@ -78,8 +79,14 @@ class Fetch(wiring.Component):
             self.request.payload.length.eq(Mux(wholes_left, TRANSFER_INSTRUCTIONS, rest) * INSTRUCTION_BYTES),
             self.request.payload.sequence.eq(program.sequence),
         ]
-        stores = Signal()
-        m.d.sync += [write.en.eq(stores), write.addr.eq(Cat(base_index, program.slot)), write.data.eq(bases[0])]
+        m.d.sync += [write.en.eq(storing), write.addr.eq(Cat(base_index, program.slot)), write.data.eq(bases[0])]
+        m.d.sync += bases.eq(Mux(idle, Cat(given[f"base{i}"][4:] for i in range(BASES)), bases.as_value() >> ALIGNED_BITS))
+        with m.If(idle):
+            m.d.sync += base_index.eq(0)
+        with m.Else():
+            m.d.sync += base_index.eq(base_index + 1)
+        with m.If(base_index == BASES - 1):
+            m.d.sync += storing.eq(0)
         addresses = [given.instruction_address, *(given[f"base{i}"] for i in range(BASES))]
         with m.FSM():
             with m.State("TAKE"):
@@ -91,32 +98,28 @@ class Fetch(wiring.Component):
                     program.count.eq(given.instruction_count),
                     program.sequence.eq(self.command.payload.sequence),
                     misaligned.eq(Cat(item[:4] for item in addresses).any()),
-                    *(bases[i].eq(given[f"base{i}"] >> 4) for i in range(BASES)),
                 ]
                 with m.If(taken):
+                    m.d.sync += [idle.eq(0), storing.eq(1)]
                     m.next = "CHECK"
             with m.State("CHECK"):
-                m.d.sync += [base_index.eq(0), stored.eq(0), offered.eq(0), program.error.eq(Error.NONE)]
+                m.d.sync += [offered.eq(0), program.error.eq(Error.NONE)]
                 m.d.sync += [wholes_left.eq(whole != 0), rest_left.eq(rest != 0)]
                 m.next = "FETCH"
                 with m.If(opcode != Conv2DOperation.RUN):
-                    m.d.sync += program.error.eq(Error.BAD_OPCODE)
+                    m.d.sync += [program.error.eq(Error.BAD_OPCODE), storing.eq(0)]
                     m.next = "REFUSE"
                 with m.Elif(misaligned):
-                    m.d.sync += program.error.eq(Error.MISALIGNED)
+                    m.d.sync += [program.error.eq(Error.MISALIGNED), storing.eq(0)]
                     m.next = "REFUSE"
                 with m.Elif(program.count == 0):
-                    m.d.sync += program.error.eq(Error.BAD_LENGTH)
+                    m.d.sync += [program.error.eq(Error.BAD_LENGTH), storing.eq(0)]
                     m.next = "REFUSE"
             with m.State("FETCH"):
                 m.d.comb += [
-                    stores.eq(~stored),
-                    self.program.valid.eq(stored & ~offered),
+                    self.program.valid.eq(~storing & ~offered),
                     self.request.valid.eq(wholes_left | rest_left),
                 ]
-                with m.If(~stored):
-                    m.d.sync += [bases.eq(bases.as_value() >> ALIGNED_BITS), base_index.eq(base_index + 1)]
-                    m.d.sync += stored.eq(base_index == BASES - 1)
                 with m.If(self.program.ready & self.program.valid):
                     m.d.sync += offered.eq(1)
                 with m.If(self.request.ready & self.request.valid):
@@ -125,11 +128,11 @@ class Fetch(wiring.Component):
                     with m.If(~wholes_left):
                         m.d.sync += rest_left.eq(0)
                 with m.If(offered & ~self.request.valid):
-                    m.d.sync += program.slot.eq(program.slot + 1)
+                    m.d.sync += [program.slot.eq(program.slot + 1), idle.eq(1)]
                     m.next = "TAKE"
             with m.State("REFUSE"):
                 m.d.comb += self.program.valid.eq(1)
                 with m.If(self.program.ready):
-                    m.d.sync += program.slot.eq(program.slot + 1)
+                    m.d.sync += [program.slot.eq(program.slot + 1), idle.eq(1)]
                     m.next = "TAKE"
         return m

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, unsigned
+from typing import Any
+
+from amaranth import Module, Mux, Signal, Value, unsigned
 from amaranth.hdl import ShapeLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -64,30 +66,34 @@ class Gate(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.queue = queue = Queue(self._entry, self._depth)
+        m.submodules.queue = queue = Queue(self._entry, self._depth, bounded=True)
         oldest = Signal(self._entry)
         holds = Signal()
         reached = Signal(len(Unit))
-        leaves = Signal()
+        # The next entry is taken in the cycle after the oldest left: what a unit says in a cycle decides over no wide register.
         m.d.comb += [
             queue.input.payload.eq(self.entry),
             queue.input.valid.eq(self.push),
-            queue.output.ready.eq(~holds | leaves),
+            queue.output.ready.eq(~holds),
             self.output.payload.eq(oldest.payload),
             self.output.valid.eq(holds & reached.all()),
-            leaves.eq(self.output.valid & self.output.ready),
         ]
+        with m.If(~holds):
+            m.d.sync += [oldest.eq(queue.output.payload), holds.eq(queue.output.valid)]
+        with m.Elif(self.output.valid & self.output.ready):
+            m.d.sync += holds.eq(0)
         # A target that was reached stays reached, however far `finished` runs ahead.
         for unit in Unit:
-            ahead = Signal(unsigned(len(self.finished[unit])), name=f"ahead_{unit.name.lower()}")
-            m.d.comb += ahead.eq(self.finished[unit] - oldest.targets[unit])
-            with m.If(holds & (~ahead[-1] | ~oldest.waits[unit])):
-                m.d.sync += reached[unit].eq(1)
-        with m.If(queue.output.ready):
-            m.d.sync += [oldest.eq(queue.output.payload), holds.eq(queue.output.valid), reached.eq(0)]
+            first = self._reaches(queue.output.payload, unit)
+            m.d.sync += reached[unit].eq(Mux(holds, reached[unit] | self._reaches(oldest, unit), first))
         m.d.sync += [
             self.room.eq(queue.level <= self._depth - ROOM_MARGIN),
             # Entries are in order: an oldest one of this generation has no older behind it.
             self.old.eq(Mux(holds, oldest.generation != self.generation, queue.output.valid)),
         ]
         return m
+
+    def _reaches(self, entry: Any, unit: Unit) -> Value:
+        """Whether the unit has finished as many instructions as the entry waits for."""
+        ahead = (self.finished[unit] - entry.targets[unit])[: len(self.finished[unit])]
+        return ~ahead[-1] | ~entry.waits[unit]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,6 +26,7 @@ from cosoc.gateware.conv2d.queue import Queue, RegisterSlice
 from cosoc.gateware.conv2d.receive import LoadItem, TileReceiver
 from cosoc.gateware.conv2d.tiles import TileJob, TilePlace, TileRequests
 from cosoc.gateware.conv2d.types import FeatureWrite, UnitInstruction
+from cosoc.gateware.device import device_of
 from cosoc.gateware.peripheral.core import BEAT_BYTES, ReadPort
 
 LOAD_AHEAD = 4
@@ -80,12 +81,14 @@ class LoadUnit(wiring.Component):
             fork.input.valid.eq(held),
             self.finished.eq(join.finished),
         ]
+        entering = _fields(self.instruction.payload)
+        beats = device_of(platform).product(m, "row_beats", entering.columns, entering.words, enable=~held)
         with m.If(~held):
             m.d.sync += [held.eq(self.instruction.valid), instruction.eq(self.instruction.payload)]
         with m.Elif(fork.input.ready):
             m.d.sync += held.eq(0)
         for port in range(ports):
-            m.d.comb += self._prepare(instruction, fork.input.payload[port], port)
+            m.d.comb += self._prepare(instruction, beats, fork.input.payload[port], port)
             engine = LoadEngine(self._config)
             m.submodules[f"engine_{port}"] = engine
             wiring.connect(m, fork.output[port], engine.job)
@@ -94,17 +97,16 @@ class LoadUnit(wiring.Component):
             m.d.comb += join.done[port].eq(engine.done)
         return m
 
-    def _prepare(self, instruction: Any, job: Any, port: int) -> list[Any]:
-        """The part of an instruction that a port carries."""
-        ports = self._config.memory_ports
-        fields = data.View(INSTRUCTIONS[Opcode.LOAD].struct(), instruction.word)
+    def _prepare(self, instruction: Any, beats: Value, job: Any, port: int) -> list[Any]:
+        """The part of an instruction that a port carries; `beats` of a row."""
+        ports, fields = self._config.memory_ports, _fields(instruction)
         folds = fields.fold_channels != 0
         place = job.place
         return [
             job.memory.eq(instruction.memory[4:] + fields.row_pitch * port),
             job.row_step.eq(fields.row_pitch * ports),
             job.pixel_step.eq(fields.pixel_pitch),
-            job.row_beats.eq(fields.columns * fields.words),
+            job.row_beats.eq(beats),
             job.dense.eq(fields.pixel_pitch == fields.words),
             job.sequence.eq(instruction.sequence),
             place.rows.eq((fields.rows + (ports - 1 - port)) // ports),
@@ -119,6 +121,10 @@ class LoadUnit(wiring.Component):
             place.stride.eq(fields.fold_stride),
             place.zero_point.eq(fields.zero_point),
         ]
+
+
+def _fields(instruction: Any) -> Any:
+    return data.View(INSTRUCTIONS[Opcode.LOAD].struct(), instruction.word)
 
 
 class LoadEngine(wiring.Component):

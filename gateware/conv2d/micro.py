@@ -7,10 +7,11 @@ from typing import Any
 from amaranth import Cat, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from cosoc.gateware.conv2d.isa import MICRO_OPERATIONS
 from cosoc.gateware.conv2d.prepare import MICRO_ADDRESS_BITS, MicroJob, MicroOperation, MicroWrite
+from cosoc.gateware.conv2d.queue import Queue
 from cosoc.gateware.conv2d.types import ADDRESS_BITS
 
 MicroStep = data.StructLayout(
@@ -28,7 +29,7 @@ MicroStep = data.StructLayout(
 )
 """A micro-operation of a group of a block."""
 
-MICRO_LATENCY = 5
+MICRO_LATENCY = 6
 """Cycles from the one in which a job is taken to the one in which its first micro-operation is offered."""
 
 _Place = data.StructLayout({"valid": 1, "block_offset": ADDRESS_BITS, "first": 1, "last": 1, "last_group": 1, "last_block": 1})
@@ -57,8 +58,7 @@ class Countdown:
 class MicroProgram(wiring.Component):
     """Walks over blocks, groups and micro-operations, and reads these ahead: one per cycle when they are taken so fast.
 
-    Stages: 0 counters, 1 memory, 2 its output register, 3 sum of the offsets and the port's register. All of them move when the
-    last one is empty or taken.
+    Stages: 0 counters, 1 memory, 2 its output register, 3 sum of the offsets, then a queue. All of them move while that has space.
 
     Members:
         write: writes an entry.
@@ -77,20 +77,22 @@ class MicroProgram(wiring.Component):
         write, read = memory.write_port(), memory.read_port()
         m.d.comb += [write.en.eq(self.write.enable), write.addr.eq(self.write.address), write.data.eq(self.write.entry)]
 
-        advance, operation = Signal(), self.operation
-        m.d.comb += advance.eq(~operation.valid | operation.ready)
+        m.submodules.queue = queue = Queue(MicroStep, bounded=True)
+        connect(m, queue.output, flipped(self.operation))
+        advance, operation, valid = queue.space, Signal(MicroStep, reset_less=True), Signal()
+        m.d.comb += [queue.input.payload.eq(operation), queue.input.valid.eq(valid & advance)]
         place, address = self._walk(m, advance)
         m.d.comb += [read.addr.eq(address), read.en.eq(advance)]
         places = [place, Signal(_Place, name="place_1"), Signal(_Place, name="place_2")]
         entry = Signal(MicroOperation)
         with m.If(advance):
             m.d.sync += [places[1].eq(places[0]), places[2].eq(places[1]), entry.eq(read.data)]
-            m.d.sync += [operation.payload[name].eq(entry[name]) for name in ("row", "column", "words")]
-            m.d.sync += [operation.payload[name].eq(places[2][name]) for name in ("first", "last", "last_group", "last_block")]
+            m.d.sync += [operation[name].eq(entry[name]) for name in ("row", "column", "words")]
+            m.d.sync += [operation[name].eq(places[2][name]) for name in ("first", "last", "last_group", "last_block")]
             m.d.sync += [
-                operation.valid.eq(places[2].valid),
-                operation.payload.offset.eq(entry.offset + places[2].block_offset),
-                operation.payload.single.eq(entry.words[1:] == 0),
+                valid.eq(places[2].valid),
+                operation.offset.eq(entry.offset + places[2].block_offset),
+                operation.single.eq(entry.words[1:] == 0),
             ]
         return m
 

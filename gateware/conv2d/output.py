@@ -96,9 +96,9 @@ class OutputUnit(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.requantizer = requantizer = Requantizer(self._config)
-        m.submodules.sums = sums = Queue(Value.cast(requantizer.sums).shape(), _SLICES)
-        m.submodules.heads = heads = Queue(self._head, _SLICES)
-        m.submodules.rules = rules = Queue(output_job(self._config), _SLICES)
+        m.submodules.sums = sums = Queue(Value.cast(requantizer.sums).shape(), _SLICES, bounded=True)
+        m.submodules.heads = heads = Queue(self._head, _SLICES, bounded=True)
+        m.submodules.rules = rules = Queue(output_job(self._config), _SLICES, bounded=True)
         self._split(m, sums, heads, rules)
 
         head, leave = self._leave(m, heads)
@@ -138,6 +138,8 @@ class OutputUnit(wiring.Component):
         """One slice of the result per cycle into the queue, and the addresses of its residuals into theirs."""
         pixels, result, job = self._pixels, self.result.payload, self.job.payload
         index = Signal(range(self._slices))
+        # The same with a bit for each slice: `index` alone chooses among all sums, too many for what decides in the same cycle.
+        turn = Signal(self._slices, init=1)
         first = Signal(init=1)
         go, more, room = Signal(), Signal(), Signal(init=1)
         # From a register: what enters in this cycle and the next is not counted yet. The sums of a slice leave after its head.
@@ -149,7 +151,7 @@ class OutputUnit(wiring.Component):
         values = Signal.like(sums.input.payload, name="entering_sums", reset_less=True)
         m.d.comb += [
             go.eq(self.result.valid & self.job.valid & room),
-            more.eq(select(index, [result.valid[part.stop :].any() for part in lanes])),
+            more.eq(Cat(turn[s] & result.valid[part.stop :].any() for s, part in enumerate(lanes)).any()),
             self.result.ready.eq(go & ~more),
             self.job.ready.eq(go & ~more & result.last),
             head.address.eq(address),
@@ -172,7 +174,7 @@ class OutputUnit(wiring.Component):
             values.eq(select(index, [Cat(result.sums[lane] for lane in part) for part in lanes])),
         ]
         with m.If(go):
-            m.d.sync += [index.eq(Mux(more, index + 1, 0)), first.eq(head.last)]
+            m.d.sync += [index.eq(Mux(more, index + 1, 0)), turn.eq(Mux(more, turn << 1, 1)), first.eq(head.last)]
 
         base = Signal(ADDRESS_BITS, reset_less=True)
         m.d.sync += base.eq(job.residual_offset)
@@ -196,7 +198,7 @@ class OutputUnit(wiring.Component):
         self._credits: list[Tally] = []
         go: Value = waiting
         for pixel in range(self._pixels):
-            m.submodules[f"words_{pixel}"] = words = Queue(BEAT_BITS, _RESIDUALS)
+            m.submodules[f"words_{pixel}"] = words = Queue(BEAT_BITS, _RESIDUALS, bounded=True)
             m.d.comb += [words.input.valid.eq(self.read[pixel].valid), words.input.payload.eq(self.read[pixel].data)]
             arrived = Tally(_RESIDUALS, name=f"arrived_{pixel}")
             arrived.count(m, up=self.read[pixel].valid, down=leave & head.residual[pixel])
@@ -213,7 +215,7 @@ class OutputUnit(wiring.Component):
         entry = data.StructLayout({"address": ADDRESS_BITS, "data": self._part_bits, "part": 2, "write": 1, "last": 1})
         ended = []
         for pixel, credit in enumerate(self._credits):
-            m.submodules[f"writes_{pixel}"] = writes = Queue(entry, _WRITES)
+            m.submodules[f"writes_{pixel}"] = writes = Queue(entry, _WRITES, bounded=True)
             entering, leaving = writes.input.payload, writes.output.payload
             m.d.comb += [
                 entering.address.eq(head.address[pixel]),

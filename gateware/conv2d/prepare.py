@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -47,6 +47,10 @@ LanePosition = data.StructLayout(
 )
 """Where a pixel lane is, or by how much it moves. When `turn` is not negative, the lane's next pixel is one row further down
 than it would otherwise be, so the sign alone chooses by how much all fields move, without a comparison."""
+
+
+_KINDS = (Opcode.MICRO, Opcode.GEOMETRY, Opcode.OUTPUT, Opcode.COMPUTE)
+"""Instructions of the unit."""
 
 
 def walk_job(config: Conv2DConfig) -> data.StructLayout:
@@ -108,49 +112,56 @@ class Prepare(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         word = Signal(self.instruction.payload.word.shape())
-        pending, done = Signal(), Signal()
-        m.d.comb += self.instruction.ready.eq(~pending | done)
+        # What decides over wide registers comes from registers: kind of the instruction, last cycle, jobs that are not taken.
+        kind = Signal(len(_KINDS))
+        pending, ends = Signal(), Signal()
+        offered = self.instruction.payload.word
+        opcode = _view(Opcode.MICRO, offered).opcode
+        m.d.comb += self.instruction.ready.eq(~pending | ends)
         with m.If(self.instruction.ready):
-            m.d.sync += [pending.eq(self.instruction.valid), word.eq(self.instruction.payload.word)]
+            m.d.sync += [
+                pending.eq(self.instruction.valid),
+                word.eq(offered),
+                kind.eq(Cat(self.instruction.valid & (opcode == each) for each in _KINDS)),
+                ends.eq((opcode != Opcode.COMPUTE) & ((opcode != Opcode.MICRO) | (_view(Opcode.MICRO, offered).count == 1))),
+            ]
 
         geometry = Signal(INSTRUCTIONS[Opcode.GEOMETRY].struct())
         output = Signal(INSTRUCTIONS[Opcode.OUTPUT].struct())
-        m.d.sync += self.write.enable.eq(0)
-        with m.If(pending), m.Switch(word[:4]):
-            with m.Case(Opcode.MICRO):
-                self._write_entries(m, _view(Opcode.MICRO, word), done)
-            with m.Case(Opcode.GEOMETRY):
-                m.d.sync += geometry.eq(word)
-                m.d.comb += done.eq(1)
-            with m.Case(Opcode.OUTPUT):
-                m.d.sync += output.eq(word)
-                m.d.comb += done.eq(1)
-            with m.Case(Opcode.COMPUTE):
-                self._make_jobs(m, _view(Opcode.COMPUTE, word), geometry, output, done)
-        for port in (self.micro, self.walk, self.output):
+        is_micro, is_geometry, is_output, is_compute = kind
+        m.d.sync += self.write.enable.eq(is_micro)
+        with m.If(is_micro):
+            self._write_entries(m, _view(Opcode.MICRO, word), ends)
+        with m.If(is_geometry):
+            m.d.sync += geometry.eq(word)
+        with m.If(is_output):
+            m.d.sync += output.eq(word)
+        ports = (self.micro, self.walk, self.output)
+        busy = Signal()
+        m.d.sync += busy.eq(Cat(port.valid & ~port.ready for port in ports).any())
+        for port in ports:
             with m.If(port.ready):
                 m.d.sync += port.valid.eq(0)
-        with m.If(pending & done & (word[:4] == Opcode.COMPUTE)):
-            m.d.sync += [self.micro.valid.eq(1), self.walk.valid.eq(1), self.output.valid.eq(1)]
+        with m.If(is_compute & ends):
+            m.d.sync += [busy.eq(1), *(port.valid.eq(1) for port in ports)]
+        self._make_jobs(m, _view(Opcode.COMPUTE, word), geometry, output, is_compute & ~busy, ends)
         return m
 
-    def _write_entries(self, m: Module, micro: Any, done: Signal) -> None:
-        """Writes the entries of a MICRO instruction, one per cycle; ends with `done`."""
-        index = Signal(range(MICRO_ENTRIES))
-        write = self.write
-        m.d.sync += [write.enable.eq(1), write.address.eq(micro.address + index), index.eq(index + 1)]
+    def _write_entries(self, m: Module, micro: Any, ends: Signal) -> None:
+        """Writes the entries of a MICRO instruction, one per cycle; `ends` is set for the last of them."""
+        index, write = Signal(range(MICRO_ENTRIES)), self.write
+        m.d.sync += [write.address.eq(micro.address + index), index.eq(index + 1)]
         with m.Switch(index):
             for i in range(MICRO_ENTRIES):
                 with m.Case(i):
                     m.d.sync += [write.entry[name].eq(micro[f"{name}{i}"]) for name in ("offset", "row", "column", "words")]
-        with m.If(index + 1 == micro.count):
-            m.d.comb += done.eq(1)
+        with m.If(ends):
             m.d.sync += index.eq(0)
+        with m.Else():
+            m.d.sync += ends.eq(index + 2 == micro.count)
 
-    def _make_jobs(self, m: Module, compute: Any, geometry: Any, output: Any, done: Signal) -> None:
-        """Fills the jobs' payloads; ends with `done`."""
-        busy = Signal()
-        m.d.comb += busy.eq(self.micro.valid | self.walk.valid | self.output.valid)
+    def _make_jobs(self, m: Module, compute: Any, geometry: Any, output: Any, starts: Value, ends: Signal) -> None:
+        """Fills the jobs' payloads when `starts` says so; `ends` is set for the last cycle."""
         pixel = Signal(LanePosition)
         moved = Signal(LanePosition)
         last_pixel = Signal(20)
@@ -160,7 +171,7 @@ class Prepare(wiring.Component):
         turns = Signal()
         with m.FSM():
             with m.State("START"):
-                with m.If(~busy):
+                with m.If(starts):
                     self._copy_settings(m, compute, geometry, output)
                     m.next = "WALK"
                 m.d.sync += [
@@ -187,10 +198,10 @@ class Prepare(wiring.Component):
                 with m.If(remaining == self._config.pixel_lanes):
                     m.d.sync += row_columns.eq(row_columns + _shifted(geometry, 2))
                 with m.If(remaining == 1):
+                    m.d.sync += ends.eq(1)
                     m.next = "FINISH"
             with m.State("FINISH"):
                 self._finish(m, geometry, output, moved, last_pixel, row_columns)
-                m.d.comb += done.eq(1)
                 m.next = "START"
 
     def _copy_settings(self, m: Module, compute: Any, geometry: Any, output: Any) -> None:

@@ -43,16 +43,25 @@ class Queue(wiring.Component):
     Args:
         shape: of a payload.
         depth: payloads that fit. The memory has a power of two of places.
+        bounded: whoever fills the queue counts what is in it and never offers more than fits, so that nothing waits for
+            `input.ready`; the logic behind an offer is a look-up table shorter.
 
     Members:
         input, output: one payload per cycle each. `output.payload` comes from the memory, all else from registers.
         level: payloads in the queue.
+        space: a register: another payload fits, whatever is offered in this cycle. It may hide the last place, also for a cycle
+            more than it is taken, so a queue of four is the smallest that lets a pipeline which moves only with `space` run freely.
     """
 
-    def __init__(self, shape: Any, depth: int = 4) -> None:
-        self._depth = depth
+    def __init__(self, shape: Any, depth: int = 4, *, bounded: bool = False) -> None:
+        self._depth, self._bounded = depth, bounded
         super().__init__(
-            {"input": In(stream.Signature(shape)), "output": Out(stream.Signature(shape)), "level": Out(range(depth + 1))}
+            {
+                "input": In(stream.Signature(shape)),
+                "output": Out(stream.Signature(shape)),
+                "level": Out(range(depth + 1)),
+                "space": Out(1, init=1),
+            }
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -69,7 +78,7 @@ class Queue(wiring.Component):
             source.ready.eq(room),
             target.valid.eq(filled.some),
             self.level.eq(filled.value),
-            puts.eq(source.valid & room),
+            puts.eq(source.valid if self._bounded else source.valid & room),
             takes.eq(target.valid & target.ready),
             write.en.eq(puts),
             write.data.eq(source.payload),
@@ -81,6 +90,7 @@ class Queue(wiring.Component):
             with m.If(moves):
                 m.d.sync += position.eq(position + 1)
         filled.count(m, up=puts, down=takes)
+        m.d.sync += self.space.eq(filled.value + 2 <= self._depth)
         with m.If(takes):
             m.d.sync += room.eq(1)
         with m.Elif(puts):

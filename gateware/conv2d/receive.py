@@ -20,19 +20,23 @@ LoadItem = data.StructLayout({"address": ADDRESS_BITS, "data": BEAT_BITS, "write
 
 
 class Phase(IntEnum):
-    """Where in a row the walk is. Pixels come from memory in BEATS, and are padding in LEFT and RIGHT."""
+    """Where in a row the walk is: the bit of a register. Pixels come from memory in BEATS, and are padding in LEFT and RIGHT."""
 
     LEFT = 0
     BEATS = 1
     RIGHT = 2
+
+    @property
+    def bit(self) -> int:
+        return 1 << self
 
 
 class Walk:
     """Signals of the walk over a tile.
 
     Attributes:
-        tile: where it goes; `active` while it has beats to come.
-        phase, words, pixels, rows: what is left of the tile, from this beat on.
+        tile: where it goes; `active` while it has beats to come. `padded`: it has padding on the right; `folds`: it is folded.
+        phase, words, pixels, rows: what is left of the tile, from this beat on. `final`: the row ends with the phase.
         step: a beat or a pixel of padding is taken in this cycle.
         row_end: it is the last of its row.
         write: it ends a word.
@@ -40,8 +44,8 @@ class Walk:
 
     def __init__(self) -> None:
         self.tile = Signal(TilePlace)
-        self.active = Signal()
-        self.phase = Signal(Phase)
+        self.active, self.padded, self.folds = Signal(), Signal(), Signal()
+        self.phase, self.final = Signal(len(Phase)), Signal()
         self.words, self.pixels, self.rows = Counter("words"), Counter("pixels"), Counter("rows")
         self.step, self.row_end, self.write = Signal(), Signal(), Signal()
 
@@ -76,13 +80,12 @@ class TileReceiver(wiring.Component):
         m = Module()
         m.submodules.folder = folder = Folder(self._config)
         walk = Walk()
-        tile, beats = walk.tile, walk.phase == Phase.BEATS
-        row_ends = (walk.phase == Phase.RIGHT) | (beats & (tile.right == 0))
+        tile, beats, first = walk.tile, walk.phase[Phase.BEATS], self.place.payload
         m.d.comb += [
             self.place.ready.eq(~walk.active),
             self.data.ready.eq(walk.active & self.enable & beats),
             walk.step.eq(walk.active & self.enable & (~beats | self.data.valid)),
-            walk.row_end.eq(walk.words.last & walk.pixels.last & row_ends),
+            walk.row_end.eq(walk.words.last & walk.pixels.last & walk.final),
             folder.enable.eq(self.enable),
             folder.valid.eq(walk.step),
             folder.beat.eq(self.data.payload),
@@ -92,7 +95,8 @@ class TileReceiver(wiring.Component):
             self.item.data.eq(folder.word),
         ]
         with m.If(~walk.active):
-            m.d.sync += [walk.active.eq(self.place.valid), tile.eq(self.place.payload), walk.rows.start(self.place.payload.rows)]
+            m.d.sync += [walk.active.eq(self.place.valid), tile.eq(first), walk.rows.start(first.rows)]
+            m.d.sync += [walk.padded.eq(first.right != 0), walk.folds.eq(first.channels != 0)]
         with m.Elif(walk.step & walk.row_end):
             m.d.sync += [walk.active.eq(~walk.rows.last), walk.rows.step()]
         self._walk_row(m, walk)
@@ -106,35 +110,43 @@ class TileReceiver(wiring.Component):
         first = self.place.payload
         with m.If(~walk.active):
             m.d.sync += walk.words.start(first.words)
-            self._start_row(m, walk, first)
+            self._start_row(m, walk, first, first.right != 0)
             with m.If(first.rows == 0):
-                m.d.sync += [walk.phase.eq(Phase.RIGHT), walk.words.start(Const(1)), walk.pixels.start(Const(1))]
+                m.d.sync += [
+                    walk.phase.eq(Phase.RIGHT.bit),
+                    walk.final.eq(1),
+                    walk.words.start(Const(1)),
+                    walk.pixels.start(Const(1)),
+                ]
         with m.Elif(walk.step):
             m.d.sync += walk.words.step()
             with m.If(walk.words.last):
                 m.d.sync += [walk.words.start(walk.tile.words), walk.pixels.step()]
             with m.If(walk.row_end):
-                self._start_row(m, walk, walk.tile)
+                self._start_row(m, walk, walk.tile, walk.padded)
             with m.Elif(walk.words.last & walk.pixels.last):
-                is_left = walk.phase == Phase.LEFT
+                is_left = walk.phase[Phase.LEFT]
                 m.d.sync += [
-                    walk.phase.eq(Mux(is_left, Phase.BEATS, Phase.RIGHT)),
+                    walk.phase.eq(Mux(is_left, Phase.BEATS.bit, Phase.RIGHT.bit)),
+                    walk.final.eq(~is_left | ~walk.padded),
                     walk.pixels.start(Mux(is_left, walk.tile.columns, walk.tile.right)),
                 ]
 
     @staticmethod
-    def _start_row(m: Module, walk: Walk, tile: Any) -> None:
-        padded = tile.left != 0
+    def _start_row(m: Module, walk: Walk, tile: Any, padded: Value) -> None:
+        """`padded`: the tile has padding on the right."""
+        left = tile.left != 0
         m.d.sync += [
-            walk.phase.eq(Mux(padded, Phase.LEFT, Phase.BEATS)),
-            walk.pixels.start(Mux(padded, tile.left, tile.columns)),
+            walk.phase.eq(Mux(left, Phase.LEFT.bit, Phase.BEATS.bit)),
+            walk.final.eq(~left & ~padded),
+            walk.pixels.start(Mux(left, tile.left, tile.columns)),
         ]
 
     def _end_words(self, m: Module, walk: Walk) -> None:
         """Which pixels end a word: when folding the n-th of a row, and from then on one in `stride`."""
         until = Counter("until", bits=4)
         tile = walk.tile
-        m.d.comb += walk.write.eq(Mux(tile.channels != 0, until.last, walk.phase == Phase.BEATS))
+        m.d.comb += walk.write.eq(Mux(walk.folds, until.last, walk.phase[Phase.BEATS]))
         with m.If(~walk.active):
             m.d.sync += until.start(self._pixels_of_word(self.place.payload.channels))
         with m.Elif(walk.step):

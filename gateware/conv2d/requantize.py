@@ -91,7 +91,7 @@ class Requantizer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = self._m = Module()
-        self._splits = device_of(platform).multiplier_bits < _MANTISSA_BITS
+        self._device = device_of(platform)
         rule = self.rule
         factor = self._delay("residual_multiplier", Mux(rule.residual, rule.residual_multiplier, 0))
         offset = self._residual_offset(factor)
@@ -156,6 +156,9 @@ class Requantizer(wiring.Component):
             leading = self._register(f"leading_{cycle}", leading)
         return mantissa, leading
 
+    def _multiply(self, name: str, a: Value, b: Value) -> Signal:
+        return self._device.product(self._m, f"product_{name}_{self._lane}", a, b)
+
     def _partial_products(self, value: Signal, factor: Value) -> tuple[Signal, Value, Value]:
         """Cycles 7 and 8: of value * factor whether any of the lowest _DSP_BITS bits is set, and two terms of what is above them.
 
@@ -163,15 +166,15 @@ class Requantizer(wiring.Component):
         too narrow for the mantissa it is split like the factor.
         """
         low, high = factor[:_DSP_BITS], factor[_DSP_BITS:]
-        if not self._splits:
-            product_low, product_high = self._register("product_low", value * low), self._register("product_high", value * high)
+        if self._device.multiplier_bits >= _MANTISSA_BITS:
+            product_low, product_high = self._multiply("low", value, low), self._multiply("high", value, high)
             outer: Value = product_low[_DSP_BITS:].as_signed()
             inner: Value = product_high
         else:
             value_low, value_high = value[:_DSP_BITS], value[_DSP_BITS:].as_signed()
-            product_low = self._register("product_low", value_low * low)
-            inner = self._register("product_inner_0", value_high * low) + self._register("product_inner_1", value_low * high)
-            outer = Cat(product_low[_DSP_BITS:], self._register("product_high", value_high * high)).as_signed()
+            product_low = self._multiply("low", value_low, low)
+            inner = self._multiply("inner_0", value_high, low) + self._multiply("inner_1", value_low, high)
+            outer = Cat(product_low[_DSP_BITS:], self._multiply("high", value_high, high)).as_signed()
         rest = self._register("rest_8", product_low[:_DSP_BITS].any())
         return rest, self._register("outer", outer), self._register("inner", inner)
 

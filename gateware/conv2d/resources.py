@@ -13,6 +13,7 @@ from cosoc.gateware.conv2d.array import packs
 from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.isa import MICRO_OPERATIONS
 from cosoc.gateware.conv2d.weights import channel_beats
+from cosoc.gateware.device import ULTRASCALE
 from cosoc.gateware.peripheral.core import BEAT_BITS
 from cosoc.gateware.resources import Resources
 
@@ -48,7 +49,7 @@ def _compute(config: Conv2DConfig) -> Resources:
     """Multipliers and adders, the accumulators of every lane, the walk of every pixel lane, and the micro-programs."""
     macs, sums = config.macs, config.output_lanes * config.pixel_lanes
     micro = Resources(lut=990, ff=2510, bram36=_block_ram(MICRO_OPERATIONS, 40, _PORT_WIDTHS))
-    if packs(config):
+    if packs(config, ULTRASCALE):
         products = Resources(lut=39 * macs // 2, ff=39 * macs, dsp=macs // 2)
     else:
         products = Resources(lut=35, ff=63, dsp=1) * macs

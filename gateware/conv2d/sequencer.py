@@ -68,14 +68,14 @@ class Sequencer(wiring.Component):
         m = Module()
         settings, step, operation = self.settings, self.step, self.operation
         engaged, begins, valid, waits = Signal(), Signal(), Signal(), Signal()
-        current = Signal(MicroStep)
+        current, final = Signal(MicroStep), Signal()
         operation_ends, group_ends, block_ends = Signal(), Signal(), Signal()
         last_of_all = current.last_group & current.last_block
         m.d.comb += [
             step.valid.eq(valid & (~waits | self.room)),
             group_ends.eq(operation_ends & current.last),
             block_ends.eq(group_ends & current.last_group),
-            self.ends.eq(block_ends & current.last_block),
+            self.ends.eq(operation_ends & final),
             self.reserve.eq(step.valid & waits & (~settings.keep | last_of_all)),
             self.move.eq(group_ends),
             self.restart.eq(begins | block_ends),
@@ -90,7 +90,9 @@ class Sequencer(wiring.Component):
         with m.If(step.valid):
             m.d.sync += waits.eq(0)
         with m.If(operation.ready):
-            m.d.sync += [valid.eq(operation.valid), current.eq(operation.payload), waits.eq(operation.payload.first)]
+            new = operation.payload
+            m.d.sync += [valid.eq(operation.valid), current.eq(new), waits.eq(new.first)]
+            m.d.sync += final.eq(new.last & new.last_group & new.last_block)
         m.d.comb += [
             step.last.eq(group_ends & (~settings.keep | last_of_all)),
             step.row.eq(current.row),
@@ -107,9 +109,12 @@ class Sequencer(wiring.Component):
         settings, step, operation = self.settings, self.step, self.operation
         phase, phase_ends, first = Signal(PHASE_BITS), Signal(), Signal()
         parts = self._config.word_steps
-        part = Signal(range(parts))
-        part_ends = (part == parts - 1) | settings.window
+        part, part_ends = Signal(range(parts)), Signal()
         words_left, word_ends = Signal(8), Signal()
+        # All three ends at once, in a register: what follows from them in a cycle is much.
+        closes = Signal()
+        one_phase, one_part = settings.last_phase == 0, (parts == 1) | settings.window
+        next_part_ends = (part + 2 == parts) | settings.window
         offset = Signal(ADDRESS_BITS)
         m.d.comb += [
             step.phase.eq(phase),
@@ -119,23 +124,28 @@ class Sequencer(wiring.Component):
             step.offset.eq(offset),
         ]
         with m.If(step.valid):
-            m.d.sync += [phase.eq(phase + 1), phase_ends.eq(phase + 1 == settings.last_phase)]
+            next_phase_ends = phase + 1 == settings.last_phase
+            m.d.sync += [phase.eq(phase + 1), phase_ends.eq(next_phase_ends), closes.eq(next_phase_ends & part_ends & word_ends)]
         with m.If(step.complete):
-            m.d.sync += [phase.eq(0), phase_ends.eq(settings.last_phase == 0), first.eq(0), part.eq(part + 1)]
+            m.d.sync += [phase.eq(0), phase_ends.eq(one_phase), first.eq(0)]
+            m.d.sync += [part.eq(part + 1), part_ends.eq(next_part_ends), closes.eq(one_phase & next_part_ends & word_ends)]
             with m.If(part_ends):
-                m.d.sync += [part.eq(0), offset.eq(offset + settings.plane_pitch)]
+                m.d.sync += [part.eq(0), part_ends.eq(one_part), offset.eq(offset + settings.plane_pitch)]
+                m.d.sync += closes.eq(one_phase & one_part & (words_left == 2))
                 m.d.sync += [words_left.eq(words_left - 1), word_ends.eq(words_left == 2)]
         with m.If(operation.ready):
             m.d.sync += [
                 phase.eq(0),
-                phase_ends.eq(settings.last_phase == 0),
+                phase_ends.eq(one_phase),
                 first.eq(operation.payload.first),
                 part.eq(0),
+                part_ends.eq(one_part),
+                closes.eq(one_phase & one_part & operation.payload.single),
                 offset.eq(operation.payload.offset),
                 words_left.eq(operation.payload.words),
                 word_ends.eq(operation.payload.single),
             ]
-        return step.complete & part_ends & word_ends
+        return step.valid & closes
 
     def _walk_weights(self, m: Module, begins: Signal, group_ends: Signal, block_ends: Signal) -> None:
         """The weights' address: every group of a block begins where the block does."""

@@ -23,10 +23,10 @@ from cosoc.gateware.conv2d.types import ADDRESS_BITS, FEATURE_LATENCY, FeatureRe
 from cosoc.gateware.conv2d.window import Operand, WindowWalk
 from cosoc.gateware.peripheral.core import BEAT_BITS, WritePort
 
-STORE_START = 15
+STORE_START = 16
 """Cycles from an accepted instruction to the offer of its first address, when the unit is idle."""
 
-STORE_LATENCY = FEATURE_LATENCY + 3
+STORE_LATENCY = FEATURE_LATENCY + 4
 """Cycles from the accepted address of a window's last word to the offer of the maximum."""
 
 STORE_IDLE = 0
@@ -161,14 +161,17 @@ class WindowMaxima(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.address = address = RegisterSlice(ADDRESS_BITS)
-        m.submodules.order = order = Queue(_Order, _READ_AHEAD)
-        m.submodules.words = words = Queue(BEAT_BITS, _READ_AHEAD)
+        m.submodules.order = order = Queue(_Order, _READ_AHEAD, bounded=True)
+        m.submodules.words = words = Queue(BEAT_BITS, _READ_AHEAD, bounded=True)
+        m.submodules.maxima = maxima = Queue(BEAT_BITS, bounded=True)
         room = Tally(_READ_AHEAD, name="room", init=_READ_AHEAD)
-        reserves, loads, reduces, loaded = Signal(), Signal(), Signal(), Signal()
+        reserves, loads, loaded, complete = Signal(), Signal(), Signal(), Signal()
         word, first, last = Signal(BEAT_BITS, reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
+        maximum = Signal(BEAT_BITS, reset_less=True)
         operand = self.operand.payload
         following = order.output.payload
         wiring.connect(m, address.output, wiring.flipped(self.read.address))
+        wiring.connect(m, maxima.output, wiring.flipped(self.maximum))
         m.d.comb += [
             self.operand.ready.eq(room.some & address.input.ready),
             reserves.eq(self.operand.valid & self.operand.ready),
@@ -178,31 +181,31 @@ class WindowMaxima(wiring.Component):
             order.input.valid.eq(reserves),
             words.input.payload.eq(self.read.data),
             words.input.valid.eq(self.read.valid),
-            reduces.eq(loaded & (self.maximum.ready | ~self.maximum.valid)),
-            loads.eq(order.output.valid & (words.output.valid | following.empty) & (reduces | ~loaded)),
+            loads.eq(maxima.space & order.output.valid & (words.output.valid | following.empty)),
             order.output.ready.eq(loads),
             words.output.ready.eq(loads & ~following.empty),
+            maxima.input.payload.eq(maximum),
+            maxima.input.valid.eq(maxima.space & complete),
         ]
         room.count(m, up=loads, down=reserves)
         lowest = Const(1 << self._bits - 1, self._bits).replicate(BEAT_BITS // self._bits)
-        with m.If(reduces | ~loaded):
+        with m.If(maxima.space):
             m.d.sync += [
                 loaded.eq(loads),
                 word.eq(Mux(following.empty, lowest, words.output.payload)),
                 first.eq(following.first),
                 last.eq(following.last),
+                complete.eq(loaded & last),
             ]
-        with m.If(reduces):
-            m.d.sync += [self.maximum.valid.eq(last), self.maximum.payload.eq(self._next(word, first))]
-        with m.Elif(self.maximum.ready):
-            m.d.sync += self.maximum.valid.eq(0)
+            with m.If(loaded):
+                m.d.sync += maximum.eq(self._next(word, maximum, first))
         return m
 
-    def _next(self, word: Value, first: Value) -> Value:
+    def _next(self, word: Value, maximum: Value, first: Value) -> Value:
         """The maximum so far, with one more word."""
         values = []
         for i in range(BEAT_BITS // self._bits):
             new = word.word_select(i, self._bits).as_signed()
-            old = self.maximum.payload.word_select(i, self._bits).as_signed()
+            old = maximum.word_select(i, self._bits).as_signed()
             values.append(Mux(first | (old - new)[-1], new, old)[: self._bits])
         return Cat(values)

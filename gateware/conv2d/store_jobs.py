@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value
@@ -9,10 +10,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.conv2d.isa import INSTRUCTIONS, Opcode
-from cosoc.gateware.conv2d.queue import Queue
+from cosoc.gateware.conv2d.queue import Queue, RegisterSlice
 from cosoc.gateware.conv2d.tiles import Counter
 from cosoc.gateware.conv2d.types import ADDRESS_BITS, UnitInstruction
 from cosoc.gateware.conv2d.window import COUNT_BITS, WindowColumns, axis_job
+from cosoc.gateware.device import device_of
 from cosoc.gateware.peripheral.core import SEQUENCE_BITS, Transfer
 
 STORE_PREPARE = 3
@@ -69,8 +71,10 @@ class StorePrepare(wiring.Component):
         held = Signal(UnitInstruction, reset_less=True)
         fields = data.View(INSTRUCTIONS[Opcode.STORE].struct(), held.word)
         valid, multiplied, starts = Signal(), Signal(), Signal()
-        offset, step = Signal(ADDRESS_BITS, reset_less=True), Signal(ADDRESS_BITS, reset_less=True)
-        row_beats = Signal(20, reset_less=True)
+        product = partial(device_of(platform).product, m)
+        offset = product("offset", fields.origin_row, fields.address_row_pitch, bits=ADDRESS_BITS)
+        step = product("step", fields.stride_rows, fields.address_row_pitch, bits=ADDRESS_BITS)
+        row_beats = product("row_beats", fields.columns, fields.words, bits=20)
         outputs = [*self.walk, *self.requests]
         m.d.comb += [
             self.instruction.ready.eq(~valid),
@@ -78,12 +82,7 @@ class StorePrepare(wiring.Component):
             self.started.payload.eq(Cat(fields.rows > port for port in range(self._ports))),
             starts.eq(self.started.valid & self.started.ready),
         ]
-        m.d.sync += [
-            multiplied.eq(valid & ~starts),
-            offset.eq(fields.origin_row * fields.address_row_pitch),
-            step.eq(fields.stride_rows * fields.address_row_pitch),
-            row_beats.eq(fields.columns * fields.words),
-        ]
+        m.d.sync += multiplied.eq(valid & ~starts)
         with m.If(~valid):
             m.d.sync += [valid.eq(self.instruction.valid), held.eq(self.instruction.payload)]
         with m.Elif(starts):
@@ -141,7 +140,7 @@ class StoreRequests(wiring.Component):
     """Asks for the transfers of a tile, one per cycle, and counts what memory has accepted.
 
     Members:
-        job: taken when all transfers of the one before were asked for.
+        job: taken in the cycle after all transfers of the one before were asked for.
         request: transfers.
         done: a transfer is in memory.
         finished: all transfers of a job are, in order.
@@ -166,19 +165,21 @@ class StoreRequests(wiring.Component):
         columns, rows = Counter("columns"), Counter("rows")
         # What was asked for waits here for its `done`: whether it is the last of its job.
         m.submodules.awaited = awaited = Queue(1, TRANSFERS_RUNNING)
-        asks = Signal()
+        m.submodules.requests = requests = RegisterSlice(Transfer)
+        wiring.connect(m, requests.output, wiring.flipped(self.request))
+        request, asks = requests.input, Signal()
         last = columns.last & rows.last
         m.d.comb += [
-            self.request.valid.eq(active & awaited.input.ready),
-            self.request.payload.address.eq(job.memory << 4),
-            self.request.payload.length.eq(job.beats << 4),
-            self.request.payload.sequence.eq(job.sequence),
-            asks.eq(self.request.valid & self.request.ready),
+            request.valid.eq(active & awaited.input.ready),
+            request.payload.address.eq(job.memory << 4),
+            request.payload.length.eq(job.beats << 4),
+            request.payload.sequence.eq(job.sequence),
+            asks.eq(request.valid & request.ready),
             awaited.input.valid.eq(asks),
             awaited.input.payload.eq(last),
             awaited.output.ready.eq(self.done),
             self.finished.eq(self.done & awaited.output.payload),
-            self.job.ready.eq(~active | (asks & last)),
+            self.job.ready.eq(~active),
         ]
         with m.If(self.job.ready):
             m.d.sync += [
@@ -189,6 +190,7 @@ class StoreRequests(wiring.Component):
                 rows.start(new.rows),
             ]
         with m.Elif(asks):
+            m.d.sync += active.eq(~last)
             with m.If(columns.last):
                 m.d.sync += [
                     job.memory.eq(next_row),

@@ -15,7 +15,7 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from cosoc.gateware.conv2d.queue import Queue
+from cosoc.gateware.conv2d.queue import Queue, RegisterSlice
 from cosoc.gateware.conv2d.tiles import Counter
 from cosoc.gateware.conv2d.types import ADDRESS_BITS
 
@@ -71,7 +71,7 @@ def axis_window(rest: Any) -> data.StructLayout:
 
 
 class WindowAxis(wiring.Component):
-    """Walks the windows along an axis and cuts off what is outside.
+    """Walks the windows along an axis and cuts off what is outside; they wait in a queue.
 
     Args:
         rest: shape of what goes along.
@@ -87,16 +87,17 @@ class WindowAxis(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        moves = Signal()
-        m.d.comb += moves.eq(self.window.ready | ~self.window.valid)
+        m.submodules.queue = queue = Queue(axis_window(self._rest), bounded=True)
+        wiring.connect(m, queue.output, wiring.flipped(self.window))
+        moves = queue.space
         walked, job, end = self._walk(m, moves)
-        clipped = Signal()
+        clipped, found = Signal(), Signal()
         top, bottom = Signal(POSITION, reset_less=True), Signal(POSITION, reset_less=True)
         address = Signal(ADDRESS_BITS, reset_less=True)
         rest = Signal(self._rest, reset_less=True)
         outside = job.position < 0
         size = bottom - top
-        window = self.window.payload
+        window = Signal(axis_window(self._rest), reset_less=True)
         with m.If(moves):
             m.d.sync += [
                 clipped.eq(walked),
@@ -104,11 +105,12 @@ class WindowAxis(wiring.Component):
                 bottom.eq(Mux(end < job.limit, end, job.limit)),
                 address.eq(Mux(outside, job.address, job.offset)),
                 rest.eq(job.rest),
-                self.window.valid.eq(clipped),
+                found.eq(clipped),
                 window.address.eq(address),
                 window.size.eq(Mux(size < 0, 0, size)),
                 window.rest.eq(rest),
             ]
+        m.d.comb += [queue.input.payload.eq(window), queue.input.valid.eq(found & moves)]
         return m
 
     def _walk(self, m: Module, moves: Signal) -> tuple[Signal, Any, Signal]:
@@ -216,7 +218,7 @@ class WindowLoop(wiring.Component):
 
 
 class WindowWalk(wiring.Component):
-    """All stages, with queues between them.
+    """All stages, with queues behind them.
 
     Members:
         job: an engine's rows of a tile: the windows along its rows.
@@ -232,20 +234,18 @@ class WindowWalk(wiring.Component):
         m.submodules.columns = columns = WindowAxis(PixelWindow)
         m.submodules.words = words = WordLoop()
         m.submodules.window = window = WindowLoop()
-        m.submodules.row_queue = row_queue = Queue(axis_window(WindowColumns))
-        m.submodules.pixel_queue = pixel_queue = Queue(axis_window(PixelWindow))
         m.submodules.word_queue = word_queue = Queue(WordWindow)
         wiring.connect(m, wiring.flipped(self.job), rows.job)
-        wiring.connect(m, rows.window, row_queue.input)
-        wiring.connect(m, columns.window, pixel_queue.input)
-        wiring.connect(m, pixel_queue.output, words.pixel)
+        wiring.connect(m, columns.window, words.pixel)
         wiring.connect(m, words.word, word_queue.input)
         wiring.connect(m, word_queue.output, window.word)
-        wiring.connect(m, window.operand, wiring.flipped(self.operand))
-        row, job = row_queue.output.payload, columns.job.payload
+        m.submodules.operands = operands = RegisterSlice(Operand)
+        wiring.connect(m, window.operand, operands.input)
+        wiring.connect(m, operands.output, wiring.flipped(self.operand))
+        row, job = rows.window.payload, columns.job.payload
         m.d.comb += [
-            columns.job.valid.eq(row_queue.output.valid),
-            row_queue.output.ready.eq(columns.job.ready),
+            columns.job.valid.eq(rows.window.valid),
+            rows.window.ready.eq(columns.job.ready),
             job.address.eq(row.address),
             job.offset.eq(row.rest.origin),
             job.step.eq(row.rest.stride),

@@ -19,7 +19,7 @@ constexpr std::size_t bursts_fetched_ahead = 32;
 
 // Latencies of the gateware in cycles, without those of the memory.
 constexpr double fetch_latency = 21;     // start of the command to the address of its first instruction
-constexpr double dispatch_latency = 9;   // second beat of an instruction to its start
+constexpr double dispatch_latency = 8;   // second beat of an instruction to its start
 constexpr double dispatch_cycles = 2;    // an instruction's beats
 constexpr double release_cycles = 2;     // between two instructions of a unit
 constexpr std::size_t queue_depth = 16;  // of each unit
@@ -28,7 +28,7 @@ constexpr double load_latency = 8;                                   // start of
 constexpr double weights_latency = 7;                                // likewise of WEIGHTS and CHANNELS
 constexpr double loaded_latency = 5;                                 // last beat taken to the end of a LOAD
 constexpr double weighted_latency = 3;                               // likewise of WEIGHTS and CHANNELS
-constexpr double store_latency = 27;                                 // start of a STORE to the first word at the bus
+constexpr double store_latency = 29;                                 // start of a STORE to the first word at the bus
 constexpr double stored_latency = 3;                                 // response to the end of a STORE
 constexpr double wait_latency = 2;         // end of an instruction to the start of one that waited for it
 constexpr double read_latency = 6;         // a COMPUTE that is prepared to its first step

@@ -15,8 +15,10 @@ from cosoc.gateware.conv2d.queue import Queue, RegisterSlice, Tally
 WIDTH = 16
 
 
-def run(dut: Any, *, capacity: int, put: float, take: float, cycles: int = 500) -> tuple[list[int], list[int]]:
-    """The cycles of payloads in and out; the sides are ready with probabilities `put` and `take`."""
+def run(
+    dut: Any, *, capacity: int, put: float, take: float, cycles: int = 500, bounded: bool = False
+) -> tuple[list[int], list[int]]:
+    """The cycles of payloads in and out; the sides are ready as `put` and `take` tell. `bounded` offers only what fits."""
     rng = random.Random(f"{capacity} {put} {take}")
     inside: deque[int] = deque()
     puts, takes = [], []
@@ -25,7 +27,7 @@ def run(dut: Any, *, capacity: int, put: float, take: float, cycles: int = 500) 
         offered = False
         for cycle in range(cycles):
             if not offered:
-                offered = rng.random() < put
+                offered = rng.random() < put and not (bounded and len(inside) == capacity)
                 ctx.set(dut.input.payload, rng.getrandbits(WIDTH))
             ctx.set(dut.input.valid, offered)
             accepts = dut.input.ready, dut.output.valid, dut.output.payload
@@ -68,12 +70,49 @@ def test_random_stalls(name: str, put: float, take: float) -> None:
     assert len(takes) > 50
 
 
+@pytest.mark.parametrize(("put", "take"), [(1, 1), (1, 0.2), (0.9, 0.8)])
+def test_bounded(put: float, take: float) -> None:
+    puts, takes = run(Queue(WIDTH, 10, bounded=True), capacity=10, put=put, take=take, bounded=True)
+    assert len(puts) - 10 <= len(takes) <= len(puts)
+
+
 @pytest.mark.parametrize("name", ["four", "ten", "slice"])
 def test_full_rate_a_cycle_later(name: str) -> None:
     make, capacity = QUEUES[name]
     puts, takes = run(make(), capacity=capacity, put=1, take=1)
     assert puts == list(range(500))
     assert takes == list(range(1, 500))
+
+
+@pytest.mark.parametrize("take", [1, 0.9, 0.5, 0.1])
+@pytest.mark.parametrize("depth", [4, 10])
+def test_space(depth: int, take: float) -> None:
+    """Whoever puts something whenever there is `space` never finds the queue full, and never leaves it empty."""
+    queue, rng, empty = Queue(WIDTH, depth, bounded=True), random.Random(take), []
+
+    async def testbench(ctx: Any) -> None:
+        inside: deque[int] = deque()
+        for cycle in range(500):
+            puts, takes = ctx.get(queue.space), rng.random() < take
+            ctx.set(queue.input.valid, puts)
+            ctx.set(queue.input.payload, cycle)
+            ctx.set(queue.output.ready, takes)
+            if ctx.get(queue.output.valid):
+                assert ctx.get(queue.output.payload) == inside[0]
+            else:
+                empty.append(cycle)
+            if takes and inside:
+                inside.popleft()
+            if puts:
+                assert ctx.get(queue.input.ready)
+                inside.append(cycle)
+            await ctx.tick()
+
+    simulator = Simulator(queue)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+    assert empty == [0]
 
 
 def test_tally() -> None:

@@ -9,27 +9,42 @@ from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.core import Conv2DCore
 from cosoc.gateware.peripheral.verilog import peripheral_verilog
 from tests.gateware.conv2d.core.engine import SMALLEST
+from tests.gateware.conv2d.points import POINTS, Point
 from tests.gateware.harness import simulate
 
 FOLDER = "tests.gateware.conv2d.core"
 
-CONFIGS = {
-    "4x4x2": SMALLEST,
-    "8x8x4-two-ports": {"input_lanes": 8, "output_lanes": 8, "pixel_lanes": 4, "memory_ports": 2} | {"feature_words": 1024},
-    "8x8x2-int16": {"activation_bits": 16, "input_lanes": 8, "output_lanes": 8, "feature_words": 1024},
-}
+ANY_LAYER = "pointwise|kernels|strides|folded|depthwise|residuals|pooled|random_layers|overlapping_layers|errors_end"
+"""Tests whose bounds hold for engines of every size."""
+
+THOROUGH = ("4x4x2-int8-p1", "4x8x2-int16-p2", "8x8x4-int8-p2")
+"""Points with all tests: also stalls, and the cycles of a layer."""
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_core(name):
-    core = Conv2DCore(Conv2DConfig(**CONFIGS[name]))
-    env = {"CONFIG": json.dumps(CONFIGS[name])}
-    simulate(core, name="conv2d", module=f"{FOLDER}.bench_core", simulator="verilator", seed=1, env=env, timeout_s=500)
+def _marked(point: Point) -> object:
+    return pytest.param(point, id=point.name, marks=[pytest.mark.slow, pytest.mark.timeout(3600)] if point.slow else [])
+
+
+@pytest.mark.parametrize("point", [_marked(point) for point in POINTS])
+def test_core(point: Point) -> None:
+    env = {"CONFIG": json.dumps(point.parameters)}
+    if point.name not in THOROUGH:
+        env["COCOTB_TEST_FILTER"] = ANY_LAYER
+    core = Conv2DCore(point.config)
+    simulate(
+        core,
+        name="conv2d",
+        module=f"{FOLDER}.bench_core",
+        simulator="verilator",
+        seed=1,
+        env=env,
+        timeout_s=3000 if point.slow else 500,
+    )
 
 
 def test_core_in_icarus():
     """A second simulator, on the shortest tests of every kind of layer."""
-    config = CONFIGS["4x4x2"]
+    config = SMALLEST
     env = {"CONFIG": json.dumps(config), "COCOTB_TEST_FILTER": "pointwise|folded|depthwise_windows|residuals|pooled|errors_end"}
     core = Conv2DCore(Conv2DConfig(**config))
     simulate(core, name="conv2d", module=f"{FOLDER}.bench_core", simulator="icarus", seed=1, env=env, timeout_s=300)
