@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from bench.support.daemon import add_figures as add_daemon_figures
 from bench.support.report import Figure, Report
 
 TIMEOUT = 300
@@ -90,4 +91,5 @@ def run(build: Path) -> Report:
         if name in starpu:
             peer = f"StarPU {starpu[name]:,.3g}, ours x{times[name] / starpu[name]:.2f}"
         report.add(Figure(name=name, value=times[name], unit=unit, better=better, how="measured", goal=goal, peer=peer))
+    add_daemon_figures(report, build)
     return report

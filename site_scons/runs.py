@@ -70,6 +70,19 @@ def train(target: Any, source: Any, env: Any) -> int:
     return _all([[sys.executable, "-m", f"cosoc.apps.{name}.train"] for name in ("digits", "speech", "detection")])
 
 
+def fuzz(target: Any, source: Any, env: Any) -> int:
+    """Feeds every fuzzer; inputs that found something new are kept in the build folder, those that failed beside them."""
+    seconds = os.environ.get("COSOC_FUZZ_SECONDS", "10")
+    commands = []
+    for program in env["PROGRAMS"]:
+        name = Path(str(program)).name.removeprefix("fuzz-")
+        folder = Path(env["OUTPUT"].abspath) / "fuzz" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        limits = [f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=4096", f"-artifact_prefix={folder.parent}/{name}-"]
+        commands.append([str(program), *limits, str(folder), str(ROOT / "tests" / "fuzz" / "corpus" / name)])
+    return _all(commands, env)
+
+
 def bench(target: Any, source: Any, env: Any) -> int:
     """Runs one benchmark, or all."""
     chosen = env["OPTIONS"].bench

@@ -15,6 +15,7 @@ Targets:
   test-runtime            the C++ tests of the runtime alone; with mode=asan or mode=tsan under a sanitizer
   test-sanitizers         the same under each of the sanitizers, built in build/sanitizers
   soak                    applications, failing accelerators and leaving devices at the same time, for three minutes
+  fuzz                    libFuzzer on messages of the daemon, bundles and descriptions of SoCs: COSOC_FUZZ_SECONDS each (10)
   lint                    formats, linters and types of Python and C++
   train                   trains the networks of the applications; their weights are part of the source tree
   bench                   benchmarks: a table, and JSON in build/bench/

@@ -8,16 +8,17 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Result<CallCounters> attempt(WallClockPlatform& platform, ComputeDevice& device, Task& task, const Staging& operands,
-                             Time deadline, std::mutex& driver_mutex) {
+Status start(ComputeDevice& device, const Task& task, const Staging& operands, std::mutex& driver_mutex) {
+  const std::lock_guard lock(driver_mutex);
+  const Kernel& kernel = task.what->kernel->on(device.kind);
+  const Arena* arena = task.group->application().arena;
+  return device.driver->start(kernel, operands.inputs(), operands.outputs(), arena);
+}
+
+/// The end of a call that was started.
+Result<CallCounters> finish(WallClockPlatform& platform, ComputeDevice& device, Task& task, Time deadline,
+                            std::mutex& driver_mutex) {
   Driver& driver = *device.driver;
-  {
-    const std::lock_guard lock(driver_mutex);
-    const Kernel& kernel = task.what->kernel->on(device.kind);
-    if (auto started = driver.start(kernel, operands.inputs(), operands.outputs()); !started) {
-      return tl::make_unexpected(started.error());
-    }
-  }
   const auto end = Clock::now() + deadline;
   while (true) {
     const auto left = std::chrono::duration_cast<Time>(end - Clock::now());
@@ -37,7 +38,13 @@ Result<CallCounters> attempt(WallClockPlatform& platform, ComputeDevice& device,
 void run_staged(WallClockPlatform& platform, ComputeDevice& device, Task& task, const Staging& operands, Time deadline,
                 std::mutex& driver_mutex) {
   for (int count = 1;; ++count) {
-    const auto counters = attempt(platform, device, task, operands, deadline, driver_mutex);
+    // Nothing was submitted: the call does not fit, in memory for one, and the accelerator is as good as before.
+    if (auto started = start(device, task, operands, driver_mutex); !started) {
+      task.outcome = Outcome::refused;
+      task.note = started.error().message;
+      return;
+    }
+    const auto counters = finish(platform, device, task, deadline, driver_mutex);
     if (counters) {
       task.outcome = Outcome::done;
       task.counters = *counters;
@@ -74,6 +81,23 @@ void run_on_accelerator(WallClockPlatform& platform, ComputeDevice& device, Task
   operands.copy_in();
   run_staged(platform, device, task, operands, deadline, driver_mutex);
   if (task.outcome == Outcome::done) operands.copy_out();
+  lock.lock();
+}
+
+void run_remotely(Remote& remote, WallClockPlatform& platform, ComputeDevice& device, Task& task,
+                  std::mutex& driver_mutex) {
+  std::unique_lock lock(driver_mutex);
+  Staging operands(platform.memory());
+  const Status begun = operands.begin(task);
+  lock.unlock();
+  if (begun) {
+    operands.copy_in();
+    remote.run(device.accelerator, task.what->kernel->on(device.kind), operands.inputs(), operands.outputs(), task);
+    if (task.outcome == Outcome::done) operands.copy_out();
+  } else {
+    task.outcome = Outcome::refused;
+    task.note = begun.error().message;
+  }
   lock.lock();
 }
 

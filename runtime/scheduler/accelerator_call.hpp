@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "scheduler/compute_device.hpp"
+#include "scheduler/remote.hpp"
 #include "scheduler/task.hpp"
 
 namespace cosoc {
@@ -14,5 +15,9 @@ namespace cosoc {
 /// interrupts; calls of drivers are made under `driver_mutex`.
 void run_on_accelerator(WallClockPlatform& platform, ComputeDevice& device, Task& task, Time deadline,
                         std::mutex& driver_mutex);
+
+/// The same on an accelerator of a daemon.
+void run_remotely(Remote& remote, WallClockPlatform& platform, ComputeDevice& device, Task& task,
+                  std::mutex& driver_mutex);
 
 }  // namespace cosoc

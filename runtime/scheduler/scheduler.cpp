@@ -32,7 +32,7 @@ Result<std::shared_ptr<const Application>> Scheduler::add_application(const Appl
     return failure("application " + options.name + ": the weight must be above 0, not " +
                    std::to_string(options.weight));
   }
-  const Application application{++last_application_, options.name, options.priority, options.weight};
+  const Application application{++last_application_, options.name, options.priority, options.weight, options.arena};
   return std::make_shared<const Application>(application);
 }
 

@@ -28,6 +28,7 @@ struct ApplicationOptions {
   std::string name = "application";
   std::int32_t priority = 0;
   double weight = 1.0;
+  const Arena* arena = nullptr;  // see Application
 };
 
 /// One for each session, alive as long. Every function may be called from any

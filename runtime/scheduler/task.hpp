@@ -36,7 +36,8 @@ struct Application {
   std::uint64_t id = 0;  // never used again
   std::string name;
   std::int32_t priority = 0;
-  double weight = 1.0;  // share of the SoC under the policy FAIR
+  double weight = 1.0;           // share of the SoC under the policy FAIR
+  const Arena* arena = nullptr;  // of an application in another process: all that its calls may reach
 };
 
 /// Told about the end of one task, on a thread of the runtime that holds no

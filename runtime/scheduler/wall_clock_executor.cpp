@@ -4,6 +4,7 @@
 
 #include "scheduler/accelerator_call.hpp"
 #include "scheduler/executor.hpp"
+#include "scheduler/remote.hpp"
 
 namespace cosoc {
 namespace {
@@ -49,6 +50,7 @@ class WallClockExecutor final : public Executor {
   WallClockExecutor(WallClockPlatform& platform, std::span<ComputeDevice> devices, Dispatcher& dispatcher,
                     Settle settle, Time minimum_deadline)
       : platform_(platform),
+        remote_(dynamic_cast<Remote*>(&platform)),
         devices_(devices),
         dispatcher_(dispatcher),
         settle_(std::move(settle)),
@@ -85,17 +87,12 @@ class WallClockExecutor final : public Executor {
       if (occupation.load(std::memory_order_relaxed) != expected) continue;
       if (!workers_[device].lendable.load(std::memory_order_relaxed)) continue;
       if (!occupation.compare_exchange_strong(expected, Occupation::lent)) continue;
-      call.device = device;
-      if (call.timed) call.start = now();
-      if (auto done = what.kernel->run(inputs, outputs); !done) {
-        call.status = failure("node " + what.name + " on " + devices_[device].name + ": " + done.error().message);
-      }
-      if (call.timed) call.end = now();
+      const bool ran = run_lent(device, what, inputs, outputs, call);
       if (occupation.exchange(Occupation::idle) == Occupation::lent_wanted) {
         core_returned_.store(true);  // for who is at the inbox, and has passed this core already
         work_off_inbox();
       }
-      return true;
+      return ran;
     }
     return false;
   }
@@ -128,6 +125,21 @@ class WallClockExecutor final : public Executor {
       settle_(ended);
       settling = outer;
     } while (inbox_.load() != nullptr || core_returned_.load());
+  }
+
+  /// A call on the calling thread, in place of the device's; false when the daemon has no core to spare.
+  bool run_lent(std::size_t device, const TaskTemplate& what, std::span<const TensorView> inputs,
+                std::span<const TensorView> outputs, LentCall& call) {
+    std::optional<Remote::Core> core;
+    if (remote_ != nullptr && !(core = remote_->try_take_core(device))) return false;
+    call.device = device;
+    if (call.timed) call.start = now();
+    if (auto done = what.kernel->run(inputs, outputs); !done) {
+      call.status = failure("node " + what.name + " on " + devices_[device].name + ": " + done.error().message);
+    }
+    if (call.timed) call.end = now();
+    if (core) remote_->give_core(*core);
+    return true;
   }
 
   /// The only thread in here.
@@ -206,6 +218,8 @@ class WallClockExecutor final : public Executor {
       if (worker.signal.exchange(Worker::none, std::memory_order_acquire) == Worker::stop) return;
       Task* list = nullptr;
       Task* last = worker.tasks;
+      std::optional<Remote::Core> core;
+      if (remote_ != nullptr && devices_[device].is_cpu()) core = remote_->take_core(device);
       Time time = now();
       for (Task* task = worker.tasks; task != nullptr;) {
         Task* next = task->next;
@@ -216,6 +230,7 @@ class WallClockExecutor final : public Executor {
         list = task;
         task = next;
       }
+      if (core) remote_->give_core(*core);
       post(*list, *last);
       work_off_inbox();
     }
@@ -223,6 +238,7 @@ class WallClockExecutor final : public Executor {
 
   void run(std::size_t device, Task& task) {
     if (!devices_[device].is_cpu()) {
+      if (remote_ != nullptr) return run_remotely(*remote_, platform_, devices_[device], task, driver_mutex_);
       const Time deadline = std::max(minimum_deadline_, task.cost * deadline_factor);
       return run_on_accelerator(platform_, devices_[device], task, deadline, driver_mutex_);
     }
@@ -235,6 +251,7 @@ class WallClockExecutor final : public Executor {
   }
 
   WallClockPlatform& platform_;
+  Remote* const remote_;  // a daemon's platform; otherwise none
   std::span<ComputeDevice> devices_;
   Dispatcher& dispatcher_;
   const Settle settle_;

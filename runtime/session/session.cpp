@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "daemon/remote_platform.hpp"
 #include "session/session_state.hpp"
 
 namespace cosoc {
@@ -55,6 +56,24 @@ Result<SoCDescription> find_soc(const SessionOptions& options) {
   return soc;
 }
 
+/// A session on the SoC of a daemon. Traces and policy stay the session's own.
+Result<std::shared_ptr<SessionState>> connect(SessionOptions options, const std::filesystem::path& socket) {
+  auto connection = daemon::Connection::open(daemon::Connection::options_of_environment(socket));
+  if (!connection) return tl::make_unexpected(connection.error());
+  auto remote = daemon::make_remote_session(std::move(*connection));
+  if (!remote) return tl::make_unexpected(remote.error());
+  options.mode = Mode::cpu;
+  if (options.policy == SessionOptions().policy) options.policy = remote->policy;
+  return SessionState::make(options, remote->soc, std::move(remote->platform));
+}
+
+/// The daemon that options or environment name.
+std::filesystem::path daemon_of(const SessionOptions& options) {
+  if (!options.daemon.empty()) return options.daemon;
+  const char* socket = std::getenv("COSOC_DAEMON");
+  return socket == nullptr ? "" : socket;
+}
+
 }  // namespace
 
 Result<Mode> mode_of(std::string_view name) {
@@ -64,6 +83,11 @@ Result<Mode> mode_of(std::string_view name) {
 }
 
 Result<Session> Session::open(const SessionOptions& options) {
+  if (const auto socket = daemon_of(options); !socket.empty()) {
+    auto state = connect(options, socket);
+    if (!state) return tl::make_unexpected(state.error());
+    return Session(std::move(*state));
+  }
   const auto soc = find_soc(options);
   if (!soc) return tl::make_unexpected(soc.error());
   auto platform = make_platform(options.mode, options, *soc);

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cosoc.cli import calibrate, demo, run, trace
+from cosoc.cli import calibrate, daemon, demo, run, trace
 from cosoc.cli.errors import UserError
 from cosoc.converter import BundleError, ConversionError
 from cosoc.converter import cli as converter
@@ -23,6 +23,7 @@ converter.register(app)
 app.command("run")(run.command)
 app.command("demo")(demo.command)
 app.command("calibrate")(calibrate.command)
+daemon.register(app)
 app.add_typer(trace.app, name="trace")
 
 

@@ -13,6 +13,12 @@ DeviceMemory::DeviceMemory(std::span<std::byte> region, std::uint64_t physical) 
 }
 
 Result<Block> DeviceMemory::allocate(std::size_t size) {
+  auto block = reserve(size);
+  if (block) std::memset(block->data, 0, (block->size + alignment - 1) / alignment * alignment);
+  return block;
+}
+
+Result<Block> DeviceMemory::reserve(std::size_t size) {
   const std::size_t left = region_.size() - in_use_;
   const auto too_large = [&](std::string_view reason) {
     return failure("device memory: " + std::to_string(size) + " bytes asked for, " + std::to_string(left) + " of " +
@@ -29,7 +35,6 @@ Result<Block> DeviceMemory::allocate(std::size_t size) {
   if (available > rounded) free_.emplace(offset + rounded, available - rounded);
   in_use_ += rounded;
   peak_ = std::max(peak_, in_use_);
-  std::memset(region_.data() + offset, 0, rounded);
   Block block{.data = region_.data() + offset, .physical = physical_ + offset, .size = rounded, .id = ++last_id_};
   allocated_.emplace(block.id, block);
   block.size = std::max<std::size_t>(size, 1);

@@ -37,6 +37,8 @@ class DeviceMemory {
 
   /// A zeroed block of at least one byte; fails with the sizes asked for and left when memory is short.
   Result<Block> allocate(std::size_t size);
+  /// The same without zeroing: not a byte of it is touched.
+  Result<Block> reserve(std::size_t size);
   /// Returns a block; it must be one that `allocate` gave.
   void release(const Block& block);
   /// Whether this allocation was not released yet.

@@ -4,6 +4,7 @@
 #include <bit>
 #include <vector>
 
+#include "device/host_memory.hpp"
 #include "device/platform.hpp"
 #include "device/soc_model.h"
 
@@ -56,13 +57,13 @@ Result<SocInterface> resolve_all(void* library, const std::filesystem::path& pat
 /// A model and the memory that it works on.
 class RtlModel {
  public:
-  RtlModel(Library library, const SocInterface& functions, const SoCDescription& soc)
+  RtlModel(Library library, const SocInterface& functions, HostMemory host, const SoCDescription& soc)
       : library_(std::move(library)),
         functions_(functions),
-        region_(soc.memory_bytes),
-        memory_(region_, soc.memory_base),
-        model_(functions.create(reinterpret_cast<std::uint8_t*>(region_.data()), soc.memory_base, soc.memory_bytes,
-                                static_cast<std::uint32_t>(soc.memory_latency_cycles())),
+        host_(std::move(host)),
+        memory_(host_.region(), soc.memory_base),
+        model_(functions.create(reinterpret_cast<std::uint8_t*>(host_.region().data()), soc.memory_base,
+                                soc.memory_bytes, static_cast<std::uint32_t>(soc.memory_latency_cycles())),
                functions.destroy) {}
 
   const SocInterface& functions() const { return functions_; }
@@ -72,7 +73,7 @@ class RtlModel {
  private:
   Library library_;  // outlives the model that its code runs
   SocInterface functions_;
-  std::vector<std::byte> region_;
+  HostMemory host_;
   DeviceMemory memory_;
   std::unique_ptr<cosoc_soc_model, decltype(&cosoc_soc_model_destroy)> model_;
 };
@@ -158,7 +159,9 @@ Result<std::unique_ptr<SimulatedPlatform>> make_rtl_platform(const SoCDescriptio
   if (!library) return failure("cannot load the Verilated SoC: " + std::string(dlerror()));
   const auto functions = resolve_all(library.get(), soc.rtl_library);
   if (!functions) return tl::make_unexpected(functions.error());
-  auto model = std::make_unique<RtlModel>(std::move(library), *functions, soc);
+  auto host = HostMemory::make(soc.memory_bytes);
+  if (!host) return tl::make_unexpected(host.error());
+  auto model = std::make_unique<RtlModel>(std::move(library), *functions, std::move(*host), soc);
   if (model->get() == nullptr) return failure("not enough memory for the Verilated SoC");
   if (const Status same = check_accelerators(*model, soc); !same) return tl::make_unexpected(same.error());
   return std::make_unique<RtlPlatform>(std::move(model), soc);

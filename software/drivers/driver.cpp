@@ -81,12 +81,29 @@ Status Driver::open(std::string_view title, std::uint32_t kind, std::uint32_t la
 void Driver::set_up_ring() {
   write_pair(device_, page::ring_base_lo, ring_.physical + ring_offset());
   device_.write32(page::ring_log2, ring_log2);
-  write_pair(device_, page::window_base_lo, memory_.physical());
-  write_pair(device_, page::window_limit_lo, memory_.physical() + memory_.region().size() - 1);
+  arena_ = nullptr;
+  set_window();
   device_.write32(page::control, page::control_run | page::control_interrupt_enable);
 }
 
-Status Driver::start(const Kernel& kernel, std::span<const TensorView> inputs, std::span<const TensorView> outputs) {
+/// Only between calls: the accelerator has no transfer of the core under way then.
+void Driver::set_window() {
+  const std::uint64_t base = arena_ == nullptr ? memory_.physical() : arena_->window_base;
+  const std::uint64_t limit = arena_ == nullptr ? base + memory_.region().size() - 1 : arena_->window_limit;
+  write_pair(device_, page::window_base_lo, base);
+  write_pair(device_, page::window_limit_lo, limit);
+}
+
+void Driver::forget(const Arena& arena) {
+  release_kept(arena.kept);
+  if (arena_ != &arena) return;
+  // Another arena may come to lie at the same address.
+  arena_ = nullptr;
+  set_window();
+}
+
+Status Driver::start(const Kernel& kernel, std::span<const TensorView> inputs, std::span<const TensorView> outputs,
+                     const Arena* arena) {
   if (running_) return failure(title_ + ": a call is running; wait for it before the next one starts");
   if (failed_) return failure(title_ + ": the last call failed; reset the accelerator before the next one starts");
   std::vector<TensorType> input_types;
@@ -94,6 +111,10 @@ Status Driver::start(const Kernel& kernel, std::span<const TensorView> inputs, s
   for (const TensorView& view : inputs) input_types.push_back(*view.type);
   for (const TensorView& view : outputs) output_types.push_back(*view.type);
   if (auto status = supports(kernel, input_types, output_types); !status) return status;
+  if (arena != arena_) {
+    arena_ = arena;
+    set_window();
+  }
   auto list = commands(kernel, inputs, outputs);
   if (!list) return tl::unexpected(list.error());
 

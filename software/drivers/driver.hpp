@@ -28,6 +28,14 @@ struct CallCounters {
   std::uint64_t beats_written = 0;
 };
 
+/// Device memory of one application that may reach no other: the hardware keeps the transfers of its calls inside the
+/// window. It outlives the calls; `Driver::forget` comes before its end.
+struct Arena {
+  DeviceMemory& kept;          // inside the window, for what drivers keep of the application: programs and constants
+  std::uint64_t window_base;   // lowest address
+  std::uint64_t window_limit;  // highest address
+};
+
 /// Base of all drivers: identity, ring, doorbell, completions. An accelerator's own driver says what it can do and
 /// builds commands.
 class Driver {
@@ -45,7 +53,9 @@ class Driver {
                                         std::span<const TensorType> outputs) const = 0;
 
   /// Submits a call. One call at a time: fails when one is running, or when one failed and no `reset` followed.
-  Status start(const Kernel& kernel, std::span<const TensorView> inputs, std::span<const TensorView> outputs);
+  /// Without an arena the call may reach all of device memory.
+  Status start(const Kernel& kernel, std::span<const TensorView> inputs, std::span<const TensorView> outputs,
+               const Arena* arena = nullptr);
 
   /// To be called after an interrupt: acknowledges it and submits commands that did not fit the ring. True when the
   /// call ended well; an error when a command failed, after which the driver needs `reset`.
@@ -58,6 +68,9 @@ class Driver {
   const CallCounters& counters() const { return counters_; }
   /// Whether the traffic counters are read after each call, which takes some register accesses more.
   void count_traffic(bool enabled) { counts_traffic_ = enabled; }
+
+  /// Gives back all that was kept in an arena, before its end. No call of it is running.
+  void forget(const Arena& arena);
 
  protected:
   Driver(Device& device, DeviceMemory& memory) : device_(device), memory_(memory) {}
@@ -77,8 +90,14 @@ class Driver {
   virtual Result<std::vector<CommandWords>> commands(const Kernel& kernel, std::span<const TensorView> inputs,
                                                      std::span<const TensorView> outputs) = 0;
 
+  /// Gives back what the driver keeps in this memory.
+  virtual void release_kept(const DeviceMemory& /*kept*/) {}
+
   /// Submits commands as one call; `service` tells their end.
   void submit(std::span<const CommandWords> commands);
+
+  /// Where to keep what belongs to the call that is being started.
+  DeviceMemory& kept() const { return arena_ == nullptr ? memory_ : arena_->kept; }
 
   Device& device_;
   DeviceMemory& memory_;
@@ -90,6 +109,7 @@ class Driver {
 
   Status check_identity() const;
   void set_up_ring();
+  void set_window();
   void submit_pending();
   void read_traffic();
   Status collect_completions();
@@ -101,6 +121,7 @@ class Driver {
   std::uint32_t kind_ = 0;
   std::uint32_t layout_hash_ = 0;
   std::uint32_t config_hash_ = 0;
+  const Arena* arena_ = nullptr;  // of the call
   Block ring_;
   std::uint32_t head_ = 0;  // commands whose completion was seen
   std::uint32_t tail_ = 0;  // commands submitted

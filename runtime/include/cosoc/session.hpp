@@ -50,6 +50,9 @@ struct SessionOptions {
   bool shard = true;
   /// Gives every intermediate tensor memory of its own, so that `Model::tensor` can read it after a run.
   bool keep_tensors = false;
+  /// Socket of a daemon that shares its SoC with this process, see docs/daemon.md; the environment's COSOC_DAEMON when
+  /// empty, and no daemon when that is empty too. Mode, SoC, cores and memory are the daemon's then.
+  std::filesystem::path daemon = {};
   /// Least time that a task on an accelerator gets before it counts as hung; it always gets 100 times its estimate.
   /// Default: 10 ms of simulated time, 2 s on the wall clock.
   std::optional<Time> minimum_deadline = {};

@@ -11,6 +11,8 @@ namespace {
 constexpr std::uint64_t alignment = 64;  // of instructions and temporaries, bytes
 
 std::uint64_t aligned(std::uint64_t bytes) { return (bytes + alignment - 1) & ~(alignment - 1); }
+/// Calls of which programs are kept; the oldest is compiled again when it comes back.
+constexpr std::size_t max_met = 4096;
 
 bool same_allocations(std::span<const Block> a, std::span<const Block> b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -30,7 +32,15 @@ Result<std::unique_ptr<Driver>> Conv2DDriver::open(Device& device, DeviceMemory&
 
 Conv2DDriver::~Conv2DDriver() {
   // Memory that the accelerator might still read is harmless to give back: it never writes to programs or constants.
-  for (const Loaded& loaded : loaded_) memory_.release(loaded.block);
+  for (const Loaded& loaded : loaded_) loaded.memory->release(loaded.block);
+}
+
+void Conv2DDriver::release_kept(const DeviceMemory& kept) {
+  loaded_.remove_if([&](const Loaded& loaded) {
+    if (loaded.memory != &kept) return false;
+    loaded.memory->release(loaded.block);
+    return true;
+  });
 }
 
 Result<Conv2DDriver::Compiled> Conv2DDriver::compile(const Operations& operations) const {
@@ -46,6 +56,7 @@ const Result<Conv2DDriver::Compiled>& Conv2DDriver::compiled(const Operations& o
   const auto found =
       std::find_if(met_.begin(), met_.end(), [&](const Met& met) { return met.operations == operations; });
   if (found != met_.end()) return found->compiled;
+  if (met_.size() == max_met) met_.pop_front();
   return met_.emplace_back(Met{operations, compile(operations)}).compiled;
 }
 
@@ -102,7 +113,7 @@ Result<const Conv2DDriver::Loaded*> Conv2DDriver::load(const Operations& operati
     }
   }
   auto found = std::find_if(loaded_.begin(), loaded_.end(), [&](const Loaded& loaded) {
-    return loaded.operations == operations && same_allocations(loaded.sources, sources);
+    return loaded.memory == &kept() && loaded.operations == operations && same_allocations(loaded.sources, sources);
   });
   if (found != loaded_.end() && constant) return &*found;
   const Program& program = compiled.program;
@@ -110,12 +121,13 @@ Result<const Conv2DDriver::Loaded*> Conv2DDriver::load(const Operations& operati
     release_unused();
     const std::uint64_t instructions = aligned(program.constant_bytes);
     const std::uint64_t temporaries = aligned(instructions + program.instructions.size() * sizeof(std::uint32_t));
-    auto block = memory_.allocate(temporaries + compiled.temporary_bytes);
+    auto block = allocate(temporaries + compiled.temporary_bytes);
     if (!block) return tl::unexpected(block.error());
-    found = loaded_.insert(loaded_.end(), Loaded{operations, std::move(sources), *block, instructions, temporaries});
+    found = loaded_.insert(loaded_.end(),
+                           Loaded{&kept(), operations, std::move(sources), *block, instructions, temporaries});
   }
   if (auto status = fill(*found, program, inputs); !status) {
-    memory_.release(found->block);
+    found->memory->release(found->block);
     loaded_.erase(found);
     return tl::unexpected(status.error());
   }
@@ -154,8 +166,22 @@ Status Conv2DDriver::fill_constants(const Operation& operation, const PackedCons
   return Compiler(config_).pack_constants(call, constants, packed);
 }
 
+Result<Block> Conv2DDriver::allocate(std::size_t bytes) {
+  for (;;) {
+    auto block = kept().allocate(bytes);
+    if (block || &kept() == &memory_) return block;
+    const auto oldest =
+        std::find_if(loaded_.begin(), loaded_.end(), [&](const Loaded& loaded) { return loaded.memory == &kept(); });
+    if (oldest == loaded_.end()) return block;
+    oldest->memory->release(oldest->block);
+    loaded_.erase(oldest);
+  }
+}
+
 void Conv2DDriver::release_unused() {
   const auto unused = [&](const Loaded& loaded) {
+    // Of what applications of other processes hold nothing is known here; `forget` tells their end.
+    if (loaded.memory != &memory_) return false;
     const bool alive = std::all_of(loaded.sources.begin(), loaded.sources.end(),
                                    [&](const Block& block) { return memory_.holds(block); });
     if (!alive) memory_.release(loaded.block);

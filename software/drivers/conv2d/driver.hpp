@@ -20,6 +20,7 @@ class Conv2DDriver final : public Driver {
                                 std::span<const TensorType> outputs) const override;
 
  protected:
+  void release_kept(const DeviceMemory& kept) override;
   Result<std::vector<CommandWords>> commands(const Kernel& kernel, std::span<const TensorView> inputs,
                                              std::span<const TensorView> outputs) override;
 
@@ -37,6 +38,7 @@ class Conv2DDriver final : public Driver {
   };
   /// A program with its constants in device memory: constants, then instructions, then temporaries.
   struct Loaded {
+    DeviceMemory* memory;  // where it lies
     Operations operations;
     std::vector<Block> sources;  // allocations that the constants were packed from
     Block block;
@@ -57,6 +59,8 @@ class Conv2DDriver final : public Driver {
                         std::span<std::byte> packed) const;
   /// Gives back programs whose model was unloaded.
   void release_unused();
+  /// Room for a program; those of the same application that were loaded first make room.
+  Result<Block> allocate(std::size_t bytes);
 
   Config config_{};
   mutable std::list<Met> met_;

@@ -1,0 +1,180 @@
+#include "daemon/client_session.hpp"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "daemon/futex.hpp"
+
+namespace cosoc::daemon {
+namespace {
+
+/// Of addresses in commands; parts of tensors begin there.
+constexpr std::uint64_t operand_alignment = 16;
+/// Blocks without a number lie outside of device memory; those of clients never do.
+constexpr std::uint64_t allocation = std::uint64_t{1} << 63;
+
+/// A copy that the client cannot change any more; the compiler must not look at the original again either.
+PostedCall snapshot(const PostedCall& shared) {
+  PostedCall copy{};
+  std::memcpy(&copy, &shared, sizeof(copy));
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  return copy;
+}
+
+}  // namespace
+
+/// One mailbox's call, from its start to its end.
+class ClientSession::Running final : public Completion {
+ public:
+  Running(Mailbox& mailbox, std::shared_ptr<const Application> application, const std::function<void()>& at_rest)
+      : mailbox_(mailbox), group_(std::move(application)), at_rest_(at_rest) {}
+
+  bool busy() const { return busy_.load(std::memory_order_acquire); }
+  /// Nothing refers to what it owns any more.
+  bool ended() const { return !busy() && group_.ended(); }
+
+  void start(Scheduler& scheduler, std::shared_ptr<const PreparedCall> call, std::vector<TensorView> inputs,
+             std::vector<TensorView> outputs) {
+    // The last call was answered a moment before its group ended.
+    scheduler.wait(group_);
+    group_.reset();
+    call_ = std::move(call);
+    inputs_ = std::move(inputs);
+    outputs_ = std::move(outputs);
+    busy_.store(true, std::memory_order_relaxed);
+    scheduler.submit(group_, call_->what, inputs_, outputs_, {}, this);
+  }
+
+  void wait(Scheduler& scheduler) { scheduler.wait(group_); }
+
+  void complete(const Task& task, const Status& status) override {
+    if (status) {
+      answer(MailOutcome::done, task.note, task.counters);
+    } else {
+      // The daemon has no CPU core of its own: whatever fails here failed on accelerators, which it looks after itself.
+      answer(MailOutcome::refused, status.error().message, task.counters);
+    }
+  }
+
+  void answer(MailOutcome outcome, std::string_view note, const CallCounters& counters) {
+    mailbox_.outcome = static_cast<std::uint32_t>(outcome);
+    mailbox_.cycles = counters.cycles;
+    mailbox_.commands = counters.commands;
+    const std::size_t length = std::min(note.size(), note_bytes - 1);
+    std::memcpy(mailbox_.note.data(), note.data(), length);
+    mailbox_.note[length] = 0;
+    busy_.store(false, std::memory_order_release);
+    mailbox_.state.store(static_cast<std::uint32_t>(MailState::done), std::memory_order_release);
+    futex_wake(mailbox_.state);
+    at_rest_();
+  }
+
+ private:
+  Mailbox& mailbox_;
+  TaskGroup group_;
+  const std::function<void()>& at_rest_;
+  std::shared_ptr<const PreparedCall> call_;
+  std::vector<TensorView> inputs_;
+  std::vector<TensorView> outputs_;
+  std::atomic<bool> busy_ = false;
+};
+
+ClientSession::ClientSession(ClientFacts facts, Accelerators& accelerators, std::function<void()> at_rest)
+    : facts_(std::move(facts)), accelerators_(accelerators), at_rest_(std::move(at_rest)), prepared_(max_prepared) {}
+
+Result<std::unique_ptr<ClientSession>> ClientSession::make(ClientFacts facts, Accelerators& accelerators,
+                                                           std::function<void()> at_rest) {
+  std::unique_ptr<ClientSession> session(new ClientSession(std::move(facts), accelerators, std::move(at_rest)));
+  auto file = make_shared_file(sizeof(SharedPage));
+  if (!file) return tl::make_unexpected(file.error());
+  session->page_file_ = std::move(*file);
+  session->page_ = SharedMapping::of(session->page_file_, sizeof(SharedPage));
+  session->bell_ = Descriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!session->page_ || !session->bell_) return failure("cannot make the page of a client");
+  session->page().layout = page_layout;
+  auto slot = accelerators.make_slot(session->facts_.memory_bytes);
+  if (!slot) return tl::make_unexpected(slot.error());
+  session->slot_ = std::move(*slot);
+  if (Scheduler* scheduler = accelerators.scheduler(); scheduler != nullptr) {
+    const ClientFacts& known = session->facts_;
+    const auto application = scheduler->add_application(
+        {.name = known.name, .priority = known.priority, .weight = known.weight, .arena = session->slot_->arena()});
+    if (!application) return tl::make_unexpected(application.error());
+    for (std::size_t i = 0; i < accelerators.count(); ++i) {
+      session->running_.push_back(
+          std::make_unique<Running>(session->page().mailboxes[i], *application, session->at_rest_));
+    }
+  }
+  return session;
+}
+
+ClientSession::~ClientSession() {
+  if (slot_) accelerators_.end_slot(std::move(slot_));
+}
+
+Status ClientSession::prepare(const nlohmann::json& message) {
+  const auto index = find_number(message, "id");
+  if (!index || *index >= max_prepared) return failure("a call has an id below " + std::to_string(max_prepared));
+  auto call = read_call(message, slot_->bytes());
+  if (!call) return tl::make_unexpected(call.error());
+  auto prepared = accelerators_.prepare(std::move(*call));
+  if (!prepared) return tl::make_unexpected(prepared.error());
+  prepared_[*index] = std::move(*prepared);
+  return {};
+}
+
+/// What was posted as views of the client's memory, every number checked.
+Result<std::shared_ptr<const PreparedCall>> ClientSession::read(const PostedCall& posted,
+                                                                std::vector<TensorView>& inputs,
+                                                                std::vector<TensorView>& outputs) const {
+  if (posted.call >= max_prepared || !prepared_[posted.call]) return failure("a call was posted that was not prepared");
+  const auto& call = prepared_[posted.call];
+  if (posted.inputs != call->call.inputs.size() || posted.outputs != call->call.outputs.size()) {
+    return failure("a call was posted with another number of operands than was prepared");
+  }
+  const SharedOperand* operand = posted.operands.data();
+  const auto add = [&](const std::vector<TensorType>& types, std::vector<TensorView>& views) {
+    for (const TensorType& type : types) {
+      const SharedOperand& where = *operand++;
+      const std::uint64_t size = type.bytes();
+      const bool inside = size <= slot_->bytes() && where.offset <= slot_->bytes() - size;
+      if (!inside || where.offset % operand_alignment != 0) return false;
+      views.push_back({&type, slot_->block(where.offset, size, where.id | allocation), where.constant != 0});
+    }
+    return true;
+  };
+  if (!add(call->call.inputs, inputs) || !add(call->call.outputs, outputs)) {
+    return failure("a call was posted with memory that is not the application's");
+  }
+  return call;
+}
+
+void ClientSession::serve() {
+  for (std::size_t i = 0; i < running_.size(); ++i) {
+    Mailbox& mailbox = page().mailboxes[i];
+    Running& running = *running_[i];
+    if (running.busy() || mailbox.state.load() != static_cast<std::uint32_t>(MailState::posted)) continue;
+    const PostedCall posted = snapshot(mailbox.posted);
+    std::vector<TensorView> inputs;
+    std::vector<TensorView> outputs;
+    auto call = read(posted, inputs, outputs);
+    ++served_;
+    if (!call) {
+      running.answer(MailOutcome::failed, call.error().message, {});
+    } else {
+      running.start(*accelerators_.scheduler(), std::move(*call), std::move(inputs), std::move(outputs));
+    }
+  }
+}
+
+void ClientSession::wait() {
+  for (const auto& running : running_) running->wait(*accelerators_.scheduler());
+}
+
+bool ClientSession::idle() const {
+  return std::ranges::all_of(running_, [](const auto& running) { return running->ended(); });
+}
+
+}  // namespace cosoc::daemon

@@ -1,0 +1,67 @@
+/// The daemon's side of one client: its memory, its page, its calls.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "daemon/accelerators.hpp"
+#include "daemon/cores.hpp"
+
+namespace cosoc::daemon {
+
+/// Process and wishes of a client.
+struct ClientFacts {
+  std::uint64_t id = 0;
+  int process = 0;
+  std::string name;
+  std::int32_t priority = 0;
+  double weight = 1.0;
+  std::uint64_t memory_bytes = 0;
+};
+
+class ClientSession {
+ public:
+  /// `at_rest` is called, on any thread, whenever a call has ended.
+  static Result<std::unique_ptr<ClientSession>> make(ClientFacts facts, Accelerators& accelerators,
+                                                     std::function<void()> at_rest);
+  /// All its calls have ended.
+  ~ClientSession();
+
+  const ClientFacts& facts() const { return facts_; }
+  SharedPage& page() { return *reinterpret_cast<SharedPage*>(page_.bytes().data()); }
+  /// For the client: page, memory, bell.
+  std::array<int, 3> descriptors() const { return {page_file_.get(), slot_->file().get(), bell_.get()}; }
+  int bell() const { return bell_.get(); }
+  std::uint64_t memory_bytes() const { return slot_->bytes(); }
+  std::uint64_t calls() const { return served_; }
+
+  /// Remembers a call under the index that the client chose.
+  Status prepare(const nlohmann::json& message);
+  /// Looks into the mailboxes and starts what was posted.
+  void serve();
+  /// Whether none of its calls is on its way.
+  bool idle() const;
+  /// Blocks until it is.
+  void wait();
+
+ private:
+  class Running;
+
+  ClientSession(ClientFacts facts, Accelerators& accelerators, std::function<void()> at_rest);
+  Result<std::shared_ptr<const PreparedCall>> read(const PostedCall& posted, std::vector<TensorView>& inputs,
+                                                   std::vector<TensorView>& outputs) const;
+
+  ClientFacts facts_;
+  Accelerators& accelerators_;
+  const std::function<void()> at_rest_;
+  Descriptor page_file_;
+  Descriptor bell_;
+  SharedMapping page_;
+  std::unique_ptr<Slot> slot_;
+  std::vector<std::shared_ptr<const PreparedCall>> prepared_;
+  std::vector<std::unique_ptr<Running>> running_;  // by mailbox
+  std::uint64_t served_ = 0;
+};
+
+}  // namespace cosoc::daemon

@@ -1,0 +1,124 @@
+/// Applications that the daemon starts: a queue of submissions, a bounded number of processes.
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+
+#include "daemon/zygote.hpp"
+
+namespace cosoc::daemon {
+
+struct JobOptions {
+  std::filesystem::path zygote;  // the program
+  std::filesystem::path runner;  // the program that runs a bundle
+  std::filesystem::path logs;    // directory of what applications print
+  std::uint32_t ready = 2;       // processes that wait for an application
+  std::uint32_t processes = 6;   // of applications at a time
+  double time_limit = 0.0;       // of any instance in s; 0: none
+};
+
+/// What was submitted.
+struct JobSpec {
+  std::string kind;  // so, program or bundle
+  std::string name;
+  std::string program;
+  std::vector<std::string> arguments;
+  std::string folder;  // where it runs
+  std::uint64_t count = 1;
+  double period = 0.0;  // s between arrivals
+  double rate = 0.0;    // of Poisson arrivals, 1/s
+  std::int64_t priority = 0;
+  double weight = 1.0;
+  std::uint64_t memory = 0;
+  double time_limit = 0.0;
+};
+
+/// Checks what anybody sent, and that the application is there.
+Result<JobSpec> read_job(const nlohmann::json& message);
+
+class Jobs {
+ public:
+  using Answer = std::function<void(const Result<nlohmann::json>&)>;
+
+  static Result<std::unique_ptr<Jobs>> start(const JobOptions& options, const std::filesystem::path& socket,
+                                             EventLoop& loop);
+  /// Ends all processes.
+  ~Jobs();
+
+  Result<nlohmann::json> submit(const nlohmann::json& message);
+  /// Ends one job: what runs of it is killed, the rest does not start.
+  Result<nlohmann::json> end(const nlohmann::json& message);
+  /// Answers when the job, or every job, has ended.
+  void wait(const nlohmann::json& message, std::uint64_t peer, Answer answer);
+  /// The peer is gone.
+  void forget_waiting(std::uint64_t peer);
+  /// A part of what the instances of a job printed.
+  Result<nlohmann::json> read_log(const nlohmann::json& message) const;
+  nlohmann::json overview() const;
+  /// Whose process this is; 0: nobody's.
+  std::uint64_t job_of(int process) const;
+
+ private:
+  struct Job {
+    std::uint64_t id = 0;
+    JobSpec spec;
+    std::uint64_t arrived = 0;  // instances that may start
+    std::uint64_t begun = 0;    // and that were handed over to a process
+    std::uint64_t running = 0;
+    std::uint64_t done = 0;
+    std::uint64_t failed = 0;
+    std::uint64_t never = 0;  // that will not start
+    bool ending = false;
+    std::string report;  // of the first failure
+    std::mt19937_64 random;
+
+    bool ended() const { return done + failed + never == spec.count; }
+  };
+  struct Instance {
+    std::uint64_t job = 0;
+    std::uint64_t number = 0;  // in the job
+    int process = 0;           // 0: not yet
+    bool overdue = false;
+    Instant limit = Instant::max();
+  };
+  struct Waiting {
+    std::uint64_t peer;
+    std::uint64_t job;  // 0: all
+    Answer answer;
+  };
+
+  Jobs(JobOptions options, std::filesystem::path socket, EventLoop& loop);
+  Status start_zygote();
+  void arrive(std::uint64_t id);
+  void pump();
+  bool begin(Job& job);
+  void handle(const ZygoteReport& report);
+  void started(const ZygoteReport& report);
+  void ended(const ZygoteReport& report);
+  void watch_limits();
+  void finish(std::uint64_t instance, const std::string& failure);
+  void settle(Job& job);
+  void lose_zygote();
+  Result<std::uint64_t> find(const nlohmann::json& message) const;
+  std::filesystem::path log_of(std::uint64_t job) const;
+  nlohmann::json describe(const Job& job) const;
+
+  JobOptions options_;
+  std::filesystem::path socket_;
+  EventLoop& loop_;
+  std::map<std::uint64_t, Job> jobs_;
+  std::set<std::pair<std::int64_t, std::uint64_t>> due_;  // (-priority, id) of jobs with instances to start
+  std::map<std::uint64_t, Instance> instances_;           // handed over and not ended
+  std::map<int, std::uint64_t> by_process_;
+  std::list<Waiting> waiting_;
+  Instant next_watch_ = Instant::max();
+  std::size_t open_ = 0;  // jobs that have not ended
+  std::uint64_t last_job_ = 0;
+  std::uint64_t last_instance_ = 0;
+  std::unique_ptr<Zygote> zygote_;
+};
+
+}  // namespace cosoc::daemon

@@ -1,0 +1,157 @@
+"""Starting, finding and ending a daemon; jobs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cosoc.cli.daemon_client import ask
+from cosoc.cli.errors import UserError
+from cosoc.cli.main import app
+from cosoc.cli.trace import read_tasks
+from tests.daemon.support import TIMEOUT, Daemon, command_line, running
+from tests.runtime.test_bindings import write_bundle
+
+
+def refusal(line: list[str]) -> str:
+    """What a daemon that does not start says."""
+    done = subprocess.run(line, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    assert done.returncode != 0
+    return done.stderr
+
+
+def test_a_second_daemon_is_refused_and_the_first_goes_on(daemon: Daemon) -> None:
+    assert "a daemon runs at" in refusal(command_line(daemon.build, daemon.socket))
+    daemon.check()
+
+
+def test_only_the_user_may_connect(daemon: Daemon) -> None:
+    assert stat.S_IMODE(daemon.socket.stat().st_mode) == 0o600
+
+
+def test_what_a_killed_daemon_left_is_no_obstacle(build: Path, tmp_path: Path) -> None:
+    with running(build, tmp_path, mode="cpu") as first:
+        first.process.kill()
+        first.process.wait(TIMEOUT)
+        assert first.socket.exists()
+        with pytest.raises(UserError, match="no daemon runs at"):
+            first.state()
+        with running(build, tmp_path, mode="cpu") as second:
+            second.check()
+
+
+def test_an_application_goes_on_without_its_daemon(build: Path, tmp_path: Path) -> None:
+    with running(build, tmp_path) as daemon:
+        application = daemon.start("cpu", "1500")
+        while application.pid not in [client["process"] for client in daemon.state()["clients"]]:
+            time.sleep(0.005)
+        daemon.process.kill()
+        assert application.wait(TIMEOUT) == 0
+
+
+def test_mistakes_at_the_start(build: Path, tmp_path: Path) -> None:
+    socket = tmp_path / "socket"
+    assert "1..64 CPU cores, not 0" in refusal(command_line(build, socket, "--cores", "0"))
+    assert "FASTEST" in refusal(command_line(build, socket, "--policy", "FASTEST"))
+    (tmp_path / "soc.json").write_text("{ broken")
+    assert "not valid JSON" in refusal([*command_line(build, socket)[:2], str(tmp_path), *command_line(build, socket)[3:]])
+    assert "mode" in refusal(command_line(build, socket, mode="board"))
+    assert "no group" in refusal(command_line(build, socket, "--group", "no-such-group"))
+    assert not socket.exists()
+
+
+def test_many_tiny_instances_at_once(daemon: Daemon) -> None:
+    result = daemon.run("tiny", count=600)
+    assert (result["done"], result["failed"]) == (600, 0)
+
+
+def test_a_job_that_is_ended(daemon: Daemon) -> None:
+    job = daemon.submit("sleep", "60", count=1000)
+    ask(daemon.socket, {"type": "end", "job": job})
+    result = daemon.wait(job)
+    assert (result["done"], result["failed"], result["running"]) == (0, 1000, 0)
+    daemon.check()
+
+
+def test_arrivals(daemon: Daemon) -> None:
+    begin = time.monotonic()
+    jobs = [daemon.submit("nothing", count=5, period=0.05), daemon.submit("nothing", count=20, rate=200.0)]
+    assert [daemon.wait(job)["done"] for job in jobs] == [5, 20]
+    assert time.monotonic() - begin >= 4 * 0.05
+
+
+def test_programs_and_what_they_print(daemon: Daemon) -> None:
+    message = {"type": "submit", "kind": "program", "program": str(daemon.program), "arguments": ["print", "5"], "count": 3}
+    job: int = ask(daemon.socket, message)["job"]
+    assert daemon.wait(job)["done"] == 3
+    assert daemon.log(job) == "printed 5\n" * 3
+
+
+def test_the_zygote_is_replaced(daemon: Daemon) -> None:
+    children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text().split()
+    assert len(children) == 1
+    os.kill(int(children[0]), signal.SIGKILL)
+    # One that a process of the old zygote had taken just then ends with a report; the next ones work.
+    result = daemon.run("cpu", "1")
+    assert result["done"] == 1 or "starts others died" in result["report"]
+    daemon.check()
+
+
+def test_the_command_line(daemon: Daemon, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    write_bundle(bundle)
+    x = (rng.standard_normal((2, 64)) + 1j * rng.standard_normal((2, 64))).astype(np.complex64)
+    np.save(tmp_path / "x.npy", x)
+    here = ["--socket", str(daemon.socket)]
+
+    def cosoc(*words: str) -> str:
+        result = CliRunner().invoke(app, list(words), catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    job = cosoc("submit", *here, "--wait", str(bundle), str(tmp_path / "x.npy")).strip()
+    assert "zip" in cosoc("logs", *here, job)
+    cosoc("wait", *here, job)
+    assert "fft0" in cosoc("ps", *here)
+    failing = cosoc("submit", *here, str(daemon.application), "exit", "2").strip()
+    assert CliRunner().invoke(app, ["wait", *here, failing]).exit_code == 1
+    for words in (["wait", *here, "9999"], ["ps", "--socket", str(tmp_path / "none")], ["submit", *here, "/none.so"]):
+        assert isinstance(CliRunner().invoke(app, words).exception, UserError)
+
+
+def test_stop_ends_applications_and_daemon(build: Path, tmp_path: Path) -> None:
+    with running(build, tmp_path, mode="cpu") as daemon:
+        daemon.submit("sleep", "600", count=3)
+        while not daemon.state()["jobs"][0]["running"]:
+            time.sleep(0.01)
+        assert CliRunner().invoke(app, ["stop", "--socket", str(daemon.socket)]).exit_code == 0
+        assert daemon.process.wait(TIMEOUT) == 0
+        assert not daemon.socket.exists()
+
+
+def test_the_rtl_behind_a_daemon(build: Path, tmp_path: Path) -> None:
+    with running(build, tmp_path, mode="rtl") as daemon:
+        jobs = [daemon.submit("accelerator", "2", count=2), daemon.submit("tiny", "5")]
+        assert [daemon.wait(job)["failed"] for job in jobs] == [0, 0]
+        daemon.check()
+
+
+def test_a_trace_survives_the_kill_of_the_daemon(build: Path, tmp_path: Path) -> None:
+    path = tmp_path / "trace.json"
+    with running(build, tmp_path, "--trace", str(path)) as daemon:
+        assert daemon.run("accelerator", "5")["done"] == 1
+        time.sleep(0.2)  # events are written after 0.1 s at the latest, with the next one
+        assert daemon.run("accelerator", "5")["done"] == 1
+        daemon.process.kill()
+        daemon.process.wait(TIMEOUT)
+    assert len(list(read_tasks(path))) >= 5

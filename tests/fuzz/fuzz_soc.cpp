@@ -1,0 +1,7 @@
+/// Entry of libFuzzer.
+#include "fuzz/targets.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  fuzz::soc({data, size});
+  return 0;
+}

@@ -1,0 +1,237 @@
+/// Loans of cores, and applications under a daemon whose accelerators fail.
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "daemon/server.hpp"
+#include "runtime/support.hpp"
+
+namespace test {
+namespace {
+
+using namespace cosoc;
+using namespace cosoc::daemon;
+using std::chrono::milliseconds;
+
+/// Cores and the pages of clients, on a clock of the test.
+struct Lending {
+  explicit Lending(std::uint32_t count) : cores(count, {.slice = milliseconds(2), .limit = milliseconds(50)}) {}
+
+  SharedPage& add(std::uint64_t client, std::int32_t priority = 0, double weight = 1.0) {
+    pages.push_back(std::make_unique<SharedPage>());
+    cores.add(client, *pages.back(), priority, weight, now);
+    return *pages.back();
+  }
+  auto after(int time) {
+    now += milliseconds(time);
+    return cores.balance(now);
+  }
+
+  std::vector<std::unique_ptr<SharedPage>> pages;
+  Cores cores;
+  Instant now{};
+};
+
+Loan loan(const SharedPage& page, std::size_t core) { return loan_of(page.cores[core].word.load()); }
+
+void set(SharedPage& page, std::size_t core, Loan to) {
+  page.cores[core].word.store(with_loan(page.cores[core].word.load(), to));
+}
+
+TEST_CASE("a client alone has all cores, and nobody wakes up for it") {
+  Lending lending(3);
+  const SharedPage& page = lending.add(1);
+  for (std::size_t core = 0; core < 3; ++core) CHECK(loan(page, core) == Loan::idle);
+  CHECK(lending.cores.held_by(1) == 3);
+  CHECK_FALSE(lending.after(1).has_value());
+}
+
+TEST_CASE("who comes later gets a core that lies idle") {
+  Lending lending(2);
+  SharedPage& first = lending.add(1);
+  set(first, 0, Loan::busy);
+  const SharedPage& second = lending.add(2);
+  CHECK(loan(first, 0) == Loan::busy);
+  CHECK(loan(first, 1) == Loan::none);
+  CHECK(loan(second, 1) == Loan::idle);
+}
+
+TEST_CASE("equal clients take turns, of as many slices as their weights") {
+  Lending lending(1);
+  SharedPage& first = lending.add(1, 0, 3.0);
+  set(first, 0, Loan::busy);
+  SharedPage& second = lending.add(2);
+  second.wanted = 1;
+  CHECK(lending.after(1).has_value());
+  lending.after(4);
+  CHECK(loan(first, 0) == Loan::busy);
+  lending.after(2);
+  CHECK(loan(first, 0) == Loan::wanted);
+  // Given back, and wanted again at once.
+  set(first, 0, Loan::none);
+  first.wanted = 1;
+  lending.after(0);
+  REQUIRE(loan(second, 0) == Loan::idle);
+  set(second, 0, Loan::busy);
+  second.wanted = 0;
+  lending.after(1);
+  CHECK(loan(second, 0) == Loan::busy);
+  lending.after(2);
+  CHECK(loan(second, 0) == Loan::wanted);
+}
+
+TEST_CASE("higher priority gets a core back at once, lower priority only what is left") {
+  Lending lending(1);
+  SharedPage& low = lending.add(1, -1);
+  set(low, 0, Loan::busy);
+  SharedPage& high = lending.add(2, 5);
+  high.wanted = 1;
+  lending.after(0);
+  CHECK(loan(low, 0) == Loan::wanted);
+  set(low, 0, Loan::none);
+  low.wanted = 1;
+  lending.after(0);
+  REQUIRE(loan(high, 0) == Loan::idle);
+  set(high, 0, Loan::busy);
+  high.wanted = 0;
+  for (int i = 0; i < 20; ++i) lending.after(10);
+  CHECK(loan(high, 0) == Loan::busy);
+}
+
+TEST_CASE("a core that does not come back is lent again, and its late holder cannot give it back") {
+  Lending lending(1);
+  SharedPage& stopped = lending.add(1);
+  set(stopped, 0, Loan::busy);
+  const std::uint32_t before = stopped.cores[0].word.load();
+  SharedPage& waiting = lending.add(2);
+  waiting.wanted = 1;
+  lending.after(3);
+  CHECK(loan(stopped, 0) == Loan::wanted);
+  lending.after(40);
+  CHECK(lending.cores.held_by(2) == 0);
+  lending.after(20);
+  CHECK(lending.cores.overruns(1) == 1);
+  CHECK(loan(waiting, 0) == Loan::idle);
+  // It was lent to the stopped one again in the meantime: his old word does not match.
+  waiting.wanted = 0;
+  stopped.wanted = 1;
+  lending.after(10);
+  CHECK(loan(stopped, 0) == Loan::idle);
+  std::uint32_t expected = before;
+  CHECK_FALSE(stopped.cores[0].word.compare_exchange_strong(expected, with_loan(before, Loan::idle)));
+}
+
+TEST_CASE("garbage in a page takes no core from others for good") {
+  Lending lending(4);
+  SharedPage& garbage = lending.add(1);
+  SharedPage& good = lending.add(2);
+  std::minstd_rand random(3);
+  int served = 0;
+  for (int round = 0; round < 2000; ++round) {
+    for (SharedCore& core : garbage.cores) core.word.store(static_cast<std::uint32_t>(random() % 64));
+    garbage.wanted.store(static_cast<std::uint32_t>(random()));
+    good.wanted = 1;
+    lending.after(60);
+    for (std::size_t core = 0; core < 4; ++core) {
+      if (loan(good, core) == Loan::none) continue;
+      ++served;
+      set(good, core, Loan::none);
+    }
+  }
+  CHECK(served > 500);
+}
+
+TEST_CASE("the cores of a dead client are others'") {
+  Lending lending(2);
+  SharedPage& dead = lending.add(1);
+  set(dead, 0, Loan::busy);
+  set(dead, 1, Loan::busy);
+  SharedPage& waiting = lending.add(2);
+  waiting.wanted = 2;
+  lending.cores.remove(1, lending.now);
+  CHECK_FALSE(lending.after(0).has_value());
+  CHECK(lending.cores.held_by(2) == 2);
+}
+
+/// A daemon in this process, over a platform with a fault.
+class FaultyDaemon {
+ public:
+  explicit FaultyDaemon(Fault fault, int times = 1) {
+    const SoCDescription soc = make_soc();
+    socket_ = "/tmp/cosoc-test-" + std::to_string(::getpid()) + ".socket";
+    auto accelerators =
+        Accelerators::over({}, soc, make_threaded_platform(soc, {"fft0", fault, times}), milliseconds(100));
+    REQUIRE(accelerators);
+    auto listener = Listener::open(socket_, "");
+    REQUIRE(listener);
+    ServerOptions options;
+    options.socket = socket_;
+    auto server = Server::over(options, std::move(*listener), std::move(*accelerators));
+    if (!server) FAIL(server.error().message);
+    server_ = std::move(*server);
+    thread_ = std::thread([this] { server_->run(); });
+  }
+  ~FaultyDaemon() {
+    server_->stop();
+    thread_.join();
+  }
+
+  Session session() const {
+    SessionOptions options;
+    options.daemon = socket_;
+    auto session = Session::open(options);
+    if (!session) FAIL(session.error().message);
+    return *session;
+  }
+
+ private:
+  std::filesystem::path socket_;
+  std::unique_ptr<Server> server_;
+  std::thread thread_;
+};
+
+/// Transforms an impulse again and again on one of these kinds of devices; what went wrong, if anything did.
+std::string transform_impulse(Session session, std::vector<std::string> devices, int count) {
+  const auto client = session.client();
+  const TensorType type{.dtype = DType::complex64, .shape = {8, 1024}};
+  const auto call = client->prepare(make_kernel("fft", {{"direction", "forward"}}), {type}, {type},
+                                    {.name = {}, .devices = std::move(devices)});
+  if (!call) return call.error().message;
+  const auto x = client->allocate(type);
+  const auto y = client->allocate(type);
+  if (!x || !y) return "no memory";
+  x->as<float>()[0] = 1.0F;
+  for (int i = 0; i < count; ++i) {
+    y->as<float>()[500] = 77.0F;
+    if (const auto done = client->call(*call, {*x}, {*y}); !done) return done.error().message;
+    for (std::size_t k = 0; k < 1024; ++k) {
+      if (y->as<float>()[2 * k] != 1.0F) return "wrong result at " + std::to_string(k);
+    }
+  }
+  return "";
+}
+
+TEST_CASE("a failing or hanging accelerator of the daemon leaves right results, and the next application whole") {
+  const Fault fault = GENERATE(Fault::fails, Fault::hangs, Fault::loses_interrupt, Fault::stays_in_reset);
+  const int times = GENERATE(1, 100);
+  const FaultyDaemon daemon(fault, times);
+  CHECK(transform_impulse(daemon.session(), {"fft", "cpu"}, 3) == "");
+  // The second one comes when the accelerator is in whatever state the first one left it in.
+  CHECK(transform_impulse(daemon.session(), {"fft", "cpu"}, 3) == "");
+}
+
+TEST_CASE("applications of one daemon compute side by side on one accelerator") {
+  const FaultyDaemon daemon(Fault::none);
+  std::vector<std::thread> applications;
+  std::vector<std::string> problems(4);
+  for (std::string& problem : problems) {
+    Session session = daemon.session();
+    applications.emplace_back([session, &problem] { problem = transform_impulse(session, {"fft"}, 20); });
+  }
+  for (std::thread& application : applications) application.join();
+  CHECK(problems == std::vector<std::string>(4));
+}
+
+}  // namespace
+}  // namespace test
