@@ -67,7 +67,7 @@ void ModelState::settle() {
   if (!submitted) return;
   has_run = submitted->wait().has_value();
   report = runs->last()->report(session->devices());
-  report.peak_memory_bytes = session->platform().memory().peak_bytes();
+  report.peak_memory_bytes = session->peak_memory_bytes();
   submitted.reset();
 }
 
@@ -139,7 +139,7 @@ Status Model::run(std::span<const std::span<const std::byte>> inputs, std::span<
   state_->run->start(state_->deadline);
   const Status status = state_->run->wait();
   state_->report = state_->run->report(session.devices());
-  state_->report.peak_memory_bytes = session.platform().memory().peak_bytes();
+  state_->report.peak_memory_bytes = session.peak_memory_bytes();
   if (auto finished = session.finish_trace(); !finished) return finished;
   if (!status) return status;
   state_->has_run = true;

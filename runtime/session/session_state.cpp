@@ -71,6 +71,11 @@ Result<std::size_t> SessionState::find_device(const std::string& name) const {
   return failure("there is no device " + name + "; there are " + names);
 }
 
+std::size_t SessionState::peak_memory_bytes() {
+  const auto lock = scheduler_->lock_drivers();
+  return platform().memory().peak_bytes();
+}
+
 Platform& SessionState::platform() {
   return std::visit([](auto& platform) -> Platform& { return *platform; }, platform_);
 }

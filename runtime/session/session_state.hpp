@@ -21,6 +21,8 @@ class SessionState {
 
   Platform& platform();
   Scheduler& scheduler() { return *scheduler_; }
+  /// The most device memory that was in use at a time. From any thread that does not hold the drivers' lock.
+  std::size_t peak_memory_bytes();
   /// Whether time is simulated.
   bool is_simulated() const { return std::holds_alternative<std::unique_ptr<SimulatedPlatform>>(platform_); }
   /// Completes the file of the trace, if there is one.
