@@ -190,6 +190,30 @@ void clear_padding(const Network& network, std::span<std::byte> tensors) {
   }
 }
 
+/// A block that begins a page of 4 KB, as the schedule takes it.
+class Pages {
+ public:
+  Pages(DeviceMemory& memory, std::size_t bytes)
+      : memory_(memory), whole_(value_of(memory.allocate(bytes + page))), block_(whole_) {
+    const std::size_t before = (page - whole_.physical % page) % page;
+    block_.data += before;
+    block_.physical += before;
+    block_.size = bytes;
+  }
+  ~Pages() { memory_.release(whole_); }
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+
+  const Block& block() const { return block_; }
+
+ private:
+  static constexpr std::size_t page = 4096;
+
+  DeviceMemory& memory_;
+  Block whole_;
+  Block block_;
+};
+
 /// A simulated SoC, and a program for its first accelerator at a time.
 class Rtl {
  public:
@@ -201,9 +225,12 @@ class Rtl {
 
   /// Runs a program on random data; what the counters say, and whether all tensors are right.
   json run(const Network& network, const Program& program, std::uint32_t seed) {
-    const Block tensors = value_of(memory_.allocate(network.bytes));
-    const Block constants = value_of(memory_.allocate(program.constant_bytes));
-    const Block instructions = value_of(memory_.allocate(program.instructions.size() * sizeof(std::uint32_t)));
+    const Pages tensor_pages(memory_, network.bytes);
+    const Pages constant_pages(memory_, program.constant_bytes);
+    const Pages instruction_pages(memory_, program.instructions.size() * sizeof(std::uint32_t));
+    const Block& tensors = tensor_pages.block();
+    const Block& constants = constant_pages.block();
+    const Block& instructions = instruction_pages.block();
     std::mt19937 random(seed);
     for (std::size_t i = 0; i < tensors.size; ++i) tensors.data[i] = static_cast<std::byte>(random());
     const Compiler compiler(config_);
@@ -228,7 +255,6 @@ class Rtl {
     clear_padding(network, found);
     clear_padding(network, {tensors.data, tensors.size});
     result["bit_exact"] = std::equal(found.begin(), found.end(), tensors.data);
-    for (const Block& block : {tensors, constants, instructions}) memory_.release(block);
     return result;
   }
 
@@ -273,8 +299,11 @@ int run(const std::string& mode, const std::string& path) {
     const Schedule estimate = schedule(config, program.instructions, latency);
     json result;
     if (rtl) result = rtl->run(network, program, description.at("seed").get<std::uint32_t>());
-    result["estimated"] = {
-        {"cycles", estimate.cycles}, {"beats_read", estimate.beats_read}, {"beats_written", estimate.beats_written}};
+    result["estimated"] = {{"cycles", estimate.cycles},
+                           {"cycles_starved", estimate.starved},
+                           {"cycles_blocked", estimate.blocked},
+                           {"beats_read", estimate.beats_read},
+                           {"beats_written", estimate.beats_written}};
     results.push_back(std::move(result));
   }
   std::cout << results.dump() << '\n';

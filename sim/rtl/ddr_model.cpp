@@ -12,11 +12,23 @@ constexpr std::uint8_t response_okay = 0;
 constexpr std::uint8_t response_decode_error = 3;
 
 /// 19.2 GB/s: what the DDR4 interface can do at most, the limit while nothing else is known of the traffic.
-constexpr std::uint64_t peak = 64'000;
+constexpr std::uint32_t peak = 64'000;
 
 /// GB/s at 300 MHz as 1/1000 byte per cycle.
 constexpr std::uint32_t per_cycle(double gigabytes_per_second) {
   return static_cast<std::uint32_t>(gigabytes_per_second * 1e9 / 300e6 * 1000);
+}
+
+/// 1/1000 bytes in a cycle in which these ports want to read, and these to write.
+std::uint32_t refill(std::uint32_t reading, std::uint32_t writing) {
+  const auto reads = static_cast<std::uint32_t>(std::popcount(reading));
+  const auto writes = static_cast<std::uint32_t>(std::popcount(writing));
+  if (reads + writes == 0) return peak;
+  const Capacity capacity = DdrParameters::capacity(reading | writing);
+  const std::uint32_t pure = reads >= writes ? capacity.read : capacity.write;
+  // From one direction alone to both equally busy, capacity is taken to change linearly.
+  const std::uint32_t minor = 2 * std::min(reads, writes);
+  return (pure * (reads + writes - minor) + capacity.mixed * minor) / (reads + writes);
 }
 
 }  // namespace
@@ -44,7 +56,10 @@ DdrModel::DdrModel(std::span<std::uint8_t> memory, std::uint64_t base, std::vect
       managers_(std::move(managers)),
       parameters_(parameters),
       responses_(managers_.size()) {
-  refill_ = peak;
+  constexpr std::uint32_t ports = (1U << memory_ports) - 1;
+  for (std::uint32_t channels = 0; channels < refills_.size(); ++channels) {
+    refills_[channels] = refill(channels & ports, channels >> memory_ports);
+  }
 }
 
 /// The manager of this port whose address is taken in this cycle: the first in turn that asks, if there is room.
@@ -61,7 +76,7 @@ std::size_t DdrModel::offer_address(std::size_t port, bool read) const {
 }
 
 std::uint32_t DdrModel::offer_read_beat(const Port& port) {
-  if (port.reads.empty() || port.reads.front().due > cycle_ || port.read_free >= (cycle_ + 1) * 1000) return 0;
+  if (!wants_to_read(port) || port.read_free >= (cycle_ + 1) * 1000) return 0;
   const Burst& burst = port.reads.front();
   const std::uint32_t bytes = managers_[burst.manager].beat_bytes;
   const ManagerPorts& signals = managers_[burst.manager].ports;
@@ -78,10 +93,10 @@ std::uint32_t DdrModel::offer_read_beat(const Port& port) {
 }
 
 std::uint32_t DdrModel::offer_write_beat(const Port& port) {
-  if (port.writes.empty()) return 0;
+  if (!wants_to_write(port)) return 0;
   const Manager& manager = managers_[port.writes.front().manager];
-  *manager.ports.wready = *manager.ports.wvalid;
-  return *manager.ports.wvalid ? manager.beat_bytes : 0;
+  *manager.ports.wready = 1;
+  return manager.beat_bytes;
 }
 
 void DdrModel::drive() {
@@ -166,7 +181,6 @@ void DdrModel::finish_read_beat(Port& port) {
   // Overheads are fractions of a cycle, so the channel's time is kept finer than the clock.
   if (burst.begun == 0) burst.begun = std::max(cycle_ * 1000, port.read_free);
   budget_ -= std::min<std::uint64_t>(budget_, bytes * byte_cost);
-  port.window_read += bytes;
   bytes_read_ += bytes;
   burst.address += bytes;
   if (--burst.beats > 0) return;
@@ -181,7 +195,6 @@ void DdrModel::take_write_beat(Port& port) {
   const ManagerPorts& signals = managers_[burst.manager].ports;
   if (!*signals.wvalid || !*signals.wready) return;
   budget_ -= std::min<std::uint64_t>(budget_, bytes * byte_cost);
-  port.window_written += bytes;
   bytes_written_ += bytes;
   if (!burst.error) {
     std::array<std::uint8_t, widest_beat> data;
@@ -200,29 +213,15 @@ void DdrModel::take_write_beat(Port& port) {
   port.writes.pop_front();
 }
 
-/// The capacity of the coming window follows from the ports and directions that were busy in the one before.
 void DdrModel::refill_budget() {
-  if (cycle_ % window_cycles == 0) {
-    std::uint32_t busy = 0;
-    std::uint64_t read = 0;
-    std::uint64_t written = 0;
-    for (std::size_t index = 0; index < memory_ports; ++index) {
-      Port& port = ports_[index];
-      if (port.window_read + port.window_written > 0) busy |= 1U << index;
-      read += port.window_read;
-      written += port.window_written;
-      port.window_read = port.window_written = 0;
-    }
-    const Capacity capacity = DdrParameters::capacity(busy);
-    const std::uint64_t total = read + written;
-    const std::uint64_t pure = read >= written ? capacity.read : capacity.write;
-    // From one direction alone to both equally busy, capacity is taken to change linearly.
-    const std::uint64_t minor = 2 * std::min(read, written);
-    refill_ = total == 0 ? peak : (pure * (total - minor) + capacity.mixed * minor) / total;
+  std::uint32_t channels = 0;
+  for (std::size_t index = 0; index < memory_ports; ++index) {
+    if (wants_to_read(ports_[index])) channels |= 1U << index;
+    if (wants_to_write(ports_[index])) channels |= 1U << (memory_ports + index);
   }
   // A short burst of beats may exceed the average; the depth of the controller's queues bounds it.
   constexpr std::uint64_t most = 16 * widest_beat * byte_cost;
-  budget_ = std::min(budget_ + refill_, most);
+  budget_ = std::min(budget_ + refills_[channels], most);
 }
 
 bool DdrModel::idle() const {

@@ -70,7 +70,8 @@ struct DdrParameters {
 
 /// The memory and its ports. Several managers may share a port; bursts of a port are served in the order of their
 /// addresses, one beat of their manager in each direction per cycle: what a manager of less than 128 bits leaves of a
-/// cycle is lost.
+/// cycle is lost. What all ports together can move in a cycle follows from the ports and directions that have a beat to
+/// move in it.
 ///
 /// Each cycle: `drive()` sets what the memory says in this cycle, then the managers settle, then `clock()` samples
 /// them.
@@ -111,11 +112,8 @@ class DdrModel {
     std::uint64_t read_free = 0;  // 1/1000 cycle in which the read channel can begin a burst
     std::size_t next_read = 0;    // manager that is asked first, for fairness
     std::size_t next_write = 0;
-    std::uint64_t window_read = 0;  // bytes in the current window
-    std::uint64_t window_written = 0;
   };
 
-  static constexpr std::uint64_t window_cycles = 256;
   static constexpr std::uint32_t widest_beat = 16;
   static constexpr std::uint32_t byte_cost = 1000;
 
@@ -125,6 +123,10 @@ class DdrModel {
   void accept_addresses(std::size_t port);
   void finish_read_beat(Port& port);
   void take_write_beat(Port& port);
+  bool wants_to_read(const Port& port) const { return !port.reads.empty() && port.reads.front().due <= cycle_; }
+  bool wants_to_write(const Port& port) const {
+    return !port.writes.empty() && *managers_[port.writes.front().manager].ports.wvalid;
+  }
   void refill_budget();
   std::uint8_t* at(std::uint64_t address);
 
@@ -137,7 +139,8 @@ class DdrModel {
   std::size_t next_channel_ = 0;              // 2 * port, and 1 more for writes
   std::uint64_t cycle_ = 0;
   std::uint64_t budget_ = 0;  // 1/1000 byte
-  std::uint64_t refill_ = 0;  // per cycle
+  std::array<std::uint32_t, std::size_t{1} << 2 * memory_ports>
+      refills_;  // per cycle, by the channels that want to move
   std::uint64_t bytes_read_ = 0;
   std::uint64_t bytes_written_ = 0;
   static constexpr std::size_t nobody = ~std::size_t{0};

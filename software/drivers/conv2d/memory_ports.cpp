@@ -6,16 +6,19 @@ namespace cosoc::conv2d {
 namespace {
 
 constexpr std::uint64_t longest_burst = 16;
+constexpr std::uint64_t page = 256;     // words of 4 KB, whose ends no burst crosses
 constexpr double read_overhead = 0.2;   // a read burst keeps its port busy for its beats and this ...
 constexpr double read_minimum = 4.138;  // ... but at least for this
-constexpr double window_cycles = 256;
 /// Accesses that wait for another one at the same bank, by those that would if banks were chosen by chance. The output
 /// unit and plain stores walk over the banks as loaders do, so they meet less often; windows stay at some banks.
 constexpr double output_conflicts = 0.55;
 constexpr double store_conflicts = 0.9;
 constexpr double window_conflicts = 1.25;
 constexpr double most_conflicts = 0.62;
-constexpr double burst_tolerance = 16;  // beats that memory may move faster than its throughput
+constexpr double reduction_latency = 10;      // a word's way from the feature buffer through the store engine
+constexpr std::uint64_t taken_transfers = 3;  // that a writer takes before the first one has its words
+constexpr double request_lead = 20;           // from a store's first request to its first word at the bus
+constexpr double burst_tolerance = 16;        // beats that memory may move faster than its throughput
 
 /// Beats of 16 bytes per cycle at 300 MHz: the ZCU102's measured bandwidths.
 struct Capacity {
@@ -25,35 +28,31 @@ struct Capacity {
 };
 constexpr Capacity one_port = {15.87 / 16, 16.0 / 16, 31.1 / 16};
 constexpr Capacity two_ports = {31.53 / 16, 32.0 / 16, 42.0 / 16};
-constexpr double peak = 64.0 / 16;
 
 }  // namespace
 
-void SharedMemory::close_window() {
-  const auto& [read_ports, write_ports] = window_;
-  const auto read = static_cast<double>(read_ports[0] + read_ports[1]);
-  const auto written = static_cast<double>(write_ports[0] + write_ports[1]);
-  const bool both = read_ports[0] + write_ports[0] > 0 && read_ports[1] + write_ports[1] > 0;
+/// Cycles of the memory for a beat, with the channels that move at this time.
+double SharedMemory::cost(double now) const {
+  const auto moves = [&](std::size_t direction, std::size_t port) {
+    return busy_until_[direction][port] > now ? 1 : 0;
+  };
+  const int reads = moves(0, 0) + moves(0, 1);
+  const int writes = moves(1, 0) + moves(1, 1);
+  const bool both = moves(0, 0) + moves(1, 0) > 0 && moves(0, 1) + moves(1, 1) > 0;
   const Capacity& capacity = both ? two_ports : one_port;
-  const double total = read + written;
-  const double minor = total == 0 ? 0 : 2 * std::min(read, written) / total;
-  const double pure = read >= written ? capacity.read : capacity.write;
-  cost_ = 1 / (total == 0 ? peak : pure * (1 - minor) + capacity.mixed * minor);
-  window_ = {};
+  const double minor = 2.0 * std::min(reads, writes) / (reads + writes);
+  const double pure = reads >= writes ? capacity.read : capacity.write;
+  return 1 / (pure * (1 - minor) + capacity.mixed * minor);
 }
 
 double SharedMemory::move(std::size_t port, bool writes, double begin, std::uint64_t beats) {
-  const auto number = static_cast<std::uint64_t>(begin / window_cycles);
-  if (number > number_) {
-    close_window();
-    if (number > number_ + 1) close_window();
-    number_ = number;
-  }
-  window_[writes ? 1 : 0][port] += beats;
-  moved_[writes ? 1 : 0] += beats;
   const auto amount = static_cast<double>(beats);
-  free_ = std::max(free_, begin) + amount * cost_;
-  return std::max(begin + amount * beat_cycles_, free_ - burst_tolerance * cost_);
+  double& busy_until = busy_until_[writes ? 1 : 0][port];
+  busy_until = begin + amount * beat_cycles_;
+  moved_[writes ? 1 : 0] += beats;
+  const double cost_of_beat = cost(begin);
+  free_ = std::max(free_, begin) + amount * cost_of_beat;
+  return busy_until = std::max(busy_until, free_ - burst_tolerance * cost_of_beat);
 }
 
 void BufferBanks::add_output(double now, double begin, double end, double rate) {
@@ -69,16 +68,30 @@ double BufferBanks::word_cycles(double now, double stores) const {
   return 1 / (1 - std::min(most_conflicts, met / banks_));
 }
 
-std::uint64_t BurstQueue::beats() const { return std::min(longest_burst, jobs_.front().beats - offset_); }
+std::uint64_t BurstQueue::beats() const {
+  const PortJob& job = jobs_.front();
+  const std::uint64_t row = transfer_ / job.row_transfers;
+  const std::uint64_t place = row * job.row_step + transfer_ % job.row_transfers * job.transfer_step;
+  return std::min({longest_burst, job.beats - offset_, page - (job.address + place + offset_) % page});
+}
+
+const PortJob* BurstQueue::job_of_transfer(std::uint64_t ahead) const {
+  ahead += transfer_;
+  for (const PortJob& job : jobs_) {
+    if (ahead < job.transfers) return &job;
+    ahead -= job.transfers;
+  }
+  return nullptr;
+}
 
 bool BurstQueue::take() {
   const PortJob& job = jobs_.front();
-  const std::uint64_t count = beats();
-  started_ += count;
-  offset_ = offset_ + count == job.beats ? 0 : offset_ + count;
-  if (started_ < job.transfers * job.beats) return false;
+  offset_ += beats();
+  if (offset_ < job.beats) return false;
+  offset_ = 0;
+  if (++transfer_ < job.transfers) return false;
   jobs_.pop_front();
-  started_ = 0;
+  transfer_ = 0;
   return true;
 }
 
@@ -114,6 +127,7 @@ void ReadPort::ask(double now) {
                  .beats = reader.queue.beats(),
                  .first = reader.queue.at_start(),
                  .last = false,
+                 .at = now,
                  .due = now + memory_.latency()};
   burst.last = reader.queue.take();
   reader.bursts_taken[reader.bursts_asked++ % outstanding] = never;
@@ -129,16 +143,19 @@ ReadPort::Received ReadPort::receive(double now, double stores) {
   const double begin = std::max(burst.due, free_);
   const double end = memory_.move(number_, false, begin, burst.beats);
   free_ = std::max(end + read_overhead, begin + read_minimum);
+  if (burst.reader != instructions) starved_.add(std::max(reader.taken, burst.at + 1), begin);
   if (burst.first) reader.taken += 1;
   const double cycles = burst.job.own * (burst.job.planes ? banks_.word_cycles(now, stores) : 1);
-  reader.taken = std::max(end, std::max(reader.taken, begin) + cycles * static_cast<double>(burst.beats));
+  const double work = cycles * static_cast<double>(burst.beats);
+  if (burst.reader != instructions) starved_.add(std::max(reader.taken, begin) + work, end);
+  reader.taken = std::max(end, std::max(reader.taken, begin) + work);
   reader.bursts_taken[reader.bursts_received++ % outstanding] = reader.taken;
   if (burst.last) reader.jobs_taken[reader.jobs_received++ % ahead[burst.reader]] = reader.taken;
-  return {burst.reader, {burst.job.instruction, begin, burst.beats, burst.last, reader.taken}};
+  return {burst.reader, {burst.job.instruction, begin, burst.beats, burst.last, reader.taken, burst.at}};
 }
 
-double WritePort::conflicts() const {
-  if (queue_.empty()) return 0;
+double WritePort::conflicts(double now) const {
+  if (queue_.empty() || now < queue_.front().at - reduction_latency) return 0;
   return queue_.front().own > 1 ? window_conflicts : store_conflicts;
 }
 
@@ -151,6 +168,11 @@ double WritePort::next() const {
 
 Burst WritePort::serve(double now) {
   Burst burst = {.instruction = queue_.front().instruction, .beats = queue_.beats()};
+  if (queue_.ends_transfer()) {
+    const PortJob* waiting = queue_.job_of_transfer(taken_transfers);
+    if (waiting != nullptr) blocked_.add(std::max(waiting->at - request_lead, issued_ + 1), now);
+    issued_ = now;
+  }
   burst.last = queue_.take();
   left_ = now;
   burst.begin = std::max(now, free_);

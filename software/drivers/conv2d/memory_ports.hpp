@@ -9,18 +9,25 @@
 #include <limits>
 #include <optional>
 
+#include "drivers/conv2d/waits.hpp"
+
 namespace cosoc::conv2d {
 
 inline constexpr double never = std::numeric_limits<double>::infinity();
 
-/// What an engine (a unit's part at one port) moves for one instruction: `transfers` of `beats` words of 16 bytes.
+/// What an engine (a unit's part at one port) moves for one instruction: `transfers` of `beats` words of 16 bytes, in
+/// rows of `row_transfers`.
 struct PortJob {
   std::size_t instruction = 0;
   double at = 0;  // when its first address can be on the bus, or when its first word can leave the feature buffer
   std::uint64_t transfers = 0;
   std::uint64_t beats = 0;
-  double own = 1;       // cycles of the engine for a beat
-  bool planes = false;  // each word is in another plane of the feature buffer than the one before
+  std::uint64_t address = 0;  // of the first word; from a base that begins a page
+  std::uint64_t row_transfers = 1;
+  std::uint64_t row_step = 0;       // words from one row to the next
+  std::uint64_t transfer_step = 0;  // words from one transfer of a row to the next
+  double own = 1;                   // cycles of the engine for a beat
+  bool planes = false;              // each word is in another plane of the feature buffer than the one before
 };
 
 /// A burst that moves. Times in cycles; an end is the cycle after the last beat.
@@ -30,10 +37,11 @@ struct Burst {
   std::uint64_t beats = 0;
   bool last = false;  // of its job
   double done = 0;    // when the engine has taken its beats, or memory has answered
+  double asked = 0;   // of reads, when memory was asked
 };
 
-/// Memory behind all ports, like the DDR model of the simulation (sim/rtl/ddr_model.hpp): its throughput in a window of
-/// time follows from the ports and directions that were busy in the window before.
+/// Memory behind all ports, like the DDR model of the simulation (sim/rtl/ddr_model.hpp): its throughput follows from
+/// the ports and directions that move at the same time.
 class SharedMemory {
  public:
   /// `latency`: cycles from an address to its first beat, and from a last beat to its response. `beat_cycles`: cycles
@@ -47,14 +55,12 @@ class SharedMemory {
   std::uint64_t beats_written() const { return moved_[1]; }
 
  private:
-  void close_window();
+  double cost(double now) const;
 
   double latency_;
   double beat_cycles_;
-  std::array<std::array<std::uint64_t, 2>, 2> window_{};  // beats by direction and port
-  std::uint64_t number_ = 0;                              // of the window
-  double cost_ = 0;                                       // cycles of the memory for a beat
-  double free_ = 0;                                       // when it has done what it was given
+  std::array<std::array<double, 2>, 2> busy_until_{};  // by direction and port
+  double free_ = 0;                                    // when it has done what it was given
   std::array<std::uint64_t, 2> moved_{};
 };
 
@@ -87,29 +93,35 @@ class BurstQueue {
   void push(const PortJob& job) { jobs_.push_back(job); }
   const PortJob& front() const { return jobs_.front(); }
   /// The next burst is the first of its job.
-  bool at_start() const { return started_ == 0; }
+  bool at_start() const { return transfer_ == 0 && offset_ == 0; }
   std::uint64_t beats() const;
+  /// The next burst is the last of its transfer.
+  bool ends_transfer() const { return offset_ + beats() == jobs_.front().beats; }
+  /// The job of the transfer `ahead` transfers after that of the next burst, if there is one.
+  const PortJob* job_of_transfer(std::uint64_t ahead) const;
   /// Removes the next burst; true for the last of its job.
   bool take();
 
  private:
   std::deque<PortJob> jobs_;
-  std::uint64_t started_ = 0;  // beats of the current job that were taken
-  std::uint64_t offset_ = 0;   // of these, beats of its current transfer
+  std::uint64_t transfer_ = 0;  // of the current job
+  std::uint64_t offset_ = 0;    // beats of it that were taken
 };
 
 /// The read channel of a port. Its readers put bursts into one queue, in turn; data comes in the order of the queue.
 class ReadPort {
  public:
   static constexpr std::size_t readers = 3;  // features, weights, instructions
+  static constexpr std::size_t instructions = 2;
 
   struct Received {
     std::size_t reader = 0;
     Burst burst;
   };
 
-  ReadPort(SharedMemory& memory, const BufferBanks& banks, std::size_t number)
-      : memory_(memory), banks_(banks), number_(number) {}
+  /// `starved`: who has asked for a beat, could take it and waits for it; the reader of instructions could not always.
+  ReadPort(SharedMemory& memory, const BufferBanks& banks, Waits& starved, std::size_t number)
+      : memory_(memory), banks_(banks), starved_(starved), number_(number) {}
 
   void push(std::size_t reader, const PortJob& job) { readers_[reader].queue.push(job); }
   /// When a burst can enter or leave the queue.
@@ -141,6 +153,7 @@ class ReadPort {
     std::uint64_t beats;
     bool first;
     bool last;
+    double at;
     double due;
   };
 
@@ -152,6 +165,7 @@ class ReadPort {
 
   SharedMemory& memory_;
   const BufferBanks& banks_;
+  Waits& starved_;
   std::size_t number_;
   std::array<Reader, readers> readers_;
   std::deque<Asked> asked_;
@@ -163,11 +177,12 @@ class ReadPort {
 /// The write channel of a port. A burst waits until all its words have left the feature buffer.
 class WritePort {
  public:
-  WritePort(SharedMemory& memory, const BufferBanks& banks, std::size_t number)
-      : memory_(memory), banks_(banks), number_(number) {}
+  /// `blocked`: an engine offers a transfer that must wait until those before it have their words.
+  WritePort(SharedMemory& memory, const BufferBanks& banks, Waits& blocked, std::size_t number)
+      : memory_(memory), banks_(banks), blocked_(blocked), number_(number) {}
 
-  /// How often a loader meets the store engine, by cycles and banks.
-  double conflicts() const;
+  /// How often a loader meets the store engine at this time, by cycles and banks.
+  double conflicts(double now) const;
 
   void push(const PortJob& job) { queue_.push(job); }
   /// When the next burst has all its words.
@@ -179,9 +194,11 @@ class WritePort {
 
   SharedMemory& memory_;
   const BufferBanks& banks_;
+  Waits& blocked_;
   std::size_t number_;
   BurstQueue queue_;
-  double left_ = 0;  // when the latest word left the feature buffer
+  double left_ = 0;    // when the latest word left the feature buffer
+  double issued_ = 0;  // when the latest transfer had all its words
   double free_ = 0;
   std::array<double, outstanding> ends_{};
   std::size_t bursts_ = 0;

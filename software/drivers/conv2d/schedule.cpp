@@ -80,7 +80,9 @@ class Simulation {
   bool release(Unit unit);
   void start(std::size_t index);
   void start_load(std::size_t index, const isa::Load& load);
-  void start_weights(std::size_t index, std::uint64_t beats, bool all_ports);
+  void start_weights(std::size_t index, std::uint64_t offset, std::uint64_t beats, bool all_ports);
+  template <class Tile>
+  PortJob job_of(std::size_t index, double at, const Tile& tile, std::size_t port, std::uint64_t rows) const;
   void start_store(std::size_t index, const isa::Store& store);
   void start_compute(std::size_t index);
   bool move();
@@ -97,6 +99,8 @@ class Simulation {
   std::vector<StreamInstruction> instructions_;
   SharedMemory memory_;
   BufferBanks banks_;
+  Waits starved_;
+  Waits blocked_;
   std::vector<ReadPort> reads_;
   std::vector<WritePort> writes_;
   std::array<Queue, units> queues_;
@@ -107,6 +111,7 @@ class Simulation {
   std::vector<double> arrivals_;  // when each instruction is there
   std::size_t next_ = 0;          // to be dispatched
   double dispatch_free_ = 0;      // when the dispatcher has finished the one before
+  double hungry_since_ = 0;       // when it could take another one
   double prepare_free_ = 0;       // when the latest COMPUTE has left its preparation
   double array_free_ = 0;         // when the array ends its last step
   std::vector<std::uint8_t> micro_ = std::vector<std::uint8_t>(isa::micro_operations);  // words of each entry
@@ -121,8 +126,8 @@ Simulation::Simulation(const Config& config, std::span<const std::uint32_t> prog
       banks_(std::max<std::size_t>(4, 2 * config.pixel_lanes)),
       parts_(instructions_.size()) {
   for (std::size_t port = 0; port < config.memory_ports; ++port) {
-    reads_.emplace_back(memory_, banks_, port);
-    writes_.emplace_back(memory_, banks_, port);
+    reads_.emplace_back(memory_, banks_, starved_, port);
+    writes_.emplace_back(memory_, banks_, blocked_, port);
   }
   now_ = memory_latency + fetch_latency;
 }
@@ -141,14 +146,18 @@ Schedule Simulation::run() {
     if (next == never) break;
     now_ = next;
   }
-  return {now_ + memory_.latency() + completion_latency, memory_.beats_read(), memory_.beats_written()};
+  return {.cycles = now_ + memory_.latency() + completion_latency,
+          .beats_read = memory_.beats_read(),
+          .beats_written = memory_.beats_written(),
+          .starved = starved_.total(),
+          .blocked = blocked_.total()};
 }
 
 /// Asks for instructions as far ahead as the reader's buffer allows.
 void Simulation::fetch() {
   while (fetched_ < instructions_.size() && fetched_ < next_ + bursts_fetched_ahead * instructions_per_burst) {
     const std::size_t count = std::min(instructions_per_burst, instructions_.size() - fetched_);
-    reads_[0].push(2, {.at = now_, .transfers = 1, .beats = 2 * count});
+    reads_[0].push(ReadPort::instructions, {.at = now_, .transfers = 1, .beats = 2 * count, .address = 2 * fetched_});
     fetched_ += count;
   }
 }
@@ -160,6 +169,7 @@ bool Simulation::dispatch() {
   waiting.push_back(next_);
   ++next_;
   dispatch_free_ = now_ + dispatch_cycles;
+  hungry_since_ = now_ + dispatch_cycles - dispatch_latency;
   return true;
 }
 
@@ -184,16 +194,16 @@ void Simulation::start(std::size_t index) {
   switch (instruction.opcode) {
     case Opcode::load:
       return start_load(index, isa::Load::decode(words));
-    case Opcode::weights:
-      return start_weights(index,
-                           std::uint64_t{isa::Weights::decode(words).steps} * config_.input_lanes *
-                               config_.output_lanes / 16 / config_.memory_ports,
-                           true);
-    case Opcode::channels:
-      return start_weights(index,
-                           std::uint64_t{isa::Channels::decode(words).blocks} * config_.output_lanes *
-                               (config_.activation_bits == 8 ? 8 : 16) / 16,
-                           false);
+    case Opcode::weights: {
+      const auto weights = isa::Weights::decode(words);
+      const std::uint64_t step_beats = std::uint64_t{config_.input_lanes} * config_.output_lanes / 16;
+      return start_weights(index, weights.offset, weights.steps * step_beats / config_.memory_ports, true);
+    }
+    case Opcode::channels: {
+      const auto channels = isa::Channels::decode(words);
+      const std::uint64_t channel_bytes = config_.activation_bits == 8 ? 8 : 16;
+      return start_weights(index, channels.offset, channels.blocks * config_.output_lanes * channel_bytes / 16, false);
+    }
     case Opcode::store:
       return start_store(index, isa::Store::decode(words));
     case Opcode::compute:
@@ -214,33 +224,47 @@ void Simulation::start(std::size_t index) {
   }
 }
 
+/// The part of a tile that a port carries, of `rows` rows.
+template <class Tile>
+PortJob Simulation::job_of(std::size_t index, double at, const Tile& tile, std::size_t port, std::uint64_t rows) const {
+  const bool dense = tile.pixel_pitch == tile.words;
+  return {.instruction = index,
+          .at = at,
+          .transfers = dense ? rows : rows * tile.columns,
+          .beats = dense ? std::uint64_t{tile.columns} * tile.words : tile.words,
+          .address = tile.offset + std::uint64_t{tile.row_pitch} * port,
+          .row_transfers = dense ? 1 : std::uint64_t{tile.columns},
+          .row_step = std::uint64_t{tile.row_pitch} * config_.memory_ports,
+          .transfer_step = tile.pixel_pitch,
+          .planes = tile.words > 1};
+}
+
 void Simulation::start_load(std::size_t index, const isa::Load& load) {
   ++queue(Unit::load).flying;
-  const bool dense = load.pixel_pitch == load.words;
   for (std::size_t port = 0; port < config_.memory_ports; ++port) {
     const std::uint64_t rows = rows_of(port, load.rows);
     if (rows == 0) continue;
-    PortJob job = {.instruction = index, .at = now_ + load_latency};
-    job.transfers = dense ? rows : rows * load.columns;
-    job.beats = dense ? std::uint64_t{load.columns} * load.words : load.words;
-    job.planes = load.words > 1;
+    PortJob job = job_of(index, now_ + load_latency, load, port, rows);
     if (load.fold_channels != 0) job.own += static_cast<double>(load.fold_left + load.fold_right) / load.columns;
     ++parts_[index].count;
     reads_[port].push(0, job);
   }
 }
 
-void Simulation::start_weights(std::size_t index, std::uint64_t beats, bool all_ports) {
+void Simulation::start_weights(std::size_t index, std::uint64_t offset, std::uint64_t beats, bool all_ports) {
   ++queue(Unit::weights).flying;
   for (std::size_t port = 0; port < (all_ports ? config_.memory_ports : 1); ++port) {
     ++parts_[index].count;
-    reads_[port].push(1, {.instruction = index, .at = now_ + weights_latency, .transfers = 1, .beats = beats});
+    reads_[port].push(1, {.instruction = index,
+                          .at = now_ + weights_latency,
+                          .transfers = 1,
+                          .beats = beats,
+                          .address = offset + port * beats});
   }
 }
 
 void Simulation::start_store(std::size_t index, const isa::Store& store) {
   ++queue(Unit::store).flying;
-  const bool dense = store.pixel_pitch == store.words;
   const auto columns = static_cast<double>(positions(store.origin_column, store.stride_columns, store.window_columns,
                                                      store.in_columns, store.columns, 0, 1));
   for (std::size_t port = 0; port < config_.memory_ports; ++port) {
@@ -249,11 +273,8 @@ void Simulation::start_store(std::size_t index, const isa::Store& store) {
     const auto inside =
         static_cast<double>(positions(store.origin_row, store.stride_rows, store.window_rows, store.in_rows, store.rows,
                                       static_cast<std::int64_t>(port), config_.memory_ports));
-    PortJob job = {.instruction = index, .at = now_ + store_latency};
-    job.transfers = dense ? rows : rows * store.columns;
-    job.beats = dense ? std::uint64_t{store.columns} * store.words : store.words;
+    PortJob job = job_of(index, now_ + store_latency, store, port, rows);
     job.own = std::max(1.0, inside * columns / static_cast<double>(rows * store.columns));
-    job.planes = store.words > 1;
     ++parts_[index].count;
     writes_[port].push(job);
   }
@@ -271,7 +292,8 @@ void Simulation::start_compute(std::size_t index) {
     groups = compute.pixels / config_.pixel_lanes + 1;
   }
   const std::uint64_t slices = std::min<std::uint64_t>(config_.pixel_lanes, 4);
-  const auto cycles = static_cast<double>(compute.blocks * groups * std::max(steps, compute.keep != 0 ? 1 : slices));
+  const std::uint64_t of_group = std::max(steps, compute.keep != 0 ? 1 : slices);
+  const auto cycles = static_cast<double>(compute.blocks * groups * of_group);
   // Lanes are prepared one by one, when the COMPUTE before has left the preparation; then this one waits for the array.
   const double prepared = std::max(now_, prepare_free_) + 1 + config_.pixel_lanes + 1;
   const double begin = std::max(prepared + 1 + read_latency, array_free_ + compute_gap);
@@ -282,7 +304,7 @@ void Simulation::start_compute(std::size_t index) {
   completions_.push({array_free_ + output + wait_latency, index});
   if (compute.keep == 0) {
     const double words = std::max(1.0, config_.pixel_lanes / 4.0) * (residual_ ? 2 : 1);
-    const double rate = words * static_cast<double>(slices) / static_cast<double>(std::max(steps, slices));
+    const double rate = words * static_cast<double>(slices) / static_cast<double>(of_group);
     banks_.add_output(now_, begin + result_latency, array_free_ + output, rate);
   }
 }
@@ -291,14 +313,15 @@ void Simulation::start_compute(std::size_t index) {
 bool Simulation::move() {
   bool any = false;
   double stores = 0;
-  for (const WritePort& port : writes_) stores += port.conflicts();
+  for (const WritePort& port : writes_) stores += port.conflicts(now_);
   for (ReadPort& port : reads_) {
     if (port.next() > now_) continue;
     any = true;
     const auto received = port.advance(now_, stores);
     if (!received) continue;
     const auto& [reader, burst] = *received;
-    if (reader == 2) {
+    if (reader == ReadPort::instructions) {
+      if (next_ == arrivals_.size()) starved_.add(std::max(hungry_since_, burst.asked + 1), burst.begin);
       for (std::uint64_t beat = 2; beat <= burst.beats; beat += 2) {
         arrivals_.push_back(burst.begin + static_cast<double>(beat) + dispatch_latency);
       }

@@ -19,6 +19,8 @@ struct Schedule {
   double cycles = 0;  // from the command's start to its completion in memory
   std::uint64_t beats_read = 0;
   std::uint64_t beats_written = 0;
+  double starved = 0;  // cycles in which a reader waited for a beat that it had asked for
+  double blocked = 0;  // cycles in which a store engine waited to hand over a transfer
 };
 
 /// The schedule of a program of encoded instructions that the engine accepts. The memory is the ZCU102's at 300 MHz, as
