@@ -216,8 +216,11 @@ void DdrModel::take_write_beat(Port& port) {
 void DdrModel::refill_budget() {
   std::uint32_t channels = 0;
   for (std::size_t index = 0; index < memory_ports; ++index) {
-    if (wants_to_read(ports_[index])) channels |= 1U << index;
-    if (wants_to_write(ports_[index])) channels |= 1U << (memory_ports + index);
+    Port& port = ports_[index];
+    if (wants_to_read(port)) port.reads_until = cycle_ + lately_cycles;
+    if (wants_to_write(port)) port.writes_until = cycle_ + lately_cycles;
+    if (cycle_ < port.reads_until) channels |= 1U << index;
+    if (cycle_ < port.writes_until) channels |= 1U << (memory_ports + index);
   }
   // A short burst of beats may exceed the average; the depth of the controller's queues bounds it.
   constexpr std::uint64_t most = 16 * widest_beat * byte_cost;

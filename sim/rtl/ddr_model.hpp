@@ -70,8 +70,8 @@ struct DdrParameters {
 
 /// The memory and its ports. Several managers may share a port; bursts of a port are served in the order of their
 /// addresses, one beat of their manager in each direction per cycle: what a manager of less than 128 bits leaves of a
-/// cycle is lost. What all ports together can move in a cycle follows from the ports and directions that have a beat to
-/// move in it.
+/// cycle is lost. What all ports together can move in a cycle follows from the ports and directions that had a beat to
+/// move lately.
 ///
 /// Each cycle: `drive()` sets what the memory says in this cycle, then the managers settle, then `clock()` samples
 /// them.
@@ -112,8 +112,11 @@ class DdrModel {
     std::uint64_t read_free = 0;  // 1/1000 cycle in which the read channel can begin a burst
     std::size_t next_read = 0;    // manager that is asked first, for fairness
     std::size_t next_write = 0;
+    std::uint64_t reads_until = 0;  // cycle from which on it has not wanted to read lately
+    std::uint64_t writes_until = 0;
   };
 
+  static constexpr std::uint64_t lately_cycles = 32;
   static constexpr std::uint32_t widest_beat = 16;
   static constexpr std::uint32_t byte_cost = 1000;
 

@@ -18,6 +18,7 @@ constexpr double most_conflicts = 0.62;
 constexpr double reduction_latency = 10;      // a word's way from the feature buffer through the store engine
 constexpr std::uint64_t taken_transfers = 3;  // that a writer takes before the first one has its words
 constexpr double request_lead = 20;           // from a store's first request to its first word at the bus
+constexpr double lately_cycles = 32;          // so long after its last beat a channel counts as one that moves
 constexpr double burst_tolerance = 16;        // beats that memory may move faster than its throughput
 
 /// Beats of 16 bytes per cycle at 300 MHz: the ZCU102's measured bandwidths.
@@ -34,7 +35,7 @@ constexpr Capacity two_ports = {31.53 / 16, 32.0 / 16, 42.0 / 16};
 /// Cycles of the memory for a beat, with the channels that move at this time.
 double SharedMemory::cost(double now) const {
   const auto moves = [&](std::size_t direction, std::size_t port) {
-    return busy_until_[direction][port] > now ? 1 : 0;
+    return busy_until_[direction][port] + lately_cycles > now ? 1 : 0;
   };
   const int reads = moves(0, 0) + moves(0, 1);
   const int writes = moves(1, 0) + moves(1, 1);

@@ -41,7 +41,7 @@ struct Burst {
 };
 
 /// Memory behind all ports, like the DDR model of the simulation (sim/rtl/ddr_model.hpp): its throughput follows from
-/// the ports and directions that move at the same time.
+/// the ports and directions that moved lately.
 class SharedMemory {
  public:
   /// `latency`: cycles from an address to its first beat, and from a last beat to its response. `beat_cycles`: cycles
@@ -59,8 +59,8 @@ class SharedMemory {
 
   double latency_;
   double beat_cycles_;
-  std::array<std::array<double, 2>, 2> busy_until_{};  // by direction and port
-  double free_ = 0;                                    // when it has done what it was given
+  std::array<std::array<double, 2>, 2> busy_until_ = {{{-never, -never}, {-never, -never}}};  // by direction and port
+  double free_ = 0;  // when it has done what it was given
   std::array<std::uint64_t, 2> moved_{};
 };
 
