@@ -100,7 +100,9 @@ def check_model(model: object) -> nn.Module:
         raise ConversionError(f"{model.__name__} is a class; pass an instance of it: {model.__name__}()")
     if not isinstance(model, nn.Module):
         raise ConversionError(f"the model must be a torch.nn.Module, found {type(model).__name__}")
-    training = [name or "the model itself" for name, module in model.named_modules() if module.training]
+    # An exported graph has no mode: its operations say how they compute.
+    modules = [] if isinstance(model, GraphModule) else model.named_modules()
+    training = [name or "the model itself" for name, module in modules if module.training]
     if training:
         raise ConversionError(f"the model is in training mode ({shortened(training)}); call model.eval() before converting it")
     state = [*model.named_parameters(), *model.named_buffers()]

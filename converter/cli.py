@@ -17,7 +17,7 @@ from cosoc.converter.convert import convert
 from cosoc.converter.emit import emit, parse
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.figures import describe_output, macs
-from cosoc.converter.loading import load_calibration, load_model, load_weights, one_message
+from cosoc.converter.loading import load_calibration, load_function, load_model, load_weights, one_message
 from cosoc.converter.placement import reason
 
 MAX_ELEMENTS = 2**28
@@ -42,6 +42,15 @@ def parse_force(items: list[str]) -> dict[str, str]:
     return dict(item.rsplit("=", 1) for item in items)
 
 
+def parse_precision(items: list[str]) -> str | dict[str, str]:
+    """`["float"]` -> "float"; `["features.0=int16"]` -> {"features.0": "int16"}."""
+    if len(items) == 1 and "=" not in items[0]:
+        return items[0]
+    if wrong := [item for item in items if "=" not in item]:
+        raise ConversionError(f"--precision {wrong[0]} is not possible beside others; expected NODE=int8, NODE=int16 or NODE=float")
+    return dict(item.rsplit("=", 1) for item in items) if items else "int8"
+
+
 @one_message
 def convert_command(
     model: Annotated[str, typer.Argument(help="path.py:Name, a torch.nn.Module class, function or instance")],
@@ -51,6 +60,9 @@ def convert_command(
     calibration: Annotated[Path | None, typer.Option(help=".npz or .npy with typical inputs, about 100 samples")] = None,
     name: Annotated[str | None, typer.Option(help="name of the model in traces and reports")] = None,
     force: Annotated[list[str] | None, typer.Option(help="NODE=cpu or NODE=c2d; NODE is a node or a module")] = None,
+    precision: Annotated[list[str] | None, typer.Option(help="int8, int16 or float; NODE=int16 for a node or a module")] = None,
+    evaluate: Annotated[str | None, typer.Option(help="path.py:name, a function from a model to its accuracy")] = None,
+    max_accuracy_drop: Annotated[float | None, typer.Option(help="widens layers until the accuracy drops by at most this")] = None,
     soc: Annotated[Path | None, typer.Option(help="directory of a build; the report then has times")] = None,
     emit_forms: Annotated[str, typer.Option("--emit", help="JSON beside the bundle: layers, dag or layers,dag")] = "",
 ) -> None:
@@ -69,6 +81,9 @@ def convert_command(
         calibration=samples,
         name=name or model.rpartition(":")[2],
         force=parse_force(force or []),
+        precision=parse_precision(precision or []),
+        evaluate=None if evaluate is None else load_function(evaluate),
+        max_accuracy_drop=max_accuracy_drop,
         soc=soc,
         progress=lambda step: print(f"cosoc: {step}", file=sys.stderr, flush=True),
     )

@@ -18,10 +18,10 @@ from torch.fx import GraphModule, Interpreter, Node
 
 from cosoc.converter import emulation, fx, ir
 from cosoc.converter.bundle import Bundle
-from cosoc.converter.capture import Inputs, capture, check_model
+from cosoc.converter.capture import Inputs, check_model
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.ir import Constants, Graph
-from cosoc.converter.rewrite import rewrite
+from cosoc.converter.rewrite import prepared
 
 Float32 = NDArray[np.float32]
 
@@ -80,7 +80,7 @@ def comparable(graph: Graph, module: GraphModule) -> list[ir.Node]:
     kept = []
     for node in graph.nodes:
         tensor = graph.tensors[node.outputs[0]]
-        size = sizes.get(tensor.name.removesuffix(".int8") if tensor.scale is not None else tensor.name)
+        size = sizes.get(tensor.value if tensor.scale is not None else tensor.name)
         if (tensor.scale is not None or tensor.dtype == "float32") and size == math.prod(tensor.shape):
             kept.append(node)
     return kept
@@ -117,7 +117,7 @@ def compare_module(graph: Graph, constants: Constants, module: GraphModule, batc
             if tensor.scale is not None:
                 scale, zero_point = emulation.parameters(tensor)
                 real = emulation.real_values(real, scale, zero_point).transpose(0, 3, 1, 2)
-            reference = expected[tensor.name.removesuffix(".int8")].numpy().reshape(real.shape)
+            reference = expected[tensor.value if tensor.scale is not None else tensor.name].numpy().reshape(real.shape)
             difference = np.abs(real.astype(np.float64) - reference)
             name = node.name
             worst[name] = max(worst[name], float(difference.max()))
@@ -159,11 +159,10 @@ def compare(
     if samples == 0 or samples % batch:
         raise ConversionError(f"{samples} samples are no multiple of the bundle's batch of {batch}")
     batches = [tuple(value[start : start + batch] for value in values) for start in range(0, samples, batch)]
-    module = capture(check_model(model), batches[0])
-    rewrite(module, batches[0])
+    module, _ = prepared(check_model(model), batches[0])
     known = {node.name for node in module.graph.nodes}
     tensors = [bundle.graph.tensors[node.outputs[0]] for node in bundle.graph.nodes]
-    wanted = {tensor.name.removesuffix(".int8") for tensor in tensors if tensor.scale is not None}
+    wanted = {tensor.value for tensor in tensors if tensor.scale is not None}
     if not wanted <= known:
         raise ConversionError(f"the bundle {bundle.graph.name} was not made from this model: it has no {min(wanted - known)}")
     return compare_module(bundle.graph, bundle.constants, module, batches)

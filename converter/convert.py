@@ -12,20 +12,23 @@ from torch.fx import GraphModule, Node
 
 from cosoc.converter import emulation, fx
 from cosoc.converter.bundle import Bundle
-from cosoc.converter.capture import Inputs, capture, check_inputs, check_model, one_thread
+from cosoc.converter.capture import Inputs, check_inputs, check_model, one_thread
 from cosoc.converter.compare import LayerError, compare_module, disagreement
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.estimate import estimate
 from cosoc.converter.fuse import fuse
 from cosoc.converter.ir import Constants, Graph
 from cosoc.converter.lower import lower, output_nodes
+from cosoc.converter.observe import Histogram
 from cosoc.converter.operators import Step
 from cosoc.converter.placement import apply_force, tag_devices
 from cosoc.converter.quantize import Quantized, calibration_batches, quantize
 from cosoc.converter.report import report
-from cosoc.converter.rewrite import rewrite
+from cosoc.converter.rewrite import prepared
+from cosoc.converter.search import PRECISIONS, Built, Decision, Evaluate, agreement, choose_precisions
+from cosoc.converter.signals import fuse_signals, tag_signals
 from cosoc.converter.spec import DEVICES, verify
-from cosoc.converter.support import analyse, fuse_clamps
+from cosoc.converter.support import analyse, fuse_clamps, set_precisions
 
 COMPARED_BATCHES = 8
 """Batches of calibration data on which the report compares the int8 model with the float model."""
@@ -42,6 +45,7 @@ class Conversion:
         quantized: its scales, integer weights and corrected biases.
         lowered, lowered_constants: the integer graph before its passes: a node for every operation, nothing fused.
         errors: of every layer, on calibration data.
+        decision: what was tried to keep the accuracy, when that was asked for.
     """
 
     bundle: Bundle
@@ -51,6 +55,7 @@ class Conversion:
     lowered: Graph
     lowered_constants: Constants
     errors: list[LayerError]
+    decision: Decision | None = None
 
 
 def convert(
@@ -61,23 +66,31 @@ def convert(
     name: str | None = None,
     accelerators: Collection[str] = DEVICES[1:],
     force: Mapping[str, str] | None = None,
-    soc: str | Path | None = None,
     precision: str | Mapping[str, str] = "int8",
+    evaluate: Evaluate | None = None,
+    max_accuracy_drop: float | None = None,
+    soc: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
     """Converts a model in eval mode to a bundle.
 
     Args:
-        model: in eval mode, float32.
+        model: in eval mode, float32; or one that torchao's PT2E flow has quantized, whose scales and weights are taken over.
         example_inputs: fix shapes and dtypes, batch included; one for each input.
         calibration: typical inputs, from which the scales of all activations come; see `quantize.calibration_batches`. Without
             it the example inputs serve, which suits tests only.
         name: of the graph; by default the model's class.
         accelerators: kinds that may run nodes of this bundle.
         force: node or module path -> "cpu" or "c2d": the only device that may run it.
-        soc: directory of a build, for which the report estimates times.
         precision: "int8": convolutions, linear layers and what lies between them are quantized, all else is computed in float32;
-            "float": everything is. A mapping gives "float" to nodes or module paths, the rest is int8.
+            "float": everything is. "int16": as int8, but with activations of 16 bits, which c2d computes when it is built
+            with c2d_activation_bits=16. A mapping gives nodes or module paths their precision, the rest is int8.
+        evaluate: accuracy of a model, which is called with tensors as the given model is; more is better. With it, or with
+            `max_accuracy_drop` alone, layers are raised to int16 or float until the accuracy is kept: see `search.py`.
+        max_accuracy_drop: by how much the accuracy may be lower than the given model's, by default not at all. Without
+            `evaluate`, accuracy is the share of calibration samples for which both models have the largest result at the
+            same place.
+        soc: directory of a build, for which the report estimates times.
         progress: is told every step in a few words.
 
     Raises:
@@ -90,8 +103,10 @@ def convert(
         name=name,
         accelerators=accelerators,
         force=force,
-        soc=soc,
         precision=precision,
+        evaluate=evaluate,
+        max_accuracy_drop=max_accuracy_drop,
+        soc=soc,
         progress=progress,
     ).bundle
 
@@ -105,8 +120,10 @@ def convert_in_detail(
     name: str | None = None,
     accelerators: Collection[str] = DEVICES[1:],
     force: Mapping[str, str] | None = None,
-    soc: str | Path | None = None,
     precision: str | Mapping[str, str] = "int8",
+    evaluate: Evaluate | None = None,
+    max_accuracy_drop: float | None = None,
+    soc: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Conversion:
     """Like `convert`, with the intermediate forms, for tests and analyses."""
@@ -119,41 +136,59 @@ def convert_in_detail(
     batches = calibration_batches(calibration, inputs)
 
     tell("exporting the model")
-    module = capture(model, inputs)
-    rewrite(module, inputs)
+    module, given = prepared(model, inputs)
     tell("checking operations")
-    steps = fuse_clamps(analyse(module, float_nodes(precision)))
-    quantized = quantize(module, steps, batches, tell)
-    tell("lowering to integers")
-    lowered, lowered_constants = lower(name or type(model).__name__, module, steps, quantized)
-    verify(lowered)
-    graph, constants = lowered, dict(lowered_constants)
-    for graph_pass in passes(constants, accelerators, force or {}):
-        graph = graph_pass(graph)
-        verify(graph)
+    histograms: dict[str, Histogram] = {}
+
+    def build(wanted: str | Mapping[str, str]) -> Built:
+        """The graph with given precisions."""
+        chosen = wanted_precision(wanted)
+        steps = fuse_clamps(analyse(module, lambda node: chosen(node) == "float"))
+        set_precisions(steps, chosen)
+        quantized = quantize(module, steps, batches, tell, histograms, given)
+        tell("lowering to integers")
+        lowered, lowered_constants = lower(name or type(model).__name__, module, steps, quantized)
+        verify(lowered)
+        graph, constants = lowered, dict(lowered_constants)
+        for graph_pass in passes(constants, accelerators, force or {}):
+            graph = graph_pass(graph)
+            verify(graph)
+        return Built(steps, quantized, lowered, lowered_constants, graph, constants)
+
+    built = build(precision)
+    decision: Decision | None = None
+    if evaluate is not None or max_accuracy_drop is not None:
+        measure = evaluate or agreement(model, batches)
+        decision = choose_precisions(model, module, built, build, measure, max_accuracy_drop or 0.0, precision, batches, tell)
+        built = decision.built
+    graph, constants = built.graph, built.constants
     tell("comparing with the float model")
-    if not steps:
+    if not built.steps:
         require_agreement(graph, constants, module, inputs)
     errors = compare_module(graph, constants, module, batches[:COMPARED_BATCHES])
     times = None if soc is None else estimate(Bundle(graph, constants, ""), Path(soc))
-    bundle = Bundle(graph, constants, report(graph, errors, describe_calibration(calibration, batches), times))
-    return Conversion(bundle, module, steps, quantized, lowered, lowered_constants, errors)
+    notes = decision.notes if decision else ()
+    bundle = Bundle(graph, constants, report(graph, errors, describe_calibration(calibration, batches), times, notes))
+    return Conversion(bundle, module, built.steps, built.quantized, built.lowered, built.lowered_constants, errors, decision)
 
 
-def float_nodes(precision: str | Mapping[str, str]) -> Callable[[Node], bool]:
-    """Which nodes of the float graph must stay float.
+def wanted_precision(precision: str | Mapping[str, str]) -> Callable[[Node], str]:
+    """The precision that is wanted for a node of the float graph; the last of the paths that fit counts.
 
     Raises:
         ConversionError: an unknown precision.
     """
-    known = ("int8", "float")
     for wanted in [precision] if isinstance(precision, str) else precision.values():
-        if wanted not in known:
-            raise ConversionError(f"unknown precision {wanted}; known are {', '.join(known)}")
+        if wanted not in PRECISIONS:
+            raise ConversionError(f"unknown precision {wanted}; known are {', '.join(PRECISIONS)}")
     if isinstance(precision, str):
-        return lambda _: precision == "float"
-    chosen = [path for path, wanted in precision.items() if wanted == "float"]
-    return lambda node: any(path == node.name or f"{fx.label(node)}.".startswith(f"{path}.") for path in chosen)
+        return lambda _: precision
+
+    def of(node: Node) -> str:
+        found = [wanted for path, wanted in precision.items() if path == node.name or f"{fx.label(node)}.".startswith(f"{path}.")]
+        return found[-1] if found else "int8"
+
+    return of
 
 
 MAX_DISAGREEMENT = 1e-3
@@ -187,7 +222,13 @@ def graph_output(graph: Graph, module: GraphModule, node: Node) -> str:
 
 def passes(constants: Constants, accelerators: Collection[str], force: Mapping[str, str]) -> list[Callable[[Graph], Graph]]:
     """Passes over the lowered graph, in order; the graph is verified after each."""
-    return [partial(fuse, constants=constants), partial(tag_devices, accelerators=accelerators), partial(apply_force, force=force)]
+    return [
+        partial(fuse, constants=constants),
+        fuse_signals,
+        partial(tag_devices, accelerators=accelerators),
+        partial(tag_signals, accelerators=accelerators),
+        partial(apply_force, force=force),
+    ]
 
 
 def describe_calibration(calibration: object, batches: list[Inputs]) -> str:

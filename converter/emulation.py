@@ -20,6 +20,8 @@ from cosoc.converter.bundle import Bundle
 from cosoc.converter.ir import DTYPES, Constants, Graph, Node, Tensor
 from cosoc.gateware.conv2d.golden import OutputFormat, requantize
 from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
+from cosoc.gateware.zip import golden as zip_golden
+from cosoc.gateware.zip.config import ZIPOperation
 
 Array = NDArray[Any]
 Activations = NDArray[Any]
@@ -206,6 +208,15 @@ def fft(graph: Graph, node: Node, x: Array) -> Array:
     return result
 
 
+def zip_signals(graph: Graph, node: Node, *operands: Array) -> Array:
+    """Element-wise arithmetic, with the bits of the accelerator and of the CPU's kernel."""
+    name = node.attributes["operation"].upper()
+    if name == "SCALE":
+        raise EmulationError(f"node {node.name}: zip with a constant factor is not emulated")
+    operation = ZIPOperation[f"REAL_{name}" if operands[0].dtype == np.float32 else name]
+    return zip_golden.apply(operation, *operands)
+
+
 OPERATIONS: dict[str, Callable[..., Array]] = {
     "quantize": quantize,
     "dequantize": dequantize,
@@ -215,6 +226,7 @@ OPERATIONS: dict[str, Callable[..., Array]] = {
     "average_pool2d": average_pool2d,
     "add": add,
     "fft": fft,
+    "zip": zip_signals,
 }
 
 

@@ -45,6 +45,11 @@ class Tensor:
     zero_point: int | None = None
     constant: bool = False
 
+    @property
+    def value(self) -> str:
+        """Name of the node of the float graph whose value a feature map holds."""
+        return self.name.removesuffix(".int8").removesuffix(".int16")
+
     def to_json(self) -> dict[str, Any]:
         """The tensor as it stands in graph.json."""
         entry: dict[str, Any] = {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}

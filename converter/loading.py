@@ -8,7 +8,8 @@ import zipfile
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 import numpy as np
 import safetensors.torch
@@ -34,16 +35,16 @@ def one_message(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-def load_model(text: str) -> torch.nn.Module:
-    """The model that `path.py:Name` names: a module, or a class or function that makes one without arguments; in eval mode.
+def load_name(text: str, expected: str) -> tuple[Path, ModuleType, str]:
+    """The file, the module and the name that `path.py:Name` names; the module's code has run.
 
     Raises:
-        ConversionError: no such file or name, or its code fails.
+        ConversionError: no such file, or its code fails.
     """
     file, _, name = text.rpartition(":")
     path = Path(file)
     if not file or not name.isidentifier():
-        raise ConversionError(f"{text} names no model; expected path.py:Name, such as model.py:Model")
+        raise ConversionError(f"{text} names no {expected}; expected path.py:Name, such as model.py:Model")
     if not path.is_file():
         raise ConversionError(f"there is no file {path}; expected path.py:Name, such as model.py:Model")
     specification = importlib.util.spec_from_file_location(path.stem, path)
@@ -55,18 +56,49 @@ def load_model(text: str) -> torch.nn.Module:
     sys.modules[path.stem] = module
     try:
         specification.loader.exec_module(module)
-        found = getattr(module, name, None)
+    except Exception as error:
+        raise failed(text, error) from error
+    return path, module, name
+
+
+def failed(text: str, error: Exception) -> ConversionError:
+    """The user's code fails."""
+    line = user_line(error)
+    return ConversionError(
+        f"{text} fails: {type(error).__name__}: {first_line(error)}"
+        + (f"\n  at {line}" if line else "\n  expected a class or function that needs no arguments")
+    )
+
+
+def load_model(text: str) -> torch.nn.Module:
+    """The model that `path.py:Name` names: a module, or a class or function that makes one without arguments; in eval mode.
+
+    Raises:
+        ConversionError: no such file or name, or its code fails.
+    """
+    path, module, name = load_name(text, "model")
+    found = getattr(module, name, None)
+    try:
         model = found() if callable(found) and not isinstance(found, torch.nn.Module) else found
     except Exception as error:
-        line = user_line(error)
-        raise ConversionError(
-            f"{text} fails: {type(error).__name__}: {first_line(error)}"
-            + (f"\n  at {line}" if line else "\n  expected a class or function that needs no arguments")
-        ) from error
+        raise failed(text, error) from error
     if not isinstance(model, torch.nn.Module):
         classes = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, torch.nn.Module)]
         raise ConversionError(f"{path} has no torch.nn.Module named {name}; it has {', '.join(sorted(classes)) or 'none at all'}")
     return model.eval()
+
+
+def load_function(text: str) -> Callable[..., Any]:
+    """The function that `path.py:name` names.
+
+    Raises:
+        ConversionError: no such file or function, or the file's code fails.
+    """
+    path, module, name = load_name(text, "function")
+    found = getattr(module, name, None)
+    if not callable(found):
+        raise ConversionError(f"{path} has no function named {name}")
+    return cast(Callable[..., Any], found)
 
 
 def load_weights(model: torch.nn.Module, path: Path) -> None:

@@ -15,21 +15,22 @@ from cosoc.converter import fx, ir
 from cosoc.converter.dense import LOWERINGS, Call, DenseBuilder, View, dense_dtype
 from cosoc.converter.dense.call import MissingValueError, row_major, shape_of
 from cosoc.converter.errors import ConversionError
+from cosoc.converter.observe import LIMITS
 from cosoc.converter.operators import FeatureMap, Step, UnsupportedError
 from cosoc.converter.quantize import Quantized
 from cosoc.converter.support import Problem, describe
 
-INT8_MIN, INT8_MAX = -128, 127
 MAX_BIAS = 2**30
 """Largest magnitude of a quantized bias: half of int32, so that the products have the other half."""
 
 
-def quantized_value(real: float, scale: float, zero_point: int) -> int:
-    """`clamp(round(real / scale) + zero_point)` to int8; infinities become the ends of the range."""
+def quantized_value(real: float, scale: float, zero_point: int, precision: str) -> int:
+    """`clamp(round(real / scale) + zero_point)` to a precision; infinities become the ends of the range."""
+    least, largest = LIMITS[precision]
     if np.isinf(real):
-        return INT8_MAX if real > 0 else INT8_MIN
+        return largest if real > 0 else least
     inverse = np.float32(1) / np.float32(scale)
-    return int(np.clip(np.rint(np.float32(real) * inverse) + zero_point, INT8_MIN, INT8_MAX))
+    return int(np.clip(np.rint(np.float32(real) * inverse) + zero_point, least, largest))
 
 
 @dataclass
@@ -38,20 +39,20 @@ class Lowering(DenseBuilder):
 
     Attributes:
         quantized: scales and weights of the int8 parts.
-        values: maps a node of the float graph to the feature map that holds its value; `views` has the dense values. A node may
-            have both: they are made from each other where an operation of the other kind reads it.
+        values: maps a node of the float graph to the feature maps that hold its value, by precision, its own one first; `views` has
+            the dense values. They are made from each other where an operation of the other kind reads a value.
         problems: what could not be lowered.
     """
 
     quantized: Quantized = field(default_factory=lambda: Quantized.empty())
-    values: dict[Node, str] = field(default_factory=dict)
+    values: dict[Node, dict[str, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def feature_map(self, name: str, source: Node, shape: FeatureMap) -> ir.Tensor:
-        """Declares the int8 tensor that holds the value of a node of the float graph."""
-        scale, zero_point = self.quantized.activations[source.name]
+    def feature_map(self, name: str, source: Node, shape: FeatureMap, precision: str) -> ir.Tensor:
+        """Declares the tensor of integers that holds the value of a node of the float graph."""
+        scale, zero_point = self.quantized.parameters(source.name, precision)
         batch, channels, height, width = shape
-        return self.declare(ir.Tensor(name, "int8", (batch, height, width, channels), scale, zero_point))
+        return self.declare(ir.Tensor(name, precision, (batch, height, width, channels), scale, zero_point))
 
     def input(self, node: Node) -> str:
         """A graph input: a dense tensor; its name."""
@@ -60,29 +61,39 @@ class Lowering(DenseBuilder):
         self.views[node] = self.whole(tensor.name)
         return tensor.name
 
-    def feature_map_of(self, node: Node) -> str:
-        """The feature map of a value, quantized where it is dense only."""
-        if node not in self.values:
+    def feature_map_of(self, node: Node, precision: str) -> str:
+        """The feature map of a value in a precision, made from what there is of it."""
+        found = self.values.setdefault(node, {})
+        if precision in found:
+            return found[precision]
+        if found:
+            batch, height, width, channels = self.tensors[next(iter(found.values()))].shape
+            shape = (batch, channels, height, width)
+            source = self.dequantized(node, shape)
+        else:
             view = self.view(node)
             source = self.materialize(view, "float32", node.name, fx.label(node), fx.source_line(node))
-            size = view.shape
-            shape = size if len(size) == 4 else (*size, 1, 1)
-            feature_map = self.feature_map(f"{node.name}.int8", node, (shape[0], shape[1], shape[2], shape[3]))
-            self.values[node] = feature_map.name
-            self.nodes.append(ir.Node(self.unique(f"quantize.{node.name}"), "quantize", (source,), (feature_map.name,)))
-        return self.values[node]
+            size = view.shape if len(view.shape) == 4 else (*view.shape, 1, 1)
+            shape = (size[0], size[1], size[2], size[3])
+        feature_map = self.feature_map(self.free(f"{node.name}.{precision}"), node, shape, precision)
+        found[precision] = feature_map.name
+        self.nodes.append(ir.Node(self.unique(f"quantize.{node.name}"), "quantize", (source,), (feature_map.name,)))
+        return feature_map.name
+
+    def dequantized(self, node: Node, shape: tuple[int, ...]) -> str:
+        """A dense tensor (N, C, H, W) or (N, C*H*W) with the value of a node that is a feature map."""
+        source = next(iter(self.values[node].values()))
+        name = self.declare(ir.Tensor(self.free(f"{node.name}.float"), "float32", shape)).name
+        self.nodes.append(ir.Node(self.unique(f"dequantize.{node.name}"), "dequantize", (source,), (name,)))
+        return name
 
     def view(self, node: Node) -> View:
         """The dense value of a node, dequantized where it is a feature map only."""
-        if node not in self.views and node in self.values:
-            feature_map = self.tensors[self.values[node]]
-            batch, height, width, channels = feature_map.shape
+        if node not in self.views and self.values.get(node):
+            batch, height, width, channels = self.tensors[next(iter(self.values[node].values()))].shape
             size = fx.shape(node)
             flat = size == (batch, channels * height * width)
-            name = self.declare(
-                ir.Tensor(self.free(f"{node.name}.float"), "float32", size if flat else (batch, channels, height, width))
-            ).name
-            self.nodes.append(ir.Node(self.unique(f"dequantize.{node.name}"), "dequantize", (feature_map.name,), (name,)))
+            name = self.dequantized(node, size if flat else (batch, channels, height, width))
             self.views[node] = View(name, size, row_major(size))
         return super().view(node)
 
@@ -126,14 +137,14 @@ class Lowering(DenseBuilder):
     def step(self, step: Step) -> None:
         """Adds the node of one step."""
         if step.op == "view":
-            self.values[step.node] = self.feature_map_of(step.inputs[0])
+            self.values[step.node] = {step.precision: self.feature_map_of(step.inputs[0], step.precision)}
             return
-        inputs = tuple(self.feature_map_of(node) for node in step.inputs)
-        output = self.feature_map(step.output.name, step.output, step.feature_map)
+        inputs = tuple(self.feature_map_of(node, step.precision) for node in step.inputs)
+        output = self.feature_map(step.output.name, step.output, step.feature_map, step.precision)
         name = self.unique(fx.label(step.node))
         attributes = dict(step.attributes)
         scales = [self.scale(tensor) for tensor in inputs]
-        scale, zero_point = self.quantized.activations[step.output.name]
+        scale, zero_point = self.quantized.parameters(step.output.name, step.precision)
         if step.op == "conv2d":
             inputs += self.convolution(name, step, self.tensors[inputs[0]], output)
         elif step.op == "average_pool2d":
@@ -141,8 +152,8 @@ class Lowering(DenseBuilder):
         elif step.op == "add":
             attributes["multipliers"] = [float(np.float32(in_scale / scale)) for in_scale in scales]
         if step.op != "max_pool2d":
-            attributes["clamp"] = [quantized_value(limit, scale, zero_point) for limit in step.limits]
-        self.values[step.output] = output.name
+            attributes["clamp"] = [quantized_value(limit, scale, zero_point, step.precision) for limit in step.limits]
+        self.values[step.output] = {step.precision: output.name}
         self.nodes.append(ir.Node(name, step.op, inputs, (output.name,), attributes, ("cpu",), fx.source_line(step.node)))
 
     def scale(self, tensor: str) -> float:
@@ -170,7 +181,8 @@ class Lowering(DenseBuilder):
         products = weight.astype(np.int64).sum(axis=(1, 2, 3))
         bias = np.rint(real_bias / (in_scale * scale)).astype(np.int64) - in_zero_point * products
         largest = np.abs(bias) + 128 * np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3))
-        if largest.max() >= 2**31:
+        # int16 has 48 bits, which hold every sum.
+        if step.precision == "int8" and largest.max() >= 2**31:
             raise ConversionError(
                 f"{fx.place(step.node)}: the sum of output channel {int(largest.argmax())} can reach {int(largest.max())}, "
                 f"beyond the accumulator's 2^31; a kernel of {int(np.prod(weight.shape[1:]))} weights is too large: split the layer"

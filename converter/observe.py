@@ -67,8 +67,13 @@ class Histogram:
 
 
 def parameters(values: Range, precision: str) -> Parameters:
-    """Scale and zero point whose integers span a range; zero, which padding needs, is always a value of its own."""
+    """Scale and zero point whose integers span a range; zero, which padding needs, is always a value of its own.
+
+    int16 is symmetric: a zero point times the sum of a layer's weights would not fit an int32 bias.
+    """
     low, high = min(values[0], 0.0), max(values[1], 0.0)
+    if precision == "int16":
+        return float(np.float32(max(-low, high, 1e-30) / LIMITS[precision][1])), 0
     least, largest = LIMITS[precision]
     scale = np.float32(max((high - low) / (largest - least), float(np.finfo(np.float32).eps)))
     zero_point = least - round(low / float(scale))

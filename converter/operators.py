@@ -39,6 +39,7 @@ class Step:
         feature_map: of its output.
         attributes: of the bundle's node, without what depends on the quantization.
         weight, bias: float32 (Cout, Cin/groups, Kh, Kw) and (Cout,), of conv2d.
+        precision: of its activations, int8 or int16.
         limits: interval of the output values: of clamp, or of the clamps fused into this step.
         output: node of the float graph whose value this step makes: the last fused clamp, else `node`.
     """
@@ -51,6 +52,7 @@ class Step:
     weight: torch.Tensor | None = None
     bias: torch.Tensor | None = None
     limits: tuple[float, float] = (-float("inf"), float("inf"))
+    precision: str = "int8"
     output: Node = field(init=False)
 
     def __post_init__(self) -> None:

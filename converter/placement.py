@@ -7,7 +7,11 @@ from dataclasses import replace
 
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.ir import Graph, Node
+from cosoc.converter.signals import SIGNALS, accelerator_of, signal_obstacle
 from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
+
+FORCED = ("cpu", "c2d", "fft", "zip")
+"""Devices that the user may force."""
 
 CONV2D_OPERATIONS = ("conv2d", "max_pool2d", "average_pool2d", "add")
 
@@ -24,10 +28,12 @@ MIN_FACTOR_LOG2, MAX_FACTOR = -17, 256
 
 
 def obstacle(graph: Graph, node: Node) -> str:
-    """Why a Conv2D accelerator of default size cannot run a node; empty when it can.
+    """Why no accelerator of default size can run a node; empty when one can.
 
     The limits are those of the driver's compiler (`software/drivers/conv2d/layer.cpp`), which has the last word.
     """
+    if node.op in SIGNALS:
+        return signal_obstacle(graph, node)
     if node.op not in CONV2D_OPERATIONS:
         return f"no accelerator computes {node.op}"
     attributes = node.attributes
@@ -83,16 +89,19 @@ def reason(graph: Graph, node: Node) -> str:
     why = obstacle(graph, node)
     if why:
         return why
-    if "c2d" not in node.devices:
-        return "c2d could run it, but was excluded when the model was converted"
-    return "c2d computes it" if "cpu" in node.devices else "forced to c2d when the model was converted"
+    kind = accelerator_of(node) if node.op in SIGNALS else "c2d"
+    if kind not in node.devices:
+        return f"{kind} could run it, but was excluded when the model was converted"
+    if kind == "c2d" and graph.tensors[node.inputs[0]].dtype == "int16":
+        return "c2d computes it when it is built with c2d_activation_bits=16"
+    return f"{kind} computes it" if "cpu" in node.devices else f"forced to {kind} when the model was converted"
 
 
 def tag_devices(graph: Graph, accelerators: Collection[str]) -> Graph:
     """Adds c2d to the devices of every node that it can compute."""
     nodes = []
     for node in graph.nodes:
-        capable = "c2d" in accelerators and not obstacle(graph, node)
+        capable = "c2d" in accelerators and node.op in CONV2D_OPERATIONS and not obstacle(graph, node)
         nodes.append(replace(node, devices=("cpu", "c2d") if capable else ("cpu",)))
     return replace(graph, nodes=tuple(nodes))
 
@@ -106,13 +115,16 @@ def apply_force(graph: Graph, force: Mapping[str, str]) -> Graph:
     nodes = {node.name: node for node in graph.nodes}
     for wanted, device in force.items():
         chosen = [name for name in nodes if name == wanted or name.startswith((f"{wanted}.", f"{wanted}#"))]
-        if device not in ("cpu", "c2d"):
-            raise ConversionError(f"force: {wanted}={device} is not possible; devices are cpu and c2d")
+        if device not in FORCED:
+            raise ConversionError(f"force: {wanted}={device} is not possible; devices are {', '.join(FORCED)}")
         if not chosen:
             raise ConversionError(f"force: no node or module is named {wanted}; nodes are {', '.join(nodes)}")
         for name in chosen:
             if device not in nodes[name].devices:
-                why = obstacle(graph, nodes[name]) or "c2d is not among the accelerators of this conversion"
+                why = (
+                    obstacle(graph, nodes[name])
+                    or f"{device} does not compute {nodes[name].op}, or is not among the accelerators of this conversion"
+                )
                 raise ConversionError(f"force: {name} cannot run on {device} ({why})")
             nodes[name] = replace(nodes[name], devices=(device,))
     return replace(graph, nodes=tuple(nodes.values()))

@@ -8,7 +8,7 @@ the shift back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,7 @@ from cosoc.converter.capture import Inputs
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.observe import Histogram, Parameters, Range, candidates, parameters, squared_error
 from cosoc.converter.operators import Step
+from cosoc.converter.prequantized import Given
 from cosoc.converter.simulate import Readers, Values, call, quantized_weight, rounded, rounded_weight, walk
 
 WALK_SAMPLES, CHOICE_SAMPLES = 32, 8
@@ -40,14 +41,20 @@ class Quantized:
     Attributes:
         activations: (scale, zero point) of every quantized value, by the name of its node in the float graph.
         weights: of every convolution or linear layer, by the node's name: int8 in PyTorch's layout, and float32 scales (Cout,).
+        wide: the same for int16, symmetric.
         biases: float32 (Cout,) of the layers whose bias was corrected, by the node's name.
         observers: what the range of a value stands for, by its node's name: see `observe.candidates`.
     """
 
     activations: dict[str, Parameters]
     weights: dict[str, tuple[NDArray[np.int8], NDArray[np.float32]]]
+    wide: dict[str, Parameters] = field(default_factory=dict)
     biases: dict[str, torch.Tensor] = field(default_factory=dict)
     observers: dict[str, str] = field(default_factory=dict)
+
+    def parameters(self, name: str, precision: str) -> Parameters:
+        """Scale and zero point of a value in a precision."""
+        return (self.wide if precision == "int16" else self.activations)[name]
 
     @staticmethod
     def empty() -> Quantized:
@@ -136,13 +143,25 @@ def observe(
 
 @dataclass
 class Calibration:
-    """Takes the quantized network along beside the float network, layer by layer, and decides as it goes."""
+    """Takes the quantized network along beside the float network, layer by layer, and decides as it goes.
+
+    Attributes:
+        observed: names of the values that need a scale.
+        made: those that a step makes, with its precision.
+        choice: samples on which ranges are compared.
+        given: what the model itself fixes.
+        shared: values that take the scale of another one.
+        real: what the float network has for the node that comes next.
+    """
 
     module: GraphModule
     steps: dict[str, Step]
     histograms: dict[str, Histogram]
+    observed: Collection[str]
+    made: Mapping[str, str]
     readers: Readers
     choice: int
+    given: Given
     quantized: Quantized = field(default_factory=lambda: Quantized({}, {}))
     shared: dict[str, str] = field(default_factory=dict)
     real: Values = field(default_factory=list)
@@ -155,12 +174,25 @@ class Calibration:
         source = self.shared.get(node.name)
         if source is not None:
             self.quantized.activations[node.name] = self.quantized.activations[source]
-        elif node.name in self.histograms:
-            name, chosen = self.choose(node)
+            self.quantized.wide[node.name] = self.quantized.wide[source]
+        elif node.name in self.observed:
+            histogram = self.histograms[node.name]
+            if node.name in self.given.activations:
+                name, scaled = "given", self.given.activations[node.name]
+            else:
+                name, chosen = self.choose(node)
+                scaled = parameters(chosen, "int8")
             self.quantized.observers[node.name] = name
-            self.quantized.activations[node.name] = parameters(chosen, "int8")
-            values = [rounded(value, self.quantized.activations[node.name], "int8") for value in values]
+            self.quantized.activations[node.name] = scaled
+            self.quantized.wide[node.name] = parameters((histogram.low, histogram.high), "int16")
+            if node.name in self.made:
+                values = self.rounded(node, values, self.made[node.name])
         return values
+
+    def rounded(self, node: Node, values: Values, precision: str) -> Values:
+        """Values as a feature map of a precision holds them."""
+        scaled = self.quantized.parameters(node.name, precision)
+        return [rounded(value, scaled, precision) for value in values]
 
     def choose(self, node: Node) -> tuple[str, Range]:
         """The range after which the readers' results are nearest to the float network's; without readers, the values themselves."""
@@ -187,16 +219,15 @@ class Calibration:
         assert step.weight is not None
         weight = fx.tensor_of(self.module, step.node.args[1])
         assert weight is not None
-        self.quantized.weights[step.node.name] = quantized_weight(weight)
-        coarse = rounded_weight(weight)
         weight_node = step.node.args[1]
         assert isinstance(weight_node, Node)
-        operands = [node for node in step.node.all_input_nodes if node in live]
-        results = [
-            call(self.module, step.node, {weight_node: coarse} | {node: live[node][i] for node in operands})
-            for i in range(len(values))
-        ]
-        shift = mean_error(self.real, results)
+        fixed = self.given.weights.get(weight_node.name)
+        self.quantized.weights[step.node.name] = fixed or quantized_weight(weight)
+        coarse = weight if fixed else rounded_weight(weight)
+        (source,) = step.inputs
+        read = self.rounded(source, live[source], step.precision)
+        results = [call(self.module, step.node, {weight_node: coarse, source: value}) for value in read]
+        shift = None if fixed else mean_error(self.real, results)
         if shift is None:
             return results
         bias = torch.zeros(len(shift)) if step.bias is None else step.bias
@@ -223,19 +254,37 @@ def spread(batches: Sequence[Inputs], samples: int) -> list[Inputs]:
 
 
 def quantize(
-    module: GraphModule, steps: Sequence[Step], batches: Sequence[Inputs], progress: Callable[[str], None] = lambda _: None
+    module: GraphModule,
+    steps: Sequence[Step],
+    batches: Sequence[Inputs],
+    progress: Callable[[str], None] = lambda _: None,
+    histograms: dict[str, Histogram] | None = None,
+    given: Given | None = None,
 ) -> Quantized:
-    """Decides scales, integers and biases from calibration data. The graph and its steps stay as they are."""
+    """Decides scales, integers and biases from calibration data. The graph and its steps stay as they are.
+
+    Args:
+        histograms: what was observed of the same graph and batches before; what is missing is added.
+        given: scales and weights that the model itself fixes; such layers keep their biases.
+    """
     if not steps:
         return Quantized.empty()
     moved = {step.output.name: step.inputs[0].name for step in steps if step.op in ("view", "max_pool2d")}
+    given = given or Given()
+    for name, source in reversed(moved.items()):
+        if name in given.activations:
+            given.activations.setdefault(source, given.activations[name])
     read = [node.name for step in steps for node in (*step.inputs, step.output) if node.name not in moved]
     with torch.no_grad():
-        histograms = observe(module, dict.fromkeys(read), batches, progress)
+        histograms = {} if histograms is None else histograms
+        if missing := [name for name in dict.fromkeys(read) if name not in histograms]:
+            histograms |= observe(module, missing, batches, progress)
         chosen = spread(batches, WALK_SAMPLES)
         by_name = {step.node.name: step for step in steps}
         choice = max(1, CHOICE_SAMPLES // len(batches[0][0]))
-        calibration = Calibration(module, by_name, histograms, Readers.of(module, steps), choice, shared=moved)
+        made = {step.output.name: step.precision for step in steps}
+        readers = Readers.of(module, steps)
+        calibration = Calibration(module, by_name, histograms, set(read), made, readers, choice, given, shared=moved)
         simulated = walk(module, chosen, calibration.visit)
         progress("choosing ranges and correcting biases")
         for _, calibration.real in walk(module, chosen):

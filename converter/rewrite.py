@@ -10,7 +10,9 @@ import torch
 from torch.fx import GraphModule, Node
 
 from cosoc.converter import fx
+from cosoc.converter.capture import Inputs, capture
 from cosoc.converter.errors import ConversionError
+from cosoc.converter.prequantized import Given, take_over
 
 aten = torch.ops.aten
 
@@ -184,6 +186,18 @@ def difference(before: torch.Tensor, after: torch.Tensor) -> float:
     magnitude = before[finite].abs().max().item() if finite.any() else 0.0
     error = (before[finite] - after[finite]).abs().max().item() if finite.any() else 0.0
     return error / max(1.0, magnitude)
+
+
+def prepared(model: torch.nn.Module, inputs: Inputs) -> tuple[GraphModule, Given]:
+    """The model's float graph after all rewrites, and what a model that PyTorch has quantized fixes.
+
+    Raises:
+        ConversionError: the model cannot be captured, or is quantized in another way than the accelerators compute.
+    """
+    module = capture(model, inputs)
+    given = take_over(module)
+    rewrite(module, inputs)
+    return module, given
 
 
 def rewrite(module: GraphModule, inputs: Sequence[torch.Tensor]) -> None:

@@ -162,3 +162,14 @@ def fuse_clamps(steps: list[Step]) -> list[Step]:
         by_output[step.output] = step
         fused.append(step)
     return fused
+
+
+def set_precisions(steps: list[Step], wanted: Callable[[Node], str]) -> None:
+    """Gives every step its precision: convolutions what is wanted, other operations the widest of what they read."""
+    made: dict[Node, str] = {}
+    for step in steps:
+        read = {made.get(source, "int8") for source in step.inputs}
+        widest = "int16" if "int16" in read else "int8"
+        chosen = wanted(step.node)
+        step.precision = chosen if step.op == "conv2d" and chosen != "float" else widest
+        made[step.output] = step.precision

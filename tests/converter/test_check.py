@@ -27,6 +27,12 @@ class Model(torch.nn.Module):
         self.head = torch.nn.Linear(4 * 36, 3)
     def forward(self, x):
         return self.head(torch.flatten(torch.relu(self.layer(x)), 1))
+def accuracy(model):
+    torch.manual_seed(1)
+    with torch.no_grad():
+        data = torch.randn(16, 2, 8, 8)
+        found = torch.cat([model(sample[None]) for sample in data])
+        return -float((found - Model()(data)).abs().max())
 class Other(Model):
     def forward(self, x):
         return self.layer(x) * 2
@@ -116,3 +122,17 @@ def test_differences(folder: Path) -> None:
     assert differences(bundle, fewer)[-1] == f"{bundle.graph.nodes[-1].name}: dequantize | absent"
     other.save(folder / "other.bundle")
     assert run("diff", f"{folder}/m.bundle", f"{folder}/other.bundle", status=1).count("\n") == 3
+
+
+def test_evaluation_and_precision_on_the_command_line(folder: Path) -> None:
+    """A wanted accuracy widens layers; a precision can be given to modules."""
+    words = ("convert", f"{folder}/model.py:Model", "--input", "1x2x8x8", "--calibration", f"{folder}/data.npy", "-o")
+    run(*words, f"{folder}/e.bundle", "--evaluate", f"{folder}/model.py:accuracy", "--max-accuracy-drop", "1e-4")
+    assert "was not reached" not in Bundle.load(folder / "e.bundle").report
+    assert any(node.op not in ("quantize", "dequantize", "conv2d") for node in Bundle.load(folder / "e.bundle").graph.nodes)
+    run(*words, f"{folder}/p.bundle", "--precision", "head=int16")
+    graph = Bundle.load(folder / "p.bundle").graph
+    dtypes = {node.name: graph.tensors[node.outputs[0]].dtype for node in graph.nodes}
+    assert (dtypes["layer"], dtypes["head"]) == ("int8", "int16")
+    assert "has no function named nothing" in run(*words, f"{folder}/x", "--evaluate", f"{folder}/model.py:nothing", status=1)
+    assert "not possible beside others" in run(*words, f"{folder}/x", "--precision", "float", "--precision", "head=int8", status=1)

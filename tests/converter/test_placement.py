@@ -33,7 +33,8 @@ def convolution(**changes: object) -> Graph:
 
 def graph_of(op: str, inputs: tuple[str, ...], attributes: dict[str, object], **tensors: Tensor) -> Graph:
     """A graph of one node, enough to place it."""
-    return Graph("one", ("x",), ("y",), tensors, (Node("node", op, inputs, ("y",), attributes),))
+    known = {"x": Tensor("x", "int8", (1, 8, 8, 8), 1.0, 0)} | tensors
+    return Graph("one", ("x",), ("y",), known, (Node("node", op, inputs, ("y",), attributes),))
 
 
 def check(graph: Graph, part: str) -> None:
@@ -116,7 +117,7 @@ def test_force(conversion: Conversion) -> None:
     [
         ({"2": "c2d"}, "2 cannot run on c2d (stride [8, 8]"),
         ({"dequantize": "c2d"}, "cannot run on c2d (no accelerator computes dequantize)"),
-        ({"1": "gpu"}, "devices are cpu and c2d"),
+        ({"1": "gpu"}, "devices are cpu, c2d, fft, zip"),
         ({"7": "cpu"}, "no node or module is named 7; nodes are quantize.input_1, 0.0, 0.1"),
     ],
 )
@@ -130,7 +131,7 @@ def test_without_the_accelerator() -> None:
     example = torch.ones(1, 2, 5, 5)
     bundle = convert(nn.Conv2d(2, 4, 3).eval(), example, accelerators=())
     assert {node.devices for node in bundle.graph.nodes} == {("cpu",)}
-    with pytest.raises(ConversionError, match="c2d is not among the accelerators"):
+    with pytest.raises(ConversionError, match="is not among the accelerators"):
         convert(nn.Conv2d(2, 4, 3).eval(), example, accelerators=(), force={"conv2d": "c2d"})
     with pytest.raises(ConversionError, match="unknown accelerator npu; known are c2d, fft, zip"):
         convert(nn.Conv2d(2, 4, 3).eval(), example, accelerators=("npu",))

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from cosoc.apps.demonstration import Comparison, Demonstration
 from cosoc.apps.detection import demonstration as detection
 from cosoc.apps.digits import demonstration as digits
+from cosoc.apps.speech import data as speech_data
 from cosoc.apps.speech import demonstration as speech
-from cosoc.converter import Bundle, emulation
+from cosoc.apps.speech import model as speech_model
+from cosoc.converter import Bundle, convert, emulation
 from cosoc.runtime import Session
 
 EMULATED = 24
@@ -63,3 +66,30 @@ def test_rtl_equals_emulation(shown: Demonstration, bundle: Path, build: Path) -
             for name in node.outputs:
                 assert model.tensor(name).tobytes() == expected[name].tobytes(), f"tensor {name} of node {node.name}"
         assert sum(task["cycles"] for task in model.report() if task["device"] == "c2d0") > 1000
+
+
+def test_sound_goes_through_fft_zip_and_conv2d(build: Path, tmp_path: Path) -> None:
+    """The speech network with its front end: window and magnitudes may run on ZIP, transforms on FFT, layers on Conv2D."""
+    model, heard = (
+        speech_model.load_trained(),
+        speech_data.noisy(
+            speech_data.words(speech_data.TEST_VOICES[:1], speech_data.TEST_SETTINGS[:1]), speech_data.TEST_SNR_DB, seed=7
+        ),
+    )
+    bundle = convert(model, heard.clips[:1], calibration=heard.clips, name="sound")
+    bundle.save(tmp_path / "sound")
+    kinds = {node.op: node.devices for node in bundle.graph.nodes if node.op in ("fft", "zip", "conv2d")}
+    assert kinds == {"fft": ("cpu", "fft"), "zip": ("cpu", "zip"), "conv2d": ("cpu", "c2d")}
+    assert [node.attributes["operation"] for node in bundle.graph.nodes if node.op == "zip"] == ["mul", "magnitude"]
+    with Session(soc=build, mode="functional", policy="RANDOM") as session:
+        loaded = session.load(tmp_path / "sound")
+        found, devices = [], set()
+        for clip in heard.clips.numpy():
+            found.append(loaded.run([clip[None]])[0])
+            devices |= {task["device"].rstrip("0123456789") for task in loaded.report() if task["op"] in kinds}
+    assert devices >= {"fft", "zip", "c2d"}
+    with torch.no_grad():
+        expected = model(heard.clips).numpy()
+    scores = np.concatenate(found)
+    assert (scores.argmax(1) == expected.argmax(1)).all()
+    assert np.abs(scores - expected).max() < 0.1 * np.abs(expected).max()
