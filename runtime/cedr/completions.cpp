@@ -14,13 +14,14 @@ constexpr long patience_ns = 1'000'000;
 
 bool lock_soon(pthread_mutex_t* mutex) {
   timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
+  clock_gettime(CLOCK_REALTIME, &time);
   time.tv_nsec += patience_ns;
   if (time.tv_nsec >= 1'000'000'000) {
     time.tv_nsec -= 1'000'000'000;
     ++time.tv_sec;
   }
-  return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &time) == 0;
+  // Not by the monotonic clock: thread sanitizers do not know that function.
+  return pthread_mutex_timedlock(mutex, &time) == 0;
 }
 
 /// With the barrier's mutex held, which it gives back.
@@ -53,7 +54,18 @@ Completions::Completions(Scheduler& scheduler, std::shared_ptr<const Application
   std::thread([this] { work(); }).detach();
 }
 
+/// The workers need nothing of the application, so there will be room, whatever mutex it holds.
+void Completions::wait_for_room() {
+  while (true) {
+    const std::uint32_t count = on_their_way_.load(std::memory_order_relaxed);
+    if (count < most_on_their_way) return;
+    on_their_way_.wait(count);
+  }
+}
+
 PendingCall& Completions::allocate() {
+  if (!simulated_) wait_for_room();
+  on_their_way_.fetch_add(1, std::memory_order_relaxed);
   const std::lock_guard lock(mutex_);
   if (free_ == nullptr) free_ = returned_.exchange(nullptr, std::memory_order_acquire);
   if (free_ == nullptr) {
@@ -78,10 +90,12 @@ void Completions::submitted() {
 }
 
 void Completions::end(PendingCall& call) {
-  call.next = ended_.load(std::memory_order_relaxed);
-  while (!ended_.compare_exchange_weak(call.next, &call)) {
-  }
-  if (call.next == nullptr) wake();
+  PendingCall* before = ended_.load(std::memory_order_relaxed);
+  do {
+    call.next = before;
+  } while (!ended_.compare_exchange_weak(before, &call));
+  // From here on the call may be another one.
+  if (before == nullptr) wake();
 }
 
 void Completions::wake() {
@@ -107,8 +121,10 @@ void Completions::collect(std::vector<Told>& told) {
   PendingCall* const first = ended_.exchange(nullptr);
   if (first == nullptr) return;
   PendingCall* last = first;
+  std::uint32_t count = 0;
   for (PendingCall* call = first; call != nullptr; call = call->next) {
     last = call;
+    ++count;
     call->has_ended = true;
     call->owned = nullptr;
     call->copy.clear();
@@ -122,6 +138,7 @@ void Completions::collect(std::vector<Told>& told) {
     const std::lock_guard lock(mutex_);
     std::erase_if(expected_, [](const PendingCall* call) { return call->has_ended; });
   }
+  if (on_their_way_.fetch_sub(count) >= most_on_their_way) on_their_way_.notify_all();
   last->next = returned_.load(std::memory_order_relaxed);
   while (!returned_.compare_exchange_weak(last->next, first, std::memory_order_release)) {
   }

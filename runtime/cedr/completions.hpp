@@ -45,7 +45,7 @@ class Completions {
  public:
   Completions(Scheduler& scheduler, std::shared_ptr<const Application> application, bool simulated);
 
-  /// A call to fill in.
+  /// A call to fill in. On the wall clock it waits while `most_on_their_way` are.
   PendingCall& allocate();
   /// Before a filled in call is submitted, and after.
   void expect(PendingCall& call);
@@ -64,7 +64,10 @@ class Completions {
     PendingCall* call;
   };
 
+  static constexpr std::uint32_t most_on_their_way = 1 << 16;
+
   [[noreturn]] void work();
+  void wait_for_room();
   void wake();
   void collect(std::vector<Told>& told);
   static void tell(std::vector<Told>& told);
@@ -73,6 +76,7 @@ class Completions {
   Scheduler& scheduler_;
   const std::shared_ptr<const Application> application_;
   const bool simulated_;
+  std::atomic<std::uint32_t> on_their_way_ = 0;
   std::atomic<std::uint32_t> news_ = 0;        // counts what the thread has to look at
   std::atomic<PendingCall*> ended_ = nullptr;  // linked, the latest first
   std::atomic<PendingCall*> returned_ = nullptr;

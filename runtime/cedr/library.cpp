@@ -22,6 +22,7 @@ constexpr std::uint64_t largest_size = std::uint64_t{1} << 40;
 
 std::atomic<Library*> current = nullptr;
 std::mutex making;
+std::atomic<bool> is_child = false;  // of a fork of a process that had called
 
 void report(const std::string& message) { std::fprintf(stderr, "cosoc: %s\n", message.c_str()); }
 
@@ -115,7 +116,7 @@ void run_here(const Prepared& prepared, std::span<const TensorView> inputs, cons
 void survive_forks() {
   static const int registered = pthread_atfork([] { making.lock(); }, [] { making.unlock(); },
                                                [] {
-                                                 current.store(nullptr);
+                                                 if (current.exchange(nullptr) != nullptr) is_child = true;
                                                  making.unlock();
                                                });
   static_cast<void>(registered);
@@ -155,8 +156,10 @@ Library& Library::make() {
 Library::Library() = default;
 
 Status Library::open() {
-  const auto options = options_of_environment();
+  auto options = options_of_environment();
   if (!options) return tl::make_unexpected(options.error());
+  // The trace is the parent's.
+  if (is_child) options->trace.clear();
   auto session = Session::open(*options);
   if (!session) return tl::make_unexpected(session.error());
   std::shared_ptr<SessionState> state = session->state();
@@ -168,7 +171,7 @@ Status Library::open() {
   if (options->trace.empty()) return {};
   std::atexit([] {
     const Library* library = current.load();
-    if (library == nullptr) return;
+    if (library == nullptr || !library->session_) return;
     if (auto done = library->session_->finish_trace(); !done) report(done.error().message);
   });
   return {};
