@@ -9,11 +9,13 @@ writes is compared with the functional model.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from bench.support.networks import NETWORKS, Layer
 from bench.support.report import Figure, How, Report
 from bench.support.soc import ROOT, build_soc
 from cosoc.gateware.conv2d.config import Conv2DConfig
+
+KEPT = ROOT / "build" / "bench" / "conv2d"
+"""Results in RTL that are kept."""
 
 TIMEOUT = 3600
 SEED = 1
@@ -62,6 +67,12 @@ PEERS = {
 """Published figures; they count differently, as said."""
 
 
+@cache
+def digest(path: Path) -> str:
+    """Of a file that does not change while the bench runs."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Engine:
     """A SoC with one Conv2D.
@@ -79,9 +90,30 @@ class Engine:
     def run(self, programs: Sequence[Sequence[Layer]], mode: str) -> list[dict[str, Any]]:
         """Compiles each list of layers to a program and estimates (`model`) or runs it (`rtl`); see conv2d_network.cpp.
 
+        What ran in RTL is kept by the content of all that it follows from, so that a long run can go on where it ended.
+
         Raises:
             RuntimeError: the program failed, or RTL and functional model differ.
         """
+        if mode != "rtl":
+            return self._run(programs, mode)
+        results = []
+        for layers in programs:
+            kept = KEPT / f"{self._key(layers)}.json"
+            if not kept.is_file():
+                [result] = self._run([layers], mode)
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_text(json.dumps(result) + "\n")
+            results.append(json.loads(kept.read_text()))
+        return results
+
+    def _key(self, layers: Sequence[Layer]) -> str:
+        """What a result in RTL follows from: the SoC, compiler and functional model, the layers."""
+        libraries = (self.soc.parent / "lib" / "libcosoc_soc.so", self.program.parent.parent / "lib" / "libcosoc.so", self.program)
+        digests = [digest(path) for path in (self.soc, *libraries)]
+        return hashlib.sha256(json.dumps([digests, SEED, [asdict(layer) for layer in layers]]).encode()).hexdigest()
+
+    def _run(self, programs: Sequence[Sequence[Layer]], mode: str) -> list[dict[str, Any]]:
         lists = [[asdict(layer) for layer in layers] for layers in programs]
         path = self.soc.parent / "network.json"
         path.write_text(json.dumps({"soc": str(self.soc), "seed": SEED, "programs": lists}))
