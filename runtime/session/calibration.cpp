@@ -57,10 +57,6 @@ void add_signal_processing(std::vector<Sample>& samples) {
       }
       samples.push_back({"magnitude_squared", json::object(), {type}, {DType::float32, type.shape}});
     }
-    samples.push_back({"fir",
-                       {{"decimation", 1}},
-                       {complex_vectors(1, length), {DType::complex64, {16}}},
-                       complex_vectors(1, length)});
     samples.push_back({"transpose", json::object(), {complex_vectors(16, length)}, complex_vectors(length, 16)});
   }
 }
