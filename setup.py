@@ -7,6 +7,7 @@ a new folder (an accelerator, a board) needs no edit here.
 from setuptools import find_packages, setup
 
 FOLDERS = {
+    "cosoc": "software/package",
     "cosoc.gateware": "gateware",
     "cosoc.converter": "converter",
     "cosoc.runtime": "runtime/python",

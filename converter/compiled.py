@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -177,14 +177,17 @@ def compile(
     return CompiledModule(model, example_inputs, session, mode, {**options, "progress": progress})
 
 
-def backend(module: GraphModule, example_inputs: list[torch.Tensor], **options: Any) -> Callable[..., Any]:
+def backend(
+    module: GraphModule, example_inputs: list[torch.Tensor], options: Mapping[str, Any] | None = None
+) -> Callable[..., Any]:
     """`torch.compile(model, backend="cosoc")`: each graph that PyTorch finds runs in float through the runtime.
 
-    Parameters and buffers, which PyTorch passes as inputs, become constants of the bundle.
+    Parameters and buffers, which PyTorch passes as inputs, become constants of the bundle. `options`, which `torch.compile` passes
+    on, are those of `compile`, such as `{"soc": "c2d=2 fft=1"}`.
     """
     frozen, varying = with_constants(module, example_inputs)
     examples = tuple(example_inputs[index] for index in varying)
-    compiled = compile(frozen.eval(), examples, **{"precision": "float", "mode": "cpu"} | options)
+    compiled = compile(frozen.eval(), examples, **{"precision": "float", "mode": "cpu", **(options or {})})
 
     def run(*inputs: torch.Tensor) -> Any:
         return compiled(*(inputs[index].detach() for index in varying))

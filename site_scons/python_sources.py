@@ -11,6 +11,7 @@ from cosoc.gateware.accelerators import MODULES
 ROOT = Path(__file__).resolve().parent.parent
 
 PACKAGES = {
+    "cosoc": "software/package",
     "cosoc.gateware": "gateware",
     "cosoc.converter": "converter",
     "cosoc.runtime": "runtime/python",

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from cosoc import compile
 from cosoc.converter import Bundle, ConversionError
-from cosoc.converter.compiled import backend, compile, find_build
+from cosoc.converter.compiled import find_build
 
 
 class Both(nn.Module):
@@ -61,7 +62,7 @@ def test_int8_on_the_functional_accelerator(build: Path) -> None:
 def test_backend_of_torch_compile(build: Path) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.SiLU(), nn.Flatten(), nn.Linear(144, 5), nn.Softmax(1)).eval()
     torch._dynamo.reset()
-    compiled = torch.compile(model, backend=lambda module, inputs: backend(module, inputs, soc=build), dynamic=False)
+    compiled = torch.compile(model, backend="cosoc", options={"soc": str(build)}, dynamic=False)
     with torch.no_grad():
         torch.testing.assert_close(compiled(images(2)), model(images(2)), rtol=1e-4, atol=1e-5)
 

@@ -309,7 +309,7 @@ nlohmann::json conv_attributes() {
 
 TEST_CASE("wrong attributes are named") {
   CHECK_THAT(message_of(make_kernel("conv3d", {})),
-             Catch::Contains("unknown operation 'conv3d'; there are add, average_pool2d"));
+             Catch::StartsWith("unknown operation 'conv3d'; there are add, ") && Catch::Contains(", conv2d, "));
   auto attributes = conv_attributes();
   attributes.erase("groups");
   CHECK_THAT(message_of(make_kernel("conv2d", attributes)), Catch::Contains("attribute 'groups' is missing"));
