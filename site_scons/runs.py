@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from python_sources import PACKAGES
 from SCons.Script import Exit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +58,7 @@ def lint(target: Any, source: Any, env: Any) -> int:
         [
             ["ruff", "check", "."],
             ["ruff", "format", "--check", "."],
-            [*python, "mypy", *(word for package in PACKAGES for word in ("-p", package))],
+            [*python, "mypy", "-p", "cosoc"],
             ["clang-format-16", "--dry-run", "-Werror", *_cpp_files("*.cpp", "*.hpp", "*.h")],
         ]
     )
