@@ -10,12 +10,16 @@ from typing import Annotated
 import torch
 import typer
 from rich.table import Column, Table
+from torch.export import ExportedProgram
 
 from cosoc.converter.bundle import REPORT, Bundle, require_replaceable
+from cosoc.converter.capture import check_inputs
 from cosoc.converter.check_cli import check_command, diff_command, wide
 from cosoc.converter.convert import convert
+from cosoc.converter.dump import require_own
 from cosoc.converter.emit import emit, parse
 from cosoc.converter.errors import ConversionError
+from cosoc.converter.exported import opened
 from cosoc.converter.figures import describe_output, macs
 from cosoc.converter.loading import load_calibration, load_function, load_model, load_weights, one_message
 from cosoc.converter.placement import reason
@@ -33,6 +37,20 @@ def parse_shape(text: str) -> tuple[int, ...]:
     if math.prod(shape) > MAX_ELEMENTS:
         raise ConversionError(f"--input {text} has {math.prod(shape):,} elements; at most {MAX_ELEMENTS:,} are possible")
     return shape
+
+
+def example_inputs(model: torch.nn.Module | ExportedProgram, shapes: list[str]) -> tuple[torch.Tensor, ...]:
+    """Random inputs of the given shapes; without shapes, those that an exported program has.
+
+    Raises:
+        ConversionError: neither.
+    """
+    if not shapes and isinstance(model, ExportedProgram):
+        return check_inputs(opened(model, None)[1])
+    if not shapes:
+        raise ConversionError("--input is missing: the shape of each input of the model, such as --input 1x3x224x224")
+    generator = torch.Generator().manual_seed(0)
+    return tuple(torch.randn(parse_shape(shape), generator=generator) for shape in shapes)
 
 
 def parse_force(items: list[str]) -> dict[str, str]:
@@ -53,9 +71,11 @@ def parse_precision(items: list[str]) -> str | dict[str, str]:
 
 @one_message
 def convert_command(
-    model: Annotated[str, typer.Argument(help="path.py:Name, a torch.nn.Module class, function or instance")],
-    input: Annotated[list[str], typer.Option(help="shape NxCxHxW or NxF, once for each input of the model")],
+    model: Annotated[str, typer.Argument(help="path.py:Name, a torch.nn.Module class, function or instance; or path.pt2")],
     output: Annotated[Path, typer.Option("--output", "-o", help="directory of the bundle")],
+    input: Annotated[
+        list[str] | None, typer.Option(help="shape NxCxHxW or NxF, once for each input of the model; a .pt2 has its own")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help=".safetensors file with the model's weights")] = None,
     calibration: Annotated[Path | None, typer.Option(help=".npz or .npy with typical inputs, about 100 samples")] = None,
     name: Annotated[str | None, typer.Option(help="name of the model in traces and reports")] = None,
@@ -65,26 +85,29 @@ def convert_command(
     max_accuracy_drop: Annotated[float | None, typer.Option(help="widens layers until the accuracy drops by at most this")] = None,
     soc: Annotated[Path | None, typer.Option(help="directory of a build; the report then has times")] = None,
     emit_forms: Annotated[str, typer.Option("--emit", help="JSON beside the bundle: layers, dag or layers,dag")] = "",
+    dump: Annotated[Path | None, typer.Option(help="directory for the model as text after every step")] = None,
 ) -> None:
     """Converts a PyTorch model to an int8 bundle."""
     require_replaceable(output)
+    if dump is not None and dump.is_dir():
+        require_own(dump)
     forms = parse(emit_forms)
     module = load_model(model)
     if weights is not None:
         load_weights(module, weights)
-    generator = torch.Generator().manual_seed(0)
-    examples = tuple(torch.randn(parse_shape(shape), generator=generator) for shape in input)
+    examples = example_inputs(module, input or [])
     samples = None if calibration is None else load_calibration(calibration, examples)
     bundle = convert(
         module,
         examples,
         calibration=samples,
-        name=name or model.rpartition(":")[2],
+        name=name or (model.rpartition(":")[2] if ":" in model else Path(model).stem),
         force=parse_force(force or []),
         precision=parse_precision(precision or []),
         evaluate=None if evaluate is None else load_function(evaluate),
         max_accuracy_drop=max_accuracy_drop,
         soc=soc,
+        dump=dump,
         progress=lambda step: print(f"cosoc: {step}", file=sys.stderr, flush=True),
     )
     if samples is None:

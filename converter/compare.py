@@ -14,12 +14,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.export import ExportedProgram
 from torch.fx import GraphModule, Interpreter, Node
 
 from cosoc.converter import emulation, fx, ir
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.capture import Inputs, check_model
+from cosoc.converter.dense import as_array
 from cosoc.converter.errors import ConversionError
+from cosoc.converter.exported import opened
 from cosoc.converter.ir import Constants, Graph
 from cosoc.converter.rewrite import prepared
 
@@ -110,14 +113,14 @@ def compare_module(graph: Graph, constants: Constants, module: GraphModule, batc
     noise = dict.fromkeys(worst, 0.0)
     for batch in batches:
         expected = float_values(module, batch)
-        found = emulation.run_graph(graph, constants, [value.numpy() for value in batch])
+        found = emulation.run_graph(graph, constants, [as_array(value) for value in batch])
         for node in compared:
             tensor = graph.tensors[node.outputs[0]]
             real = found[tensor.name]
             if tensor.scale is not None:
                 scale, zero_point = emulation.parameters(tensor)
                 real = emulation.real_values(real, scale, zero_point).transpose(0, 3, 1, 2)
-            reference = expected[tensor.value if tensor.scale is not None else tensor.name].numpy().reshape(real.shape)
+            reference = expected[tensor.value if tensor.scale is not None else tensor.name].float().numpy().reshape(real.shape)
             difference = np.abs(real.astype(np.float64) - reference)
             name = node.name
             worst[name] = max(worst[name], float(difference.max()))
@@ -139,7 +142,9 @@ def compare_module(graph: Graph, constants: Constants, module: GraphModule, batc
 
 
 def compare(
-    bundle: Bundle, model: torch.nn.Module, inputs: NDArray[Any] | torch.Tensor | Sequence[NDArray[Any] | torch.Tensor]
+    bundle: Bundle,
+    model: torch.nn.Module | ExportedProgram,
+    inputs: NDArray[Any] | torch.Tensor | Sequence[NDArray[Any] | torch.Tensor],
 ) -> list[LayerError]:
     """Compares a bundle with the model that it was converted from.
 
@@ -159,7 +164,7 @@ def compare(
     if samples == 0 or samples % batch:
         raise ConversionError(f"{samples} samples are no multiple of the bundle's batch of {batch}")
     batches = [tuple(value[start : start + batch] for value in values) for start in range(0, samples, batch)]
-    module, _ = prepared(check_model(model), batches[0])
+    module, _ = prepared(check_model(opened(model, batches[0])[0]), batches[0])
     known = {node.name for node in module.graph.nodes}
     tensors = [bundle.graph.tensors[node.outputs[0]] for node in bundle.graph.nodes]
     wanted = {tensor.value for tensor in tensors if tensor.scale is not None}

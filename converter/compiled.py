@@ -6,18 +6,21 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
+from cosoc.converter import exported
+from cosoc.converter.batches import batch_of, pieces, treats_samples_alone
 from cosoc.converter.bundle import Bundle
-from cosoc.converter.capture import check_inputs
+from cosoc.converter.capture import Inputs, check_inputs
 from cosoc.converter.convert import Conversion, convert_in_detail, graph_output
+from cosoc.converter.dense import as_array
 from cosoc.converter.errors import ConversionError
-from cosoc.converter.ir import DTYPES
 from cosoc.converter.lower import output_nodes
 from cosoc.runtime import Model, Session
 
@@ -77,8 +80,8 @@ def find_build(soc: str | Path | None, mode: str, tell: Callable[[str], None]) -
 class CompiledModule(torch.nn.Module):
     """A model that the runtime runs; made by `compile`.
 
-    A call takes the tensors that the original takes, and returns what it returns. A batch of another size than the example's is
-    converted when it is first met, and loaded beside the others.
+    A call takes the tensors that the original takes, and returns what it returns, whatever the batch: the plan of the example's
+    batch runs over pieces of that size. A model that mixes the samples of a batch is converted anew for each other size.
 
     Attributes:
         bundle: of the example's batch.
@@ -94,12 +97,18 @@ class CompiledModule(torch.nn.Module):
         self._options = options
         self._folder = tempfile.TemporaryDirectory(prefix="cosoc-")
         self._loaded: dict[tuple[torch.Size, ...], tuple[Conversion, Model]] = {}
+        self._is_cut: bool | None = None
         self.session = session
         self.mode = mode
         self.bundle: Bundle = self._load(self._inputs)[0].bundle
         with torch.no_grad():
             leaves, self._structure = torch.utils._pytree.tree_flatten(model(*self._inputs))
         self._leaves = [leaf.dtype if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
+
+    @property
+    def plans(self) -> int:
+        """Number of bundles that were loaded."""
+        return len(self._loaded)
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         """Runs the model.
@@ -108,15 +117,15 @@ class CompiledModule(torch.nn.Module):
             ConversionError: inputs that do not fit the example's but for the batch.
             CosocError: the runtime fails.
         """
-        conversion, loaded = self._load(self._checked(inputs))
-        graph = conversion.bundle.graph
-        arrays = [
-            value.detach().cpu().numpy().astype(DTYPES[graph.tensors[name].dtype])
-            for name, value in zip(graph.inputs, inputs, strict=True)
-        ]
-        found = dict(zip(graph.outputs, loaded.run(arrays), strict=True))
-        values = iter(found[graph_output(graph, conversion.module, node)] for node in output_nodes(conversion.module))
-        leaves = [torch.from_numpy(next(values)).to(leaf) if isinstance(leaf, torch.dtype) else leaf for leaf in self._leaves]
+        inputs = self._checked(inputs)
+        if self._cuts(inputs):
+            batch = len(self._inputs[0])
+            runs = [[value[:count] for value in self._run(piece)] for piece, count in pieces(inputs, batch)]
+            results = [torch.cat(parts) for parts in zip(*runs, strict=True)]
+        else:
+            results = self._run(inputs)
+        values = iter(results)
+        leaves = [next(values).to(leaf) if isinstance(leaf, torch.dtype) else leaf for leaf in self._leaves]
         return torch.utils._pytree.tree_unflatten(leaves, self._structure)
 
     def save(self, path: str | Path) -> None:
@@ -131,11 +140,27 @@ class CompiledModule(torch.nn.Module):
         found = [(value.dtype, tuple(value.shape)) for value in inputs if isinstance(value, torch.Tensor)]
         expected = [(value.dtype, tuple(value.shape)) for value in self._inputs]
         same = [dtype == other and size[1:] == wanted[1:] for (dtype, size), (other, wanted) in zip(found, expected, strict=False)]
-        if len(found) != len(expected) or len(inputs) != len(expected) or not all(same):
+        if len(found) != len(expected) or len(inputs) != len(expected) or not all(same) or any(0 in size for _, size in found):
             raise ConversionError(f"inputs {found}; expected {expected}, of which only the first axis, the batch, may differ")
         return inputs
 
-    def _load(self, inputs: tuple[torch.Tensor, ...]) -> tuple[Conversion, Model]:
+    def _cuts(self, inputs: Inputs) -> bool:
+        """Whether the example's plan runs over pieces of a batch of another size."""
+        if batch_of(inputs) in (None, batch_of(self._inputs)):
+            return False
+        if self._is_cut is None:
+            self._is_cut = treats_samples_alone(self._original[0], self._inputs)
+        return self._is_cut
+
+    def _run(self, inputs: Inputs) -> list[torch.Tensor]:
+        """All tensors among the results, for inputs of a plan's shapes."""
+        conversion, loaded = self._load(inputs)
+        graph = conversion.bundle.graph
+        found = dict(zip(graph.outputs, loaded.run([as_array(value) for value in inputs]), strict=True))
+        nodes = output_nodes(conversion.module)
+        return [torch.from_numpy(found[graph_output(graph, conversion.module, node)]) for node in nodes]
+
+    def _load(self, inputs: Inputs) -> tuple[Conversion, Model]:
         """The plan for inputs of these shapes."""
         key = tuple(value.shape for value in inputs)
         if key not in self._loaded:
@@ -147,8 +172,8 @@ class CompiledModule(torch.nn.Module):
 
 
 def compile(
-    model: torch.nn.Module,
-    example_inputs: torch.Tensor | tuple[torch.Tensor, ...],
+    model: torch.nn.Module | ExportedProgram,
+    example_inputs: torch.Tensor | tuple[torch.Tensor, ...] | None = None,
     *,
     soc: str | Path | None = None,
     mode: str = "functional",
@@ -159,8 +184,8 @@ def compile(
     """Converts a model and loads it: the result is called as the model is, and runs on the SoC.
 
     Args:
-        model: in eval mode.
-        example_inputs: fix shapes and dtypes; see `convert`.
+        model: in eval mode, or what torch.export made of it.
+        example_inputs: fix shapes and dtypes, and the batch that runs at a time; see `convert`.
         soc: directory of a build, or options of one, such as "c2d=2 fft=1", that is made when it is not there.
         mode: of the runtime: "cpu", "functional", "rtl", "model" or "board".
         policy: of the scheduler.
@@ -173,39 +198,53 @@ def compile(
     """
     tell = progress or (lambda _: None)
     build = find_build(soc, mode, tell)
+    title = {"name": exported.name_of(model)} if isinstance(model, ExportedProgram) else {}
+    module, inputs = exported.opened(model, example_inputs)
     session = Session(soc=build, mode=mode, policy=policy)
-    return CompiledModule(model, example_inputs, session, mode, {**options, "progress": progress})
+    return CompiledModule(module, inputs, session, mode, {**title, **options, "progress": progress})
 
 
 def backend(
-    module: GraphModule, example_inputs: list[torch.Tensor], options: Mapping[str, Any] | None = None
+    module: GraphModule, example_inputs: Sequence[torch.Tensor | int], options: Mapping[str, Any] | None = None
 ) -> Callable[..., Any]:
     """`torch.compile(model, backend="cosoc")`: each graph that PyTorch finds runs in float through the runtime.
 
     Parameters and buffers, which PyTorch passes as inputs, become constants of the bundle. `options`, which `torch.compile` passes
     on, are those of `compile`, such as `{"soc": "c2d=2 fft=1"}`.
     """
-    frozen, varying = with_constants(module, example_inputs)
-    examples = tuple(example_inputs[index] for index in varying)
-    compiled = compile(frozen.eval(), examples, **{"precision": "float", "mode": "cpu", **(options or {})})
+    chosen = {"precision": "float", "mode": "cpu", **(options or {})}
+    compiled: dict[tuple[int, ...], tuple[CompiledModule, list[int]]] = {}
 
-    def run(*inputs: torch.Tensor) -> Any:
-        return compiled(*(inputs[index].detach() for index in varying))
+    def load(inputs: Sequence[torch.Tensor | int]) -> tuple[CompiledModule, list[int]]:
+        """The graph for the sizes that PyTorch passes as numbers."""
+        sizes = tuple(int(value) for value in inputs if not isinstance(value, torch.Tensor))
+        if sizes not in compiled:
+            frozen, varying = with_constants(module, inputs)
+            examples = tuple(value for index in varying if isinstance(value := inputs[index], torch.Tensor))
+            compiled[sizes] = compile(frozen.eval(), examples, **chosen), varying
+        return compiled[sizes]
 
+    def run(*inputs: torch.Tensor | int) -> Any:
+        loaded, varying = load(inputs)
+        return loaded(*(value.detach() for index in varying if isinstance(value := inputs[index], torch.Tensor)))
+
+    # With sizes that vary there are no real inputs yet.
+    if all(isinstance(value, torch.Tensor) for value in example_inputs):
+        load(example_inputs)
     return run
 
 
-def with_constants(module: GraphModule, example_inputs: list[torch.Tensor]) -> tuple[GraphModule, list[int]]:
-    """The graph with its parameters as constants, and the positions of the inputs that are left."""
+def with_constants(module: GraphModule, example_inputs: Sequence[torch.Tensor | int]) -> tuple[GraphModule, list[int]]:
+    """The graph with its parameters and sizes as constants, and the positions of the inputs that are left."""
     graph = torch.fx.Graph()
     frozen = GraphModule(module, graph)
-    values: dict[Node, Node] = {}
+    values: dict[Node, Any] = {}
     varying = []
     placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
     for index, (node, example) in enumerate(zip(placeholders, example_inputs, strict=True)):
         if not isinstance(example, torch.Tensor):
-            raise ConversionError(f"input {node.name} is {type(example).__name__}; mark the model with dynamic=False")
-        if isinstance(example, torch.nn.Parameter) or getattr(example, "_dynamo_static_input_type", None) is not None:
+            values[node] = int(example)
+        elif isinstance(example, torch.nn.Parameter) or getattr(example, "_dynamo_static_input_type", None) is not None:
             name = f"constant_{index}"
             frozen.register_buffer(name, example.detach())
             values[node] = graph.get_attr(name)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
+from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
-from cosoc.converter import emulation, fx
+from cosoc.converter import dump as dumps
+from cosoc.converter import emulation, exported, fx
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.capture import Inputs, check_inputs, check_model, one_thread
 from cosoc.converter.compare import LayerError, compare_module, disagreement
+from cosoc.converter.dense import as_array
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.estimate import estimate
 from cosoc.converter.fuse import fuse
@@ -27,7 +30,7 @@ from cosoc.converter.report import report
 from cosoc.converter.rewrite import prepared
 from cosoc.converter.search import PRECISIONS, Built, Decision, Evaluate, agreement, choose_precisions
 from cosoc.converter.signals import fuse_signals, tag_signals
-from cosoc.converter.spec import DEVICES, verify
+from cosoc.converter.spec import DEVICES, SpecError, verify
 from cosoc.converter.support import analyse, fuse_clamps, set_precisions
 
 COMPARED_BATCHES = 8
@@ -59,8 +62,8 @@ class Conversion:
 
 
 def convert(
-    model: torch.nn.Module,
-    example_inputs: torch.Tensor | tuple[torch.Tensor, ...],
+    model: torch.nn.Module | ExportedProgram,
+    example_inputs: torch.Tensor | tuple[torch.Tensor, ...] | None = None,
     *,
     calibration: object = None,
     name: str | None = None,
@@ -70,13 +73,15 @@ def convert(
     evaluate: Evaluate | None = None,
     max_accuracy_drop: float | None = None,
     soc: str | Path | None = None,
+    dump: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
     """Converts a model in eval mode to a bundle.
 
     Args:
-        model: in eval mode, float32; or one that torchao's PT2E flow has quantized, whose scales and weights are taken over.
-        example_inputs: fix shapes and dtypes, batch included; one for each input.
+        model: in eval mode, float32; or one that torchao's PT2E flow has quantized, whose scales and weights are taken over; or
+            what torch.export made of such a model.
+        example_inputs: fix shapes and dtypes, batch included; one for each input. An exported program has its own.
         calibration: typical inputs, from which the scales of all activations come; see `quantize.calibration_batches`. Without
             it the example inputs serve, which suits tests only.
         name: of the graph; by default the model's class.
@@ -91,6 +96,7 @@ def convert(
             `evaluate`, accuracy is the share of calibration samples for which both models have the largest result at the
             same place.
         soc: directory of a build, for which the report estimates times.
+        dump: directory for the model as text after every step: see `dump.py`.
         progress: is told every step in a few words.
 
     Raises:
@@ -107,14 +113,15 @@ def convert(
         evaluate=evaluate,
         max_accuracy_drop=max_accuracy_drop,
         soc=soc,
+        dump=dump,
         progress=progress,
     ).bundle
 
 
 @one_thread()
 def convert_in_detail(
-    model: torch.nn.Module,
-    example_inputs: torch.Tensor | tuple[torch.Tensor, ...],
+    model: torch.nn.Module | ExportedProgram,
+    example_inputs: torch.Tensor | tuple[torch.Tensor, ...] | None = None,
     *,
     calibration: object = None,
     name: str | None = None,
@@ -124,6 +131,7 @@ def convert_in_detail(
     evaluate: Evaluate | None = None,
     max_accuracy_drop: float | None = None,
     soc: str | Path | None = None,
+    dump: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Conversion:
     """Like `convert`, with the intermediate forms, for tests and analyses."""
@@ -131,12 +139,20 @@ def convert_in_detail(
     unknown = set(accelerators) - set(DEVICES[1:])
     if unknown:
         raise ConversionError(f"unknown accelerator {min(unknown)}; known are {', '.join(DEVICES[1:])}")
+    title = name or (exported.name_of(model) if isinstance(model, ExportedProgram) else type(model).__name__)
+    opened_model, example_inputs = exported.opened(model, example_inputs)
     inputs = check_inputs(example_inputs)
-    check_model(model)
+    model = check_model(opened_model)
     batches = calibration_batches(calibration, inputs)
 
     tell("exporting the model")
-    module, given = prepared(model, inputs)
+    stages: list[dumps.Stage] = []
+
+    def record(step: str, graph: GraphModule) -> None:
+        if dump is not None:
+            stages.append((step, dumps.float_text(graph)))
+
+    module, given = prepared(model, inputs, record)
     tell("checking operations")
     histograms: dict[str, Histogram] = {}
 
@@ -147,13 +163,10 @@ def convert_in_detail(
         set_precisions(steps, chosen)
         quantized = quantize(module, steps, batches, tell, histograms, given)
         tell("lowering to integers")
-        lowered, lowered_constants = lower(name or type(model).__name__, module, steps, quantized)
-        verify(lowered)
-        graph, constants = lowered, dict(lowered_constants)
-        for graph_pass in passes(constants, accelerators, force or {}):
-            graph = graph_pass(graph)
-            verify(graph)
-        return Built(steps, quantized, lowered, lowered_constants, graph, constants)
+        lowered, lowered_constants = lower(title, module, steps, quantized)
+        constants = dict(lowered_constants)
+        graphs = run_passes(lowered, passes(constants, accelerators, force or {}))
+        return Built(steps, quantized, lowered, lowered_constants, graphs[-1][1], constants, graphs)
 
     built = build(precision)
     decision: Decision | None = None
@@ -162,6 +175,8 @@ def convert_in_detail(
         decision = choose_precisions(model, module, built, build, measure, max_accuracy_drop or 0.0, precision, batches, tell)
         built = decision.built
     graph, constants = built.graph, built.constants
+    if dump is not None:
+        dumps.write(Path(dump), [*stages, *((name, dumps.graph_text(stage)) for name, stage in built.stages)])
     tell("comparing with the float model")
     if not built.steps:
         require_agreement(graph, constants, module, inputs)
@@ -203,14 +218,15 @@ def require_agreement(graph: Graph, constants: Constants, module: GraphModule, i
     """
     with torch.no_grad():
         expected = [value for value in torch.utils._pytree.tree_leaves(module(*inputs)) if isinstance(value, torch.Tensor)]
-    found = emulation.run_graph(graph, constants, [value.numpy() for value in inputs])
+    found = emulation.run_graph(graph, constants, [as_array(value) for value in inputs])
     for node, value in zip(output_nodes(module), expected, strict=True):
         name = graph_output(graph, module, node)
         error = disagreement(found[name], value)
         if not error <= MAX_DISAGREEMENT:
             raise ConversionError(
                 f"output {fx.place(node)} differs from PyTorch by {error:g} of its largest value on the example inputs, more than "
-                f"{MAX_DISAGREEMENT:g}; it depends on float64 or on narrow integers, or this is a defect of the converter"
+                f"{MAX_DISAGREEMENT:g}; it depends on float64, or on the rounding of float16 or bfloat16, or this is a defect "
+                "of the converter"
             )
 
 
@@ -220,15 +236,43 @@ def graph_output(graph: Graph, module: GraphModule, node: Node) -> str:
     return graph.outputs[order.index(node)]
 
 
-def passes(constants: Constants, accelerators: Collection[str], force: Mapping[str, str]) -> list[Callable[[Graph], Graph]]:
-    """Passes over the lowered graph, in order; the graph is verified after each."""
+Pass = tuple[str, Callable[[Graph], Graph]]
+"""A pass over the lowered graph, with its name."""
+
+
+def passes(constants: Constants, accelerators: Collection[str], force: Mapping[str, str]) -> list[Pass]:
+    """Passes over the lowered graph, in order."""
     return [
-        partial(fuse, constants=constants),
-        fuse_signals,
-        partial(tag_devices, accelerators=accelerators),
-        partial(tag_signals, accelerators=accelerators),
-        partial(apply_force, force=force),
+        ("fuse", partial(fuse, constants=constants)),
+        ("fuse_signals", fuse_signals),
+        ("tag_devices", partial(tag_devices, accelerators=accelerators)),
+        ("tag_signals", partial(tag_signals, accelerators=accelerators)),
+        ("apply_force", partial(apply_force, force=force)),
     ]
+
+
+def run_passes(lowered: Graph, wanted: Sequence[Pass]) -> list[tuple[str, Graph]]:
+    """The graph as it was lowered and after every pass; each of them is verified.
+
+    Raises:
+        ConversionError: a graph is not valid; the message names the pass that made it.
+    """
+    stages = [("lowered", verified("lowered", lowered))]
+    for name, graph_pass in wanted:
+        stages.append((name, verified(name, graph_pass(stages[-1][1]))))
+    return stages
+
+
+def verified(name: str, graph: Graph) -> Graph:
+    """The graph that a step made, when it is valid."""
+    try:
+        verify(graph)
+    except SpecError as error:
+        raise ConversionError(
+            f"the graph is not valid after the step {name}: {error}; this is a defect of the converter: "
+            "please report it with the model"
+        ) from error
+    return graph
 
 
 def describe_calibration(calibration: object, batches: list[Inputs]) -> str:

@@ -16,7 +16,9 @@ import safetensors.torch
 import torch
 import typer
 from numpy.typing import NDArray
+from torch.export import ExportedProgram
 
+from cosoc.converter import exported
 from cosoc.converter.capture import first_line, user_line
 from cosoc.converter.errors import BundleError, ConversionError
 
@@ -70,12 +72,15 @@ def failed(text: str, error: Exception) -> ConversionError:
     )
 
 
-def load_model(text: str) -> torch.nn.Module:
+def load_model(text: str) -> torch.nn.Module | ExportedProgram:
     """The model that `path.py:Name` names: a module, or a class or function that makes one without arguments; in eval mode.
+    `path.pt2` is the file of an exported program.
 
     Raises:
         ConversionError: no such file or name, or its code fails.
     """
+    if text.endswith(exported.SUFFIX):
+        return exported.read(Path(text))
     path, module, name = load_name(text, "model")
     found = getattr(module, name, None)
     try:
@@ -101,12 +106,14 @@ def load_function(text: str) -> Callable[..., Any]:
     return cast(Callable[..., Any], found)
 
 
-def load_weights(model: torch.nn.Module, path: Path) -> None:
+def load_weights(model: torch.nn.Module | ExportedProgram, path: Path) -> None:
     """Loads a .safetensors file into a model. Counters of batches may be missing: only training uses them.
 
     Raises:
-        ConversionError: unreadable, or of another model.
+        ConversionError: unreadable, or of another model, or the model is an exported program.
     """
+    if isinstance(model, ExportedProgram):
+        raise ConversionError(f"--weights {path} goes with path.py:Name; an exported program has its weights")
     try:
         state = safetensors.torch.load_file(path)
     except Exception as error:  # a missing file, or one of the library's own errors

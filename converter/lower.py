@@ -14,6 +14,7 @@ from torch.fx import GraphModule, Node
 from cosoc.converter import fx, ir
 from cosoc.converter.dense import LOWERINGS, Call, DenseBuilder, View, dense_dtype
 from cosoc.converter.dense.call import MissingValueError, row_major, shape_of
+from cosoc.converter.dense.narrow import wrapped
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.observe import LIMITS
 from cosoc.converter.operators import FeatureMap, Step, UnsupportedError
@@ -129,7 +130,8 @@ class Lowering(DenseBuilder):
             if node.target is operator.getitem:
                 self.views[node] = self.item(node)
             else:
-                self.views[node] = LOWERINGS[fx.operation(node)](Call(self, node, fx.arguments(node)))
+                call = Call(self, node, fx.arguments(node))
+                self.views[node] = wrapped(call, LOWERINGS[fx.operation(node)](call))
         except UnsupportedError as error:
             if not isinstance(error, MissingValueError):
                 self.problems.append(Problem(node, error.reason, error.remedy))

@@ -266,11 +266,19 @@ def quantize(
     Args:
         histograms: what was observed of the same graph and batches before; what is missing is added.
         given: scales and weights that the model itself fixes; such layers keep their biases.
+
+    Raises:
+        ConversionError: the data are all zero, or a value is infinite or no number.
     """
     if not steps:
         return Quantized.empty()
-    moved = {step.output.name: step.inputs[0].name for step in steps if step.op in ("view", "max_pool2d")}
     given = given or Given()
+    if not given.activations and not any(value.any() for batch in batches for value in batch):
+        raise ConversionError(
+            "the example inputs are all zero, and there is no calibration data, so no scale can be found; pass calibration: some "
+            "typical inputs (about 100)"
+        )
+    moved = {step.output.name: step.inputs[0].name for step in steps if step.op in ("view", "max_pool2d")}
     for name, source in reversed(moved.items()):
         if name in given.activations:
             given.activations.setdefault(source, given.activations[name])

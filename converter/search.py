@@ -16,6 +16,7 @@ from torch.fx import GraphModule, Node
 
 from cosoc.converter import emulation, fx
 from cosoc.converter.capture import Inputs
+from cosoc.converter.dense import as_array
 from cosoc.converter.ir import Constants, Graph
 from cosoc.converter.operators import Step
 from cosoc.converter.quantize import Quantized, spread
@@ -37,7 +38,7 @@ Evaluate = Callable[[Model], float]
 
 @dataclass(frozen=True)
 class Built:
-    """A graph with certain precisions, and what it was made from."""
+    """A graph with certain precisions, and what it was made from; `stages` are the graphs after each pass, with its name."""
 
     steps: list[Step]
     quantized: Quantized
@@ -45,6 +46,7 @@ class Built:
     lowered_constants: Constants
     graph: Graph
     constants: Constants
+    stages: list[tuple[str, Graph]]
 
 
 @dataclass
@@ -81,7 +83,7 @@ class Emulated:
         Raises:
             EmulationError: shape or number of the inputs.
         """
-        arrays = [value.detach().numpy() for value in inputs]
+        arrays = [as_array(value) for value in inputs]
         step = self.batch if emulation.has_dense(self.graph) else max(self.batch, 64)
         pieces = [
             emulation.run_graph(self.graph, self.constants, [array[start : start + step] for array in arrays])

@@ -94,7 +94,7 @@ def _unknown(node: Node) -> Problem:
     if not isinstance(node.target, torch._ops.OpOverload):
         return Problem(node, "it is no operation of ATen", "write it with PyTorch's tensor operations")
     if torch.Tag.nondeterministic_seeded in node.target.tags:
-        return Problem(node, "its result is random", "pass random numbers to the model as an input")
+        return Problem(node, "its result is random", "pass random numbers to the model as an input; leave dropout out of inference")
     if not str(node.target).startswith("aten."):
         return Problem(
             node, "it is a custom operation, of which the converter knows no kernel", "write it with PyTorch's operations"

@@ -2,7 +2,7 @@
 
 from cosoc.converter.dense import elementwise, fourier, indexing, linear, movement, pooling, reductions, sequences
 from cosoc.converter.dense.call import LOWERINGS, Call, DenseBuilder, Value, View
-from cosoc.converter.dense.operation import OPERATIONS, TORCH_DTYPES, DenseOperation, dense_dtype
+from cosoc.converter.dense.operation import OPERATIONS, TORCH_DTYPES, DenseOperation, as_array, dense_dtype
 
 __all__ = [
     "LOWERINGS",
@@ -13,6 +13,7 @@ __all__ = [
     "DenseOperation",
     "Value",
     "View",
+    "as_array",
     "dense_dtype",
     "elementwise",
     "fourier",

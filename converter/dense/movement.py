@@ -120,6 +120,8 @@ def moved(view: View, result: torch.Tensor) -> View:
 )
 def same(call: Call) -> Value:
     """Operations that change no value in eval mode."""
+    if call.arguments.get("train", call.arguments.get("training")):
+        raise UnsupportedError("dropout in training mode", "leave it out, or pass training=self.training to functional.dropout")
     view = call.view(next(iter(call.arguments)))
     return (view, None) if call.node.target is aten.native_dropout.default else view
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from cosoc.converter.ir import DTYPES, Tensor
 
@@ -36,6 +37,12 @@ def dense_dtype(dtype: torch.dtype) -> str:
     if dtype.is_complex:
         return "complex64"
     return "float32" if dtype.is_floating_point else "int64"
+
+
+def as_array(value: torch.Tensor) -> NDArray[Any]:
+    """A tensor in the element type that computes it."""
+    result: NDArray[Any] = value.detach().cpu().resolve_conj().resolve_neg().to(TORCH_DTYPES[dense_dtype(value.dtype)]).numpy()
+    return result
 
 
 @dataclass(frozen=True)

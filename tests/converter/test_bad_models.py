@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cosoc.converter import ConversionError, convert
+from cosoc.converter import ConversionError, convert, emulation
+from cosoc.converter.compare import disagreement
+from cosoc.converter.convert import convert_in_detail, passes, run_passes
+from cosoc.converter.dense import as_array
+from cosoc.converter.ir import Graph
 from tests.converter.models import Chain
 
 EXAMPLE = torch.zeros(1, 3, 8, 8)
@@ -86,7 +91,8 @@ def test_models_that_are_not_ready() -> None:
         broken[0].weight[0, 0, 0, 0] = float("nan")
         broken[1].running_var[2] = float("inf")
     assert "NaN or infinity in 0.weight, 1.running_var" in message(broken)
-    assert "torch.float32" in message(copy.deepcopy(model).double())
+    for wrong in (model.double(), model.half(), model.bfloat16()):
+        assert "parameters must be torch.float32" in message(copy.deepcopy(wrong))
     assert "is a class" in message(Chain)
     assert "found str" in message("model")
 
@@ -115,10 +121,108 @@ def test_wrong_example_inputs(example: Any, part: str) -> None:
         ([torch.zeros(1, 3, 8, 8), torch.zeros(2, 3, 8, 8)], "calibration batch 1 has shapes [(2, 3, 8, 8)]"),
         (np.full((4, 3, 8, 8), np.inf), "NaN or infinity"),
         (7, "found int"),
+        (np.zeros((4, 3, 8, 8)), "the calibration data are all zero"),
+        (None, "the example inputs are all zero, and there is no calibration data"),
     ],
 )
 def test_wrong_calibration(calibration: Any, part: str) -> None:
     assert part in message(nn.Conv2d(3, 4, 3), calibration=calibration)
+
+
+class Doubled(torch.autograd.Function):
+    """An operation with a gradient of its own."""
+
+    @staticmethod
+    def forward(context: Any, x: torch.Tensor) -> torch.Tensor:
+        context.save_for_backward(x)
+        return x.clamp(min=0) * 2
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient
+
+
+class Unusual(nn.Module):
+    """One weight in two layers, a layer that is called twice, and a custom autograd function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(7, 5)
+        self.head = nn.Linear(5, 7, bias=False)
+        self.head.weight = self.embedding.weight
+        self.twice = nn.Linear(5, 5)
+
+    def forward(self, words: torch.Tensor) -> torch.Tensor:
+        x = self.embedding(words).mean(1)
+        return self.head(Doubled.apply(self.twice(self.twice(x))))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("precision", ["float", "int8"])
+def test_shared_weights_and_custom_gradients_work(precision: str) -> None:
+    torch.manual_seed(0)
+    model = Unusual().eval()
+    words = torch.tensor([[1, 2, 3], [3, 4, 6]])
+    bundle = convert(model, words, precision=precision)
+    found = emulation.run(bundle, words.numpy())[bundle.graph.outputs[0]]
+    expected = model(words).detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=(1e-5 if precision == "float" else 0.05) * np.abs(expected).max())
+
+
+DTYPES = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float64)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_of_an_input_works(dtype: torch.dtype) -> None:
+    """Integers wrap around as PyTorch's do; other floating-point types are computed in float32."""
+    values = torch.tensor([[0, 1, 200, 100], [127, 3, 255, 128]]).to(dtype)
+
+    class Model(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            integer = dtype in DTYPES[:6]
+            sums = x + x, x.float() * 0.25, (x.float() * 1.5).to(torch.uint8)
+            return (*sums, x * x, ~x, x.to(torch.int8)) if integer else sums
+
+    model = Model().eval()
+    bundle = convert(model, values, precision="float")
+    found = emulation.run(bundle, as_array(values))
+    for name, expected in zip(bundle.graph.outputs, model(values), strict=True):
+        assert disagreement(found[name], expected) < 1e-3
+
+
+def test_results_that_depend_on_half_precision_are_refused() -> None:
+    class Summed(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.bfloat16().cumsum(1)
+
+    assert "it depends on float64, or on the rounding of float16 or bfloat16" in message(Summed(), torch.rand(1, 300))
+
+
+def test_random_results_are_refused() -> None:
+    class Dropped(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return functional.dropout(torch.relu(x) + torch.rand_like(x), training=True)
+
+    text = message(Dropped(), torch.ones(2, 3))
+    assert text.startswith("1 operation of the model cannot be converted:") or text.startswith("2 operations")
+    assert "test_bad_models.py:" in text
+    assert "random" in text or "dropout in training mode" in text
+
+
+def test_a_pass_that_breaks_the_graph_is_named() -> None:
+    """The graph is verified after lowering and after each pass: whichever one breaks it, the message names that one."""
+    conversion = convert_in_detail(nn.Conv2d(3, 4, 3).eval(), torch.randn(1, 3, 8, 8))
+    listed = passes(dict(conversion.lowered_constants), ("c2d",), {})
+    assert [name for name, _ in listed] == ["fuse", "fuse_signals", "tag_devices", "tag_signals", "apply_force"]
+
+    def broken(graph: Graph) -> Graph:
+        return replace(graph, nodes=tuple(replace(node, devices=()) for node in graph.nodes))
+
+    for index, (name, _) in enumerate(listed):
+        with pytest.raises(ConversionError, match=rf"not valid after the step {name}: node quantize.* no device may run it"):
+            run_passes(conversion.lowered, [*listed[:index], (name, broken), *listed[index + 1 :]])
+    with pytest.raises(ConversionError, match="not valid after the step lowered: node quantize"):
+        run_passes(broken(conversion.lowered), listed)
+    assert [name for name, _ in run_passes(conversion.lowered, listed)] == ["lowered", *(name for name, _ in listed)]
 
 
 def test_sums_that_could_leave_int32() -> None:

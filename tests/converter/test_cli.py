@@ -11,7 +11,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from cosoc.converter import Bundle, cli
+from cosoc.converter import Bundle, cli, convert
 
 MODEL = """
 import torch
@@ -91,9 +91,44 @@ def test_convert_and_inspect(folder: Path) -> None:
         assert part in output
 
 
+def test_an_exported_program(folder: Path) -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU()).eval()
+    program = torch.export.export(model, (torch.randn(1, 1, 8, 8),))
+    torch.export.save(program, folder / "small.pt2")
+    status, output, errors = cosoc("convert", "small.pt2", "--calibration", "data.npz", "-o", "small.bundle", "--dump", "steps")
+    assert (status, output.startswith("wrote small.bundle")) == (0, True), errors
+    bundle = Bundle.load(folder / "small.bundle")
+    assert bundle.graph.name == "small"
+    assert [node.name for node in bundle.graph.nodes] == ["quantize.input_1", "0", "dequantize.relu"]
+    images = np.load(folder / "data.npz")["images"]
+    direct = convert(model, torch.zeros(1, 1, 8, 8), calibration=images)
+    assert all((data == bundle.constants[name]).all() for name, data in direct.constants.items()), "the same as without the file"
+    assert convert(program, calibration=images).graph.name == "Sequential"
+    assert cosoc("check", "small.bundle", "small.pt2", "--data", "data.npz")[0] == 0
+    first = {path.name: path.read_text() for path in (folder / "steps").iterdir()}
+    assert {"00-captured.txt", "04-fold_batch_norms.txt", "06-lowered.txt", "11-apply_force.txt"} <= first.keys()
+    assert "_native_batch_norm_legit_no_training" in first["00-captured.txt"]
+    assert "batch_norm" not in first["04-fold_batch_norms.txt"]
+    assert "= conv2d(input_1.int8, 0.weight: constant int8[4, 3, 3, 1]," in first["06-lowered.txt"]
+    assert "on cpu  # 0" in first["06-lowered.txt"]
+    assert "on cpu|c2d  # 0" in first["11-apply_force.txt"]
+    assert cosoc("convert", "small.pt2", "--calibration", "data.npz", "-o", "small.bundle", "--dump", "steps")[0] == 0
+    assert {path.name: path.read_text() for path in (folder / "steps").iterdir()} == first, "the same text each time"
+
+
 @pytest.mark.parametrize(
     ("line", "part"),
     [
+        ("absent.pt2", "there is no file absent.pt2"),
+        (
+            "broken.pt2",
+            "broken.pt2 is no exported program, or is damaged, or of another PyTorch; expected a file that torch.export.save",
+        ),
+        ("state.pt2", "state.pt2 is no exported program"),
+        ("training.pt2", "exported in training mode"),
+        ("small_model.py:Model", "--input is missing"),
+        ("small_model.py:Model --input 1x1x8x8 --dump .", "has other files"),
         ("absent.py:Model --input 1x1x8x8", "there is no file absent.py"),
         ("small_model.py --input 1x1x8x8", "expected path.py:Name"),
         ("small_model.py:Modle --input 1x1x8x8", "no torch.nn.Module named Modle; it has Branch, Digamma, Model, Sized"),
@@ -114,6 +149,10 @@ def test_convert_and_inspect(folder: Path) -> None:
 )
 def test_mistakes(folder: Path, line: str, part: str) -> None:
     safetensors.torch.save_file({"other": torch.zeros(1)}, folder / "other.safetensors")
+    (folder / "broken.pt2").write_bytes(b"PK\x03\x04 is how such a file starts")
+    torch.save({"weight": torch.zeros(2)}, folder / "state.pt2")
+    if line.startswith("training"):
+        torch.export.save(torch.export.export(torch.nn.Dropout().train(), (torch.ones(2, 2),)), folder / "training.pt2")
     before = sorted(folder.iterdir())
     status, output, errors = cosoc("convert", *line.split(), "-o", "out.bundle")
     assert status == 1
