@@ -1,14 +1,7 @@
-"""Layers on the RTL of the default Conv2D: values against the functional model, cycles and beats against the schedule.
-
-The schedule is within `ERROR` of the RTL for every layer, and for programs of several small ones. Of layers below `SHORT_CYCLES` it
-may be `SHORT_ERROR` cycles off, less than one access to memory takes: it takes it as chance who meets at a bank. Cycles in which
-readers starve and store engines are blocked are found to `WAIT_ERROR` of all.
-"""
+"""Layers on the RTL of the default Conv2D: values against the functional model, cycles and beats against the schedule."""
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -19,19 +12,12 @@ import numpy as np
 import pytest
 
 from bench.support.networks import Layer
+from tests.e2e.conv2d_rtl import check_schedule, run_in_rtl
 
 SEED = 2
 LAYERS = 96
 LAYERS_PER_PROGRAM = 6
 COVERAGE = 0.95
-TIMEOUT = 120
-
-ERROR = 0.02
-SHORT_CYCLES = 2000
-SHORT_ERROR = 40
-WAIT_ERROR = 0.04
-WAIT_SHORT_ERROR = 100
-
 KERNELS = ((1, 1), (2, 2), (3, 3), (5, 5), (7, 7), (11, 11), (1, 7), (7, 1), (3, 2))
 STRIDES = (1, 2, 3, 4)
 PADDINGS = ("none", "same", "uneven")
@@ -132,38 +118,15 @@ def test_the_layers_cover_what_they_must() -> None:
     assert len(seen) >= COVERAGE * len(BINS), f"not covered: {sorted(map(str, missing))}"
 
 
-def run_in_rtl(build: Path, folder: Path, programs: list[list[dict[str, Any]]], seed: int) -> list[dict[str, Any]]:
-    """Runs each list of layers as one program; what `conv2d-network` prints. RTL and functional model agree."""
-    path = folder / "network.json"
-    path.write_text(json.dumps({"soc": str(build / "soc.json"), "seed": seed, "programs": programs}))
-    command = [build / "bin" / "conv2d-network", "rtl", path]
-    # In another folder than the project's: programs find their library beside themselves.
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT, check=False)
-    assert done.returncode == 0, f"seed {seed}: {done.stderr}\n{programs}"
-    results: list[dict[str, Any]] = json.loads(done.stdout)
-    for layers, result in zip(programs, results, strict=True):
-        assert result["bit_exact"], f"seed {seed}: {layers}"
-    return results
-
-
-def check_schedule(layers: list[dict[str, Any]], result: dict[str, Any]) -> None:
-    """The counters say what the schedule says."""
-    estimated, cycles = result["estimated"], result["cycles"]
-    assert {name: result[name] for name in ("beats_read", "beats_written")} == {
-        name: estimated[name] for name in ("beats_read", "beats_written")
-    }, layers
-    short = cycles < SHORT_CYCLES
-    assert estimated["cycles"] == pytest.approx(cycles, abs=max(ERROR * cycles, SHORT_ERROR if short else 0)), layers
-    for name in ("cycles_starved", "cycles_blocked"):
-        tolerance = max(WAIT_ERROR * cycles, WAIT_SHORT_ERROR if short else 0)
-        assert estimated[name] == pytest.approx(result[name], abs=tolerance), (name, layers)
+def run(build: Path, folder: Path, programs: list[list[dict[str, Any]]], seed: int) -> list[dict[str, Any]]:
+    return run_in_rtl(build / "soc.json", build / "bin" / "conv2d-network", folder, programs, seed)
 
 
 @pytest.mark.parametrize("number", range(LAYERS // LAYERS_PER_PROGRAM))
 def test_random_layers(build: Path, tmp_path: Path, number: int) -> None:
     layers = list(programs())[number][0]
     alone = [[layer] for layer in layers]
-    for program, result in zip([layers, *alone], run_in_rtl(build, tmp_path, [layers, *alone], SEED + number), strict=True):
+    for program, result in zip([layers, *alone], run(build, tmp_path, [layers, *alone], SEED + number), strict=True):
         check_schedule(program, result)
 
 
@@ -194,5 +157,5 @@ def layer(name: str, **members: Any) -> Layer:
 )
 def test_layers_of_networks(build: Path, tmp_path: Path, layer: Layer) -> None:
     program = [asdict(layer)]
-    [result] = run_in_rtl(build, tmp_path, [program], SEED)
+    [result] = run(build, tmp_path, [program], SEED)
     check_schedule(program, result)

@@ -99,7 +99,7 @@ void Compilation::keep_result(std::size_t number, const Places& places, Choice& 
   const std::int64_t row_pitch = choice.residency.residual
                                      ? choice.residency.residual->row_pitch
                                      : row_pitch_of_result(config_, calls_, number, pass.out_shape);
-  const std::int64_t plane = pass.out_shape.rows * row_pitch;
+  const std::int64_t plane = plane_pitch(config_, pass.out_shape.rows * row_pitch, pass.out_shape.words);
   const auto region = features.allocate(plane * pass.out_shape.words, engine_.assembler.free_at(isa::Unit::compute));
   if (!region) return;
   // What takes most of the buffer seldom stays there until its last reader: better stored while the array works.

@@ -146,9 +146,10 @@ TileShape shape_of(const Config& config, const Pass& pass, const Tiling& tiling,
     shape.out_row_pitch = std::max(shape.out_row_pitch, tile.out_columns.size());
   }
   shape.in_row_pitch = choose_row_pitch(config, pass, in_columns, shape.out_row_pitch, out_rows * shape.out_row_pitch);
-  shape.in_plane = in_rows * shape.in_row_pitch;
+  shape.in_plane = plane_pitch(config, in_rows * shape.in_row_pitch, pass.in_shape.words);
   shape.in_words = shape.in_plane * pass.in_shape.words;
-  shape.out_plane = (tiling.whole_results ? pass.rows.out : out_rows) * shape.out_row_pitch;
+  shape.out_plane = plane_pitch(config, (tiling.whole_results ? pass.rows.out : out_rows) * shape.out_row_pitch,
+                                pass.out_shape.words);
   if (residency.in) {
     shape.in_row_pitch = residency.in->row_pitch;
     shape.in_plane = residency.in->plane;
@@ -175,6 +176,12 @@ std::uint32_t read_phases(const Config& config, const Pass& pass, std::int64_t r
     }
   }
   return phases;
+}
+
+std::int64_t plane_pitch(const Config& config, std::int64_t words, std::int64_t planes) {
+  if (planes == 1) return words;
+  const std::int64_t moved = config.pixel_lanes / group_slices(config);
+  return words + (moved - words % banks(config) + banks(config)) % banks(config);
 }
 
 std::int64_t stored_words(const Pass& pass) { return std::min(burst_words, pass.out_shape.words); }

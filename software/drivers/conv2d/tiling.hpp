@@ -73,6 +73,10 @@ TileShape shape_of(const Config& config, const Pass& pass, const Tiling& tiling,
 std::uint32_t read_phases(const Config& config, const Pass& pass, std::int64_t row_pitch, std::int64_t out_columns,
                           std::int64_t pixels);
 
+/// From one plane to the next of a tile that has `planes` of so many words. LOAD and STORE go from plane to plane, and
+/// with this pitch over the banks as fast as the output unit does: once they have let it pass, they meet no more.
+std::int64_t plane_pitch(const Config& config, std::int64_t words, std::int64_t planes);
+
 /// Words of output channels that are computed, then stored together: enough for long bursts.
 std::int64_t stored_words(const Pass& pass);
 

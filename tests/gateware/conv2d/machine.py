@@ -27,7 +27,12 @@ _SOURCES = (
             "program_accesses",
             "program_checker",
             "schedule",
-            "memory_ports",
+            "simulation_units",
+            "feature_banks",
+            "bursts",
+            "shared_memory",
+            "read_port",
+            "write_port",
             "instruction_stream",
         )
     ),

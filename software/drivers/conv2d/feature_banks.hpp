@@ -1,0 +1,110 @@
+/// Who meets whom at the banks of the feature buffer, word by word, in a schedule.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+
+namespace cosoc::conv2d {
+
+/// Windows along one axis of a tile.
+struct WindowAxis {
+  std::int64_t origin = 0;  // position of the first window
+  std::int64_t stride = 1;
+  std::int64_t window = 1;
+  std::int64_t limit = 0;  // positions inside
+};
+
+/// A tile in the feature buffer: the words that an engine visits for each beat, pixel by pixel, word by word.
+struct BufferTile {
+  std::uint32_t address = 0;  // of row 0, column 0, word 0
+  std::uint32_t row_pitch = 0;
+  std::uint32_t plane_pitch = 0;
+  std::uint64_t columns = 1;  // pixels of a row
+  std::uint64_t words = 1;    // of a pixel
+  WindowAxis rows;            // windows of a STORE; of a LOAD single positions, and all are inside
+  WindowAxis positions;       // likewise, along a row
+};
+
+/// The way of an engine over a tile.
+class TileWalk {
+ public:
+  explicit TileWalk(const BufferTile& tile) : tile_(tile) { start_row(), start_pixel(); }
+
+  /// Operands of the current beat: rows and columns inside the window; both may be zero.
+  std::uint32_t address() const { return address_; }
+  std::uint32_t rows() const { return rows_; }
+  std::uint32_t columns() const { return columns_; }
+  std::uint32_t row_pitch() const { return tile_.row_pitch; }
+  /// To the next beat.
+  void advance();
+
+ private:
+  void start_row();
+  void start_pixel();
+
+  BufferTile tile_;
+  std::int64_t row_ = 0;  // number of the window along the rows
+  std::int64_t pixel_ = 0;
+  std::uint64_t word_ = 0;
+  std::uint32_t row_address_ = 0;
+  std::uint32_t address_ = 0;
+  std::uint32_t rows_ = 1;
+  std::uint32_t columns_ = 1;
+};
+
+/// Results of a COMPUTE on their way into the buffer.
+struct OutputStream {
+  std::int64_t begin = 0;  // cycle of the first write
+  std::int64_t end = 0;
+  std::uint64_t period = 1;  // cycles from one group to the next
+  std::uint64_t groups = 1;  // of a block
+  std::uint64_t before = 0;  // lanes of the first group before the first pixel
+  std::uint64_t pixels = 1;
+  std::uint64_t columns = 1;
+  std::uint32_t address = 0;
+  std::uint32_t row_step = 0;
+  std::uint32_t plane_pitch = 0;
+  std::uint32_t part = 0;  // blocks below the first one in its word
+  bool residual = false;
+  std::uint32_t residual_offset = 0;  // from a result to its residual
+};
+
+/// The banks, where the output unit goes before store engines, and these before loaders; the lower port goes first.
+class FeatureBanks {
+ public:
+  FeatureBanks(std::uint32_t pixel_lanes, std::uint32_t word_parts);
+
+  void add(double now, const OutputStream& stream);
+  /// The cycle in which a store engine reads a word that it asks for from `from` on.
+  double read(double from, std::uint32_t address);
+  /// Likewise a loader that writes.
+  double write(double from, std::uint32_t address);
+
+ private:
+  struct Cycle {
+    std::int64_t number = -1;
+    std::uint32_t reads = 0;
+    std::uint32_t writes = 0;
+  };
+  static constexpr std::size_t remembered = 4096;
+
+  std::uint32_t bank(std::uint32_t address) const { return std::uint32_t{1} << (address & (banks_ - 1)); }
+  /// Banks that the output unit uses in a cycle.
+  std::uint32_t output(std::int64_t cycle) const;
+  /// Banks of the results that are written in a cycle.
+  std::uint32_t banks_of(const OutputStream& stream, std::int64_t cycle) const;
+  Cycle& at(std::int64_t cycle);
+
+  std::uint32_t lanes_;
+  std::uint32_t word_parts_;
+  std::uint32_t banks_;
+  std::uint32_t slices_;
+  std::uint32_t slice_pixels_;
+  std::deque<OutputStream> outputs_;
+  std::array<Cycle, remembered> cycles_{};
+};
+
+}  // namespace cosoc::conv2d

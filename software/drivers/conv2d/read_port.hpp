@@ -1,0 +1,98 @@
+/// The read channel of a memory port in a schedule, burst by burst.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "drivers/conv2d/shared_memory.hpp"
+#include "drivers/conv2d/waits.hpp"
+
+namespace cosoc::conv2d {
+
+/// The read channel of a port. Its readers put bursts into one queue, in turn; data comes in the order of the queue.
+class ReadPort {
+ public:
+  static constexpr std::size_t readers = 3;  // features, weights, instructions
+  static constexpr std::size_t loader = 0;
+  static constexpr std::size_t instructions = 2;
+
+  struct Received {
+    std::size_t reader = 0;
+    Burst burst;
+  };
+
+  /// `starved`: who has asked for a beat, could take it and waits for it; the reader of instructions could not always.
+  ReadPort(SharedMemory& memory, FeatureBanks& banks, Waits& starved, std::size_t number)
+      : memory_(memory), banks_(banks), starved_(starved), number_(number) {}
+
+  void push(std::size_t reader, const PortJob& job) { readers_[reader].queue.push(job); }
+  /// When a burst can enter or leave the queue.
+  double next() const { return std::min({next_asked(), next_received(), next_taken()}); }
+  /// Lets it, at that time; tells of a burst that leaves.
+  std::optional<Received> advance(double now);
+
+ private:
+  static constexpr std::size_t queued = 16;       // bursts that memory has accepted
+  static constexpr std::size_t outstanding = 32;  // bursts of a reader whose beats are not taken
+  /// Jobs of each reader that are asked for and not received.
+  static constexpr std::array<std::size_t, readers> ahead = {5, 5, outstanding};
+
+  struct Reader {
+    BurstQueue queue;
+    double asked = -1;  // when the latest burst entered the port's queue
+    double taken = 0;   // when the engine has taken all beats until now
+    /// When the engine had taken those of the latest bursts and jobs, by their numbers; `never` of what has not come.
+    std::array<double, outstanding> bursts_taken{};
+    std::array<double, outstanding> jobs_taken{};
+    std::size_t bursts_asked = 0;
+    std::size_t bursts_received = 0;
+    std::size_t jobs_asked = 0;
+    std::size_t jobs_received = 0;
+  };
+  struct Asked {
+    std::size_t reader;
+    PortJob job;
+    std::uint64_t beats;
+    bool first;
+    bool last;
+    double at;
+    double due;
+  };
+
+  /// A burst that has left memory.
+  struct Arrival {
+    Asked burst;
+    double first;  // when its first beat can be taken
+    double pace;   // from one beat to the next
+
+    double end() const { return first + static_cast<double>(burst.beats - 1) * pace + 1; }
+  };
+
+  double ready(std::size_t number) const;
+  double next_asked() const;
+  double next_received() const { return asked_.empty() ? never : std::max(asked_.front().due, free_); }
+  double next_taken() const;
+  void ask(double now);
+  std::optional<Received> receive();
+  void start(const Arrival& arrival);
+  double end_without_banks(const Arrival& arrival) const;
+  std::optional<Received> take_words(double now);
+  Received finish(const Arrival& arrival, double taken);
+
+  SharedMemory& memory_;
+  FeatureBanks& banks_;
+  Waits& starved_;
+  std::size_t number_;
+  std::array<Reader, readers> readers_;
+  std::deque<Asked> asked_;
+  std::size_t turn_ = 0;           // who was last
+  double asked_at_ = -1;           // when
+  double free_ = 0;                // when the channel can begin a burst
+  std::deque<Arrival> arrived_;    // bursts of features that the loader has not taken
+  std::uint64_t beats_taken_ = 0;  // of the first of these
+  bool started_ = false;           // the loader could take its first beat
+  std::optional<TileWalk> way_;    // of the loader, over its tile
+};
+
+}  // namespace cosoc::conv2d

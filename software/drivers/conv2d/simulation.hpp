@@ -1,0 +1,92 @@
+/// The simulation behind a schedule: dispatcher and units by events, memory ports by bursts.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <functional>
+#include <queue>
+#include <vector>
+
+#include "drivers/conv2d/instruction_stream.hpp"
+#include "drivers/conv2d/read_port.hpp"
+#include "drivers/conv2d/schedule.hpp"
+#include "drivers/conv2d/write_port.hpp"
+
+namespace cosoc::conv2d {
+
+using isa::Unit;
+
+/// Cycles from the end of an instruction to the start of one that waited for it.
+inline constexpr double wait_latency = 2;
+inline constexpr double release_cycles = 2;  // between two instructions of a unit
+
+/// A program that runs alone.
+class Simulation {
+ public:
+  Simulation(const Config& config, std::span<const std::uint32_t> program, double memory_latency);
+
+  Schedule run();
+
+ private:
+  struct Queue {
+    std::deque<std::size_t> instructions;
+    double free_at = 0;          // when the next one may start
+    std::size_t flying = 0;      // instructions that move data
+    std::uint64_t finished = 0;  // counted ones
+  };
+  struct Completion {
+    double time;
+    std::size_t instruction;
+    bool operator>(const Completion& other) const { return time > other.time; }
+  };
+  /// What is left of an instruction at the ports.
+  struct Parts {
+    std::size_t count = 0;
+    double done = 0;
+  };
+
+  void fetch();
+  bool dispatch();
+  bool release(Unit unit);
+  void start(std::size_t index);
+  void start_load(std::size_t index, const isa::Load& load);
+  void start_weights(std::size_t index, std::uint64_t offset, std::uint64_t beats, bool all_ports);
+  template <class Tile>
+  PortJob job_of(std::size_t index, double at, const Tile& tile, std::size_t port, std::uint64_t rows) const;
+  void start_store(std::size_t index, const isa::Store& store);
+  void start_compute(std::size_t index);
+  bool move();
+  void end_part(const Burst& burst, double latency);
+  bool complete();
+  double next_event() const;
+  Queue& queue(Unit unit) { return queues_[static_cast<std::size_t>(unit)]; }
+  const Queue& queue(Unit unit) const { return queues_[static_cast<std::size_t>(unit)]; }
+  std::uint64_t rows_of(std::size_t port, std::uint64_t rows) const {
+    return (rows + config_.memory_ports - 1 - port) / config_.memory_ports;
+  }
+
+  const Config& config_;
+  std::vector<StreamInstruction> instructions_;
+  SharedMemory memory_;
+  FeatureBanks banks_;
+  Waits starved_;
+  Waits blocked_;
+  std::vector<ReadPort> reads_;
+  std::vector<WritePort> writes_;
+  std::array<Queue, units> queues_;
+  std::vector<Parts> parts_;  // of each instruction
+  std::priority_queue<Completion, std::vector<Completion>, std::greater<>> completions_;
+  double now_ = 0;
+  std::size_t fetched_ = 0;       // instructions that memory was asked for
+  std::vector<double> arrivals_;  // when each instruction is there
+  std::size_t next_ = 0;          // to be dispatched
+  double dispatch_free_ = 0;      // when the dispatcher has finished the one before
+  double hungry_since_ = 0;       // when it could take another one
+  double prepare_free_ = 0;       // when the latest COMPUTE has left its preparation
+  double array_free_ = 0;         // when the array ends its last step
+  std::vector<std::uint8_t> micro_ = std::vector<std::uint8_t>(isa::micro_operations);  // words of each entry
+  isa::Geometry geometry_;
+  isa::Output output_;
+};
+
+}  // namespace cosoc::conv2d

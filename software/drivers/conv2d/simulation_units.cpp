@@ -1,0 +1,162 @@
+/// What the units of a schedule do with an instruction when it starts.
+#include <algorithm>
+
+#include "drivers/conv2d/simulation.hpp"
+
+namespace cosoc::conv2d {
+namespace {
+
+using isa::Opcode;
+
+// Latencies of the gateware in cycles, without those of the memory.
+constexpr double load_latency = 8;      // start of a LOAD to its first address on the bus
+constexpr double weights_latency = 7;   // likewise of WEIGHTS and CHANNELS
+constexpr double store_latency = 29;    // start of a STORE to the first word at the bus
+constexpr double read_latency = 6;      // a COMPUTE that is prepared to its first step
+constexpr double compute_gap = 2;       // from the last step of a COMPUTE to the first of the next
+constexpr double result_latency = 41;   // last step to last result in the buffer, without the slices of a group
+constexpr double residual_latency = 6;  // more, with residuals
+
+std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+void Simulation::start(std::size_t index) {
+  const StreamInstruction& instruction = instructions_[index];
+  const std::span<const std::uint32_t, isa::instruction_words> words(instruction.words);
+  switch (instruction.opcode) {
+    case Opcode::load:
+      return start_load(index, isa::Load::decode(words));
+    case Opcode::weights: {
+      const auto weights = isa::Weights::decode(words);
+      const std::uint64_t step_beats = std::uint64_t{config_.input_lanes} * config_.output_lanes / 16;
+      return start_weights(index, weights.offset, weights.steps * step_beats / config_.memory_ports, true);
+    }
+    case Opcode::channels: {
+      const auto channels = isa::Channels::decode(words);
+      const std::uint64_t channel_bytes = config_.activation_bits == 8 ? 8 : 16;
+      return start_weights(index, channels.offset, channels.blocks * config_.output_lanes * channel_bytes / 16, false);
+    }
+    case Opcode::store:
+      return start_store(index, isa::Store::decode(words));
+    case Opcode::compute:
+      return start_compute(index);
+    case Opcode::micro: {
+      const auto micro = isa::Micro::decode(words);
+      const std::array counts = {micro.words0, micro.words1, micro.words2, micro.words3};
+      for (std::size_t i = 0; i < micro.count; ++i) micro_[(micro.address + i) % micro_.size()] = counts[i];
+      queue(Unit::compute).free_at = now_ + std::max<double>(release_cycles, micro.count);
+      break;
+    }
+    case Opcode::geometry:
+      geometry_ = isa::Geometry::decode(words);
+      break;
+    case Opcode::output:
+      output_ = isa::Output::decode(words);
+      break;
+  }
+}
+
+/// The part of a tile that a port carries, of `rows` rows.
+template <class Tile>
+PortJob Simulation::job_of(std::size_t index, double at, const Tile& tile, std::size_t port, std::uint64_t rows) const {
+  const bool dense = tile.pixel_pitch == tile.words;
+  return {.instruction = index,
+          .at = at,
+          .transfers = dense ? rows : rows * tile.columns,
+          .beats = dense ? std::uint64_t{tile.columns} * tile.words : tile.words,
+          .address = tile.offset + std::uint64_t{tile.row_pitch} * port,
+          .row_transfers = dense ? 1 : std::uint64_t{tile.columns},
+          .row_step = std::uint64_t{tile.row_pitch} * config_.memory_ports,
+          .transfer_step = tile.pixel_pitch,
+          .own = 1,
+          .tile = BufferTile{.address = tile.address,
+                             .row_pitch = tile.address_row_pitch,
+                             .plane_pitch = tile.address_plane_pitch,
+                             .columns = tile.columns,
+                             .words = tile.words,
+                             .rows = {static_cast<std::int64_t>(port), config_.memory_ports, 1, tile.rows},
+                             .positions = {0, 1, 1, tile.columns}}};
+}
+
+void Simulation::start_load(std::size_t index, const isa::Load& load) {
+  ++queue(Unit::load).flying;
+  for (std::size_t port = 0; port < config_.memory_ports; ++port) {
+    const std::uint64_t rows = rows_of(port, load.rows);
+    if (rows == 0) continue;
+    PortJob job = job_of(index, now_ + load_latency, load, port, rows);
+    if (load.fold_channels != 0) {
+      job.own += static_cast<double>(load.fold_left + load.fold_right) / load.columns;
+      job.tile.reset();
+    }
+    ++parts_[index].count;
+    reads_[port].push(0, job);
+  }
+}
+
+void Simulation::start_weights(std::size_t index, std::uint64_t offset, std::uint64_t beats, bool all_ports) {
+  ++queue(Unit::weights).flying;
+  for (std::size_t port = 0; port < (all_ports ? config_.memory_ports : 1); ++port) {
+    ++parts_[index].count;
+    reads_[port].push(1, {.instruction = index,
+                          .at = now_ + weights_latency,
+                          .transfers = 1,
+                          .beats = beats,
+                          .address = offset + port * beats});
+  }
+}
+
+void Simulation::start_store(std::size_t index, const isa::Store& store) {
+  ++queue(Unit::store).flying;
+  for (std::size_t port = 0; port < config_.memory_ports; ++port) {
+    const std::uint64_t rows = rows_of(port, store.rows);
+    if (rows == 0) continue;
+    PortJob job = job_of(index, now_ + store_latency, store, port, rows);
+    job.tile->rows = {store.origin_row + std::int64_t{store.stride_rows} * static_cast<std::int64_t>(port),
+                      std::int64_t{store.stride_rows} * config_.memory_ports, store.window_rows, store.in_rows};
+    job.tile->positions = {store.origin_column, store.stride_columns, store.window_columns, store.in_columns};
+    ++parts_[index].count;
+    writes_[port].push(job);
+  }
+}
+
+void Simulation::start_compute(std::size_t index) {
+  const auto compute = isa::Compute::decode(instructions_[index].words);
+  std::uint64_t steps = 0;
+  for (std::size_t i = 0; i < compute.micro_count; ++i) steps += micro_[(compute.micro_address + i) % micro_.size()];
+  const std::uint64_t channels = config_.activation_bits == 8 ? 16 : 8;
+  steps = steps * (channels / config_.input_lanes) << geometry_.phases_log2;
+  std::uint64_t groups = divide_up(compute.pixels, config_.pixel_lanes);
+  if (geometry_.window != 0) {
+    steps = compute.micro_count;
+    groups = compute.pixels / config_.pixel_lanes + 1;
+  }
+  const std::uint64_t slices = std::min<std::uint64_t>(config_.pixel_lanes, 4);
+  const std::uint64_t of_group = std::max(steps, compute.keep != 0 ? 1 : slices);
+  const auto cycles = static_cast<double>(compute.blocks * groups * of_group);
+  // Lanes are prepared one by one, when the COMPUTE before has left the preparation; then this one waits for the array.
+  const double prepared = std::max(now_, prepare_free_) + 1 + config_.pixel_lanes + 1;
+  const double begin = std::max(prepared + 1 + read_latency, array_free_ + compute_gap);
+  queue(Unit::compute).free_at = prepared;
+  prepare_free_ = std::max(prepared + 1, array_free_);
+  array_free_ = begin + cycles;
+  const double output = result_latency + static_cast<double>(slices) + (output_.residual != 0 ? residual_latency : 0);
+  completions_.push({array_free_ + output + wait_latency, index});
+  if (compute.keep != 0) return;
+  const double first = begin + static_cast<double>(of_group) + output - static_cast<double>(slices) - 1;
+  banks_.add(now_, {.begin = static_cast<std::int64_t>(first),
+                    .end = static_cast<std::int64_t>(first + cycles),
+                    .period = of_group,
+                    .groups = groups,
+                    .before = geometry_.window,
+                    .pixels = compute.pixels,
+                    .columns = geometry_.out_columns,
+                    .address = compute.out_address,
+                    .row_step = static_cast<std::uint32_t>(output_.row_step),
+                    .plane_pitch = output_.plane_pitch,
+                    .part = compute.out_part,
+                    .residual = output_.residual != 0,
+                    .residual_offset = static_cast<std::uint32_t>(compute.residual_address) - compute.out_address});
+}
+
+}  // namespace cosoc::conv2d

@@ -1,0 +1,66 @@
+#include "drivers/conv2d/write_port.hpp"
+
+#include <algorithm>
+
+namespace cosoc::conv2d {
+namespace {
+
+constexpr double reduction_latency = 10;      // a word's way from the feature buffer through the store engine
+constexpr std::uint64_t taken_transfers = 3;  // that a writer takes before the first one has its words
+constexpr double request_lead = 20;           // from a store's first request to its first word at the bus
+
+}  // namespace
+
+void WritePort::push(const PortJob& job) {
+  queue_.push(job);
+  walk_.push(job);
+  if (left_.empty()) walk(0);
+}
+
+void WritePort::walk(double until) {
+  while (!walk_.empty() && left_.size() < outstanding) {
+    if (walked_ == 0) {
+      if (walk_.at_start()) way_.emplace(*walk_.front().tile);
+      word_left_ = std::max({word_left_, walk_.front().at, ends_[(bursts_ + left_.size()) % outstanding]});
+    }
+    if (!left_.empty() && word_left_ >= until) return;
+    walk_word();
+    if (++walked_ < walk_.beats()) continue;
+    walked_ = 0;
+    left_.push_back(word_left_);
+    walk_.take();
+  }
+}
+
+/// Reads the positions of a word's window.
+void WritePort::walk_word() {
+  const TileWalk& way = *way_;
+  double at = word_left_ - reduction_latency;
+  for (std::uint32_t row = 0; row < way.rows(); ++row) {
+    for (std::uint32_t column = 0; column < way.columns(); ++column) {
+      at = banks_.read(at, way.address() + row * way.row_pitch() + column) + 1;
+    }
+  }
+  if (way.rows() * way.columns() == 0) at += 1;
+  word_left_ = at + reduction_latency;
+  way_->advance();
+}
+
+Burst WritePort::serve(double now) {
+  Burst burst = {.instruction = queue_.front().instruction, .beats = queue_.beats()};
+  if (queue_.ends_transfer()) {
+    const PortJob* waiting = queue_.job_of_transfer(taken_transfers);
+    if (waiting != nullptr) blocked_.add(std::max(waiting->at - request_lead, issued_ + 1), now);
+    issued_ = now;
+  }
+  burst.last = queue_.take();
+  left_.pop_front();
+  burst.begin = std::max(now + memory_.conversion(), free_);
+  free_ = memory_.move(number_, true, burst.begin, burst.beats);
+  burst.done = free_ + memory_.latency();
+  ends_[bursts_++ % outstanding] = free_;
+  if (left_.empty()) walk(0);
+  return burst;
+}
+
+}  // namespace cosoc::conv2d
