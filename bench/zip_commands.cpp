@@ -19,6 +19,7 @@
 #include "drivers/zip/cycles.hpp"
 #include "drivers/zip/format.hpp"
 #include "kernels/zip.hpp"
+#include "kernels/zip_integers.hpp"
 #include "rtl/ddr_model.hpp"
 #include "support/plain_streams.hpp"
 
@@ -50,7 +51,8 @@ const std::vector<Case> cases = {{"add", ZIPKind::add},
                                  {"real_add", ZIPKind::real_add},
                                  {"real_sub", ZIPKind::real_sub},
                                  {"real_mul", ZIPKind::real_mul},
-                                 {"real_div", ZIPKind::real_div}};
+                                 {"real_div", ZIPKind::real_div},
+                                 {"real_multiply_add", ZIPKind::real_multiply_add}};
 
 /// What a command moves.
 bench::Traffic traffic_of(const zip::Config& config, const zip::Command& command) {
@@ -194,6 +196,19 @@ void measure_cpu(const Case& item) {
   std::cout << line << std::endl;
 }
 
+/// The same in int16, beside nothing.
+void measure_cpu_int16(const Case& item) {
+  constexpr std::size_t count = 4096;
+  std::vector<std::int16_t> a(2 * count), b(2 * count), c(2 * count), out(2 * count);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    a[i] = c[i] = static_cast<std::int16_t>(i * 7919);
+    b[i] = static_cast<std::int16_t>(i * 104729 + 1);
+  }
+  const IntegerOperands operands{a.data(), b.data(), c.data(), out.data(), count, count, 8};
+  const double ns = time_of([&] { zip_integers(item.kind, operands); }) / count;
+  std::cout << nlohmann::json({{"cpu", "int16." + std::string(item.name)}, {"ns", ns}}) << std::endl;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -212,4 +227,7 @@ int main(int argc, char** argv) {
     measure_commands(zip, item, 4096, 12);
   }
   for (const Case& item : cases) measure_cpu(item);
+  for (const Case& item : cases) {
+    if (!item.constant && item.b_length == 0) measure_cpu_int16(item);
+  }
 }

@@ -27,8 +27,8 @@ from cosoc.gateware.resources import Resources
 from cosoc.gateware.rtlil import Ports, component_ports, to_rtlil
 from cosoc.gateware.verilog import to_verilog
 
-SYNTHESIS_SECONDS = 900
-"""Limit of a run of Yosys."""
+SYNTHESIS_SECONDS = 3600
+"""Limit of a run of Yosys, of which a whole accelerator takes minutes on an idle machine."""
 
 PLACE_SECONDS = 1800
 """Limit of a run of nextpnr."""

@@ -1,4 +1,5 @@
-"""Pipelined arithmetic: IEEE 754 single precision and complex block floating point, with NumPy models that equal it bit for bit.
+"""Pipelined arithmetic: IEEE 754 single precision, complex block floating point, quotients of integers; with models that equal it
+bit for bit.
 
 | operator | module | latency | LUT | FF | DSP48E2 |
 |---|---|---|---|---|---|
@@ -7,6 +8,7 @@
 | `FloatScale` | `scale` | 3 | 125 | 110 | 0 |
 | `FloatReciprocal` | `reciprocal` | 15 | 1310 | 645 | 0 |
 | `FloatDivide`, also square roots | `divide` | 32 | 1206 | 2104 | 0 |
+| `IntegerDivide`, also square roots | `integer_divide` | 21 | 777 | 1361 | 0 |
 | `WideNorm` | `norm` | 10 | 746 | 547 | 4 |
 | `FloatSumOfProducts` | `complex` | 11 | 1350 | 830 | 4 |
 | `ComplexAdd` | `complex` | 6 | 1040 | 600 | 0 |

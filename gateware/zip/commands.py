@@ -109,7 +109,7 @@ class CommandUnit(wiring.Component):
 
     def _decode(self, m: Module, command: Any) -> SimpleNamespace:
         """The first stage: what the opcode says, and the number of bytes."""
-        known = [item for item in ZIPOperation if item.exists_in(self._format)]
+        known = list(ZIPOperation)
 
         def register(name: str, value: Any) -> Signal:
             signal = Signal(Value.cast(value).shape(), name=name)
@@ -126,6 +126,7 @@ class CommandUnit(wiring.Component):
             known=which("known", lambda item: True),
             real=which("real", lambda item: item.real),
             narrow=which("narrow", lambda item: item.narrow),
+            divided=which("divided", lambda item: item.divides),
             with_b=register("with_b", ~command.b_constant & Cat(command.opcode == i for i in known if i.operands > 1).any()),
             with_c=which("with_c", lambda item: item.operands > 2),
             bad_length=register("bad_length", (length == 0) | (length > MAX_LENGTH)),
@@ -188,6 +189,7 @@ class CommandUnit(wiring.Component):
                 lanes.beats.eq(measured.beats),
                 lanes.with_c.eq(decoded.with_c),
                 lanes.narrow.eq(decoded.narrow),
+                lanes.divided.eq(decoded.divided),
                 lanes.shift.eq(command.shift),
                 operand.beats.eq(measured.beats),
                 operand.constant.eq(~decoded.with_b),

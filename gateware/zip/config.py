@@ -76,6 +76,7 @@ class ZIPOperation(IntEnum):
     REAL_SUB = 10
     REAL_MUL = 11
     REAL_DIV = 12
+    REAL_MULTIPLY_ADD = 13
 
     @property
     def real(self) -> bool:
@@ -92,12 +93,13 @@ class ZIPOperation(IntEnum):
         """1: a, 2: a and b, 3: a, b and c."""
         if self.narrow:
             return 1
-        return 3 if self in (ZIPOperation.MULTIPLY_ADD, ZIPOperation.CONJUGATE_MULTIPLY_ADD) else 2
+        with_c = (ZIPOperation.MULTIPLY_ADD, ZIPOperation.CONJUGATE_MULTIPLY_ADD, ZIPOperation.REAL_MULTIPLY_ADD)
+        return 3 if self in with_c else 2
 
-    def exists_in(self, number_format: NumberFormat) -> bool:
-        """Integers have no quotient and no root of enough digits."""
-        divided = (ZIPOperation.DIV, ZIPOperation.REAL_DIV, ZIPOperation.MAGNITUDE)
-        return number_format is NumberFormat.FLOAT32 or self not in divided
+    @property
+    def divides(self) -> bool:
+        """Whether the result comes out of a divider, which takes longer than the rest of a lane."""
+        return self in (ZIPOperation.DIV, ZIPOperation.REAL_DIV, ZIPOperation.MAGNITUDE)
 
     def element_bytes(self, number_format: NumberFormat) -> int:
         """Bytes of an element of the operands."""
@@ -117,7 +119,9 @@ COMMAND = CommandLayout(
         CommandField("c_address", 8, 0, 64, "third operand, a multiple of 16"),
         CommandField("b_length", 10, 0, 16, "0: b is as long as a; else b has this many elements and repeats: 1, or whole 8 bytes"),
         CommandField("b_constant", 10, 16, 1, "1: every 8 bytes of b are those of `constant`, and b_address does not count"),
-        CommandField("shift", 10, 24, 5, "int16: bits by which products, squares and sums go to the right, rounded"),
+        CommandField(
+            "shift", 10, 24, 5, "int16: bits by which results go to the right, quotients to the left, before they are rounded"
+        ),
         CommandField("constant", 11, 0, 64, "8 bytes of b"),
     )
 )

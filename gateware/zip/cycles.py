@@ -22,7 +22,8 @@ def command_cycles(fields: Mapping[str, int], config: ZIPConfig) -> int:
     """Clock cycles from a command's arrival at an idle core to its completion.
 
     A read's first beat comes one cycle after its request, one more in every cycle, and a write is done one cycle after its last
-    beat. A command that follows others without a gap adds `beat_cycles` only.
+    beat. A command that follows others without a gap adds `beat_cycles` only; where it must not overtake quotients or roots, up to
+    the difference of the lanes' latencies more.
 
     Args:
         fields: the command's fields by name, as `COMMAND.decode` gives them.
@@ -30,7 +31,8 @@ def command_cycles(fields: Mapping[str, int], config: ZIPConfig) -> int:
     if check(fields, config) != Error.NONE:
         return _REFUSE
     lane = IntegerLane if config.format is NumberFormat.INT16 else FloatLane
-    return _AROUND + lane.latency + beat_cycles(fields, config)
+    latency = lane.divided_latency if ZIPOperation(fields["opcode"]).divides else lane.latency
+    return _AROUND + latency + beat_cycles(fields, config)
 
 
 def beat_cycles(fields: Mapping[str, int], config: ZIPConfig) -> int:

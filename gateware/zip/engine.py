@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO, SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from cosoc.gateware.peripheral.core import BEAT_BITS, BEAT_BYTES
-from cosoc.gateware.zip.config import MAX_LENGTH, NumberFormat
+from cosoc.gateware.zip.config import MAX_LANES_PER_PORT, MAX_LENGTH, NumberFormat
 from cosoc.gateware.zip.integer_lane import IntegerLane
 from cosoc.gateware.zip.lane import OPERATION_BITS, FloatLane
 from cosoc.gateware.zip.operand import SLOT_BITS, SecondOperand, operand_job
 
 BEATS_BITS = (-(-MAX_LENGTH * 8 // BEAT_BYTES)).bit_length()
 
-LaneJob = data.StructLayout({"operation": OPERATION_BITS, "beats": BEATS_BITS, "with_c": 1, "narrow": 1, "shift": 5})
+LaneJob = data.StructLayout({"operation": OPERATION_BITS, "beats": BEATS_BITS, "with_c": 1, "narrow": 1, "divided": 1, "shift": 5})
 """What the lanes do with the next `beats` beats; `narrow`: a result has half the bytes of an operand."""
+
+_Mark = data.StructLayout({"divided": 1, "narrow": 1, "last": 1})
+"""Of a beat in the lanes: its job's, and whether it is the last one."""
 
 Job = data.StructLayout({"lanes": LaneJob, "operand": operand_job(BEATS_BITS)})
 
@@ -39,8 +42,9 @@ class ZIPEngine(wiring.Component):
         c --------------------+
 
     A beat of 128 bits carries two slots of 64, slot 2k in its lower half. With two lanes a beat of each operand enters in every
-    cycle, with one lane in every second. The lanes never stall: a beat enters only when there is room for its result. Where an
-    operand's last beat has bytes above its length, their results are not written.
+    cycle, with one lane in every second. The lanes never stall: a beat enters only when there is room for its result, and when it
+    overtakes no other: quotients and roots take longer. Where an operand's last beat has bytes above its length, their results
+    are not written.
 
     Args:
         lanes: 1 or 2.
@@ -79,10 +83,11 @@ class ZIPEngine(wiring.Component):
 
         entered = Signal(BEATS_BITS)  # beats of the current job
         room = Signal(range(_ROOM + 1), init=_ROOM)  # places behind the lanes that are not promised to any beat
-        slot_enters, beat_enters, ends = Signal(), Signal(), Signal()
+        ready, slot_enters, beat_enters, ends, overtakes = (Signal() for _ in range(5))
         last_slot = self._halves(m, slot_enters)
         m.d.comb += [
-            slot_enters.eq(jobs.r_rdy & self.a.valid & second.beat.valid & (self.c.valid | ~job.with_c) & (room != 0)),
+            ready.eq(jobs.r_rdy & (room != 0) & ~overtakes),
+            slot_enters.eq(ready & self.a.valid & second.beat.valid & (self.c.valid | ~job.with_c)),
             beat_enters.eq(slot_enters & last_slot),
             self.a.ready.eq(beat_enters),
             second.beat.ready.eq(beat_enters),
@@ -92,7 +97,7 @@ class ZIPEngine(wiring.Component):
         ]
         with m.If(beat_enters):
             m.d.sync += entered.eq(Mux(ends, 0, entered + 1))
-        merged = self._compute(m, job, second, last_slot, beat_enters, ends, results)
+        merged = self._compute(m, job, second, last_slot, beat_enters, ends, overtakes, results)
         m.d.sync += room.eq(room - beat_enters + merged + (results.r_rdy & results.r_en))
         return m
 
@@ -108,30 +113,57 @@ class ZIPEngine(wiring.Component):
         return last
 
     def _compute(
-        self, m: Module, job: Any, second: Any, last_slot: Signal, beat_enters: Signal, ends: Signal, results: SyncFIFO
+        self,
+        m: Module,
+        job: Any,
+        second: Any,
+        last_slot: Signal,
+        beat_enters: Signal,
+        ends: Signal,
+        overtakes: Signal,
+        results: SyncFIFO,
     ) -> Signal:
-        """Slots through the lanes into the FIFO of results; returns whether a beat came out that shares its place with the next."""
-        outputs = []
+        """Slots through the lanes into the FIFO of results; returns whether a beat came out that shares its place with the next.
+        `overtakes` tells when a beat of the job must not enter.
+        """
+        lanes = []
         for index in range(self._lanes):
             m.submodules[f"lane{index}"] = lane = self._lane()
             m.d.comb += [lane.operation.eq(job.operation), lane.shift.eq(job.shift)]
             for operand, beat in ((lane.a, self.a), (lane.b, second.beat), (lane.c, self.c)):
                 lower, upper = beat.payload[:SLOT_BITS], beat.payload[SLOT_BITS:]
                 m.d.comb += operand.eq(Mux(last_slot, upper, lower) if self._lanes == 1 else (lower, upper)[index])
-            outputs.append(lane.o.as_value())
+            lanes.append(lane)
+        outputs = [lane.o.as_value() for lane in lanes]
         if self._lanes == 1:
             lower = Signal(SLOT_BITS, reset_less=True)
             m.d.sync += lower.eq(outputs[0])
             outputs.insert(0, lower)
-        # What is known of a beat accompanies it.
-        latency = self._lane.latency
-        valid = Signal(latency)
-        marks = [Signal(2, name=f"marks_{cycle}", reset_less=True) for cycle in range(latency)]
-        m.d.sync += valid.eq(Cat(beat_enters, valid))
-        m.d.sync += [now.eq(before) for now, before in zip(marks, (Cat(job.narrow, ends), *marks), strict=False)]
-        return self._pack(m, outputs, valid[-1], marks[-1][0], marks[-1][1], results)
+        valid, mark = self._accompany(m, job, beat_enters, ends, overtakes, lanes)
+        return self._pack(m, outputs, valid, mark.narrow, mark.last, results)
 
-    def _pack(self, m: Module, outputs: list[Any], valid: Any, narrow: Any, last: Any, results: SyncFIFO) -> Signal:
+    def _accompany(
+        self, m: Module, job: Any, beat_enters: Signal, ends: Signal, overtakes: Signal, lanes: list[Any]
+    ) -> tuple[Value, Any]:
+        """What is known of a beat goes beside it: a place for each stage on the way through a divider, of which other beats leave
+        out the first ones. Returns whether a beat comes out, and its mark.
+        """
+        places, skipped = self._lane.divided_latency, self._lane.divided_latency - self._lane.latency
+        valid = Signal(places)
+        marks = [Signal(_Mark, name=f"mark_{place}", reset_less=True) for place in range(places)]
+        entering = Signal(_Mark)
+        m.d.comb += [entering.divided.eq(job.divided), entering.narrow.eq(job.narrow), entering.last.eq(ends)]
+        m.d.sync += [valid.eq(Cat(beat_enters & job.divided, valid)), marks[0].eq(entering)]
+        m.d.sync += [now.eq(before) for now, before in zip(marks[1:], marks, strict=False)]
+        with m.If(beat_enters & ~job.divided):
+            m.d.sync += [valid[skipped].eq(1), marks[skipped].eq(entering)]
+        m.d.comb += overtakes.eq(~job.divided & valid[:skipped].any())
+        # With one lane the first half of a beat comes out a cycle before the second.
+        coming = range(places - 1 - MAX_LANES_PER_PORT // self._lanes, places - 1)
+        m.d.comb += [lane.late.eq(Cat(valid[place] & marks[place].divided for place in coming).any()) for lane in lanes]
+        return valid[-1], marks[-1]
+
+    def _pack(self, m: Module, outputs: list[Any], valid: Value, narrow: Any, last: Any, results: SyncFIFO) -> Signal:
         """Two beats of narrow results make one; the last one of a job may remain half."""
         merged, second_half = Signal(), Signal()
         halves = Cat(output[: SLOT_BITS // 2] for output in outputs)

@@ -57,39 +57,65 @@ def apply(operation: ZIPOperation, a: Array, b: Array | None = None, c: Array | 
             return arith.multiply(a, b)
         case Op.REAL_DIV:
             return arith.divide(a, b)
+        case Op.REAL_MULTIPLY_ADD:
+            return arith.add(c, arith.multiply(a, b))
 
 
 def apply_integers(
     operation: ZIPOperation, a: Integers, b: Integers | None = None, c: Integers | None = None, *, shift: int
 ) -> Integers:
-    """The result for each element of int16 operands, `shift` bits to the right, rounded to nearest even, saturated.
+    """The result for each element of int16 operands, `shift` bits to the right, of quotients to the left, rounded to nearest even,
+    saturated.
 
     Args:
         a, b, c: int16, with a last axis (re, im) unless the operation is real; as many as `operation.operands`.
 
     Raises:
-        ValueError: an operation without int16 form, another dtype, or a shape that does not fit that of `a`.
+        ValueError: another dtype, or a shape that does not fit that of `a`.
     """
-    if not operation.exists_in(NumberFormat.INT16):
-        raise ValueError(f"{operation.name} has no int16 form")
     b, c = _checked(operation, a, b, c, np.dtype(np.int16))
     x, y = a.astype(np.int64), b.astype(np.int64)
     if operation in (Op.ADD, Op.REAL_ADD):
         exact = x + y
     elif operation in (Op.SUB, Op.REAL_SUB):
         exact = x - y
-    elif operation is Op.REAL_MUL:
+    elif operation is Op.REAL_DIV:
+        exact = x
+    elif operation in (Op.REAL_MUL, Op.REAL_MULTIPLY_ADD):
         exact = x * y
-    elif operation is Op.MAGNITUDE_SQUARED:
+    elif operation.narrow:
         exact = (x * x).sum(axis=-1)
     else:
-        sign = -1 if operation in (Op.CONJUGATE_MUL, Op.CONJUGATE_MULTIPLY_ADD) else 1
+        sign = -1 if operation in (Op.CONJUGATE_MUL, Op.CONJUGATE_MULTIPLY_ADD, Op.DIV) else 1
         re = x[..., 0] * y[..., 0] - sign * x[..., 1] * y[..., 1]
         exact = np.stack([re, x[..., 1] * y[..., 0] + sign * x[..., 0] * y[..., 1]], axis=-1)
-    rounded = _shift_rounded(exact, shift)
+    if operation is Op.DIV:
+        rounded = _quotient(exact << shift, (y * y).sum(axis=-1, keepdims=True))
+    elif operation is Op.REAL_DIV:
+        rounded = _quotient(exact << shift, y)
+    elif operation is Op.MAGNITUDE:
+        rounded = _root(exact, shift)
+    else:
+        rounded = _shift_rounded(exact, shift)
     if operation.operands == 3:
         rounded = rounded + c
     return np.clip(rounded, -(1 << 15), (1 << 15) - 1).astype(np.int16)
+
+
+def _quotient(values: Array, by: Array) -> Array:
+    """Rounded to nearest even; by zero it is beyond int16, of zero it is zero."""
+    sign, values, by = np.sign(values) * np.where(by < 0, -1, 1), np.abs(values), np.abs(by)
+    whole, rest = np.divmod(values, np.maximum(by, 1))
+    whole += (2 * rest > by) | ((2 * rest == by) & (whole & 1 == 1))
+    return sign * np.where(by == 0, 1 << 16, whole)
+
+
+def _root(values: Array, shift: int) -> Array:
+    """The root of integers up to 2^31, by 2^shift, rounded to nearest even."""
+    whole: Array = np.sqrt(values.astype(np.float64)).astype(np.int64) >> shift
+    middle = ((2 * whole + 1) << shift) ** 2
+    whole += (4 * values > middle) | ((4 * values == middle) & (whole & 1 == 1))
+    return whole
 
 
 def _shift_rounded(values: Array, shift: int) -> Array:
@@ -123,8 +149,6 @@ def check(fields: Mapping[str, int], config: ZIPConfig) -> Error:
     if fields["opcode"] not in list(Op):
         return Error.BAD_OPCODE
     operation = Op(fields["opcode"])
-    if not operation.exists_in(config.format):
-        return Error.BAD_OPCODE
     from_memory = operation.operands > 1 and not fields["b_constant"]
     repeats = fields["b_length"] if from_memory else 0
     repeated = repeats * operation.element_bytes(config.format)

@@ -29,26 +29,29 @@ class FloatLane(wiring.Component):
 
     ::
 
-        a, b --> choose --> two sums of products --+--> two dividers, one takes roots ----> choose --> o
-            \\-> |b|^2, |a|^2 or the parts of b ---/        two adders of c --> delay ------/
+        a, b --> choose --> two sums of products --+--> two adders of c ------------------> choose --> o
+            \\-> |b|^2, |a|^2 or the parts of b ---+--> two dividers, one takes roots ----/
 
-    All operations take the same way, so that their results stay in order. Where an operation has no product, factors of one stand
-    in, and where it has no sum a summand of minus zero: they change nothing.
+    Where an operation has no product, factors of one stand in, and where it has no sum a summand of minus zero: they change
+    nothing. Quotients and roots take longer than the others.
 
-    There is no enable: who uses the lane makes sure that there is room for results.
+    There is no enable: who uses the lane makes sure that there is room for results, and that no two come out at once.
 
     Members:
         operation: a `ZIPOperation`, with its operands.
         a, b, c: operands, of layout `Complex`; two real numbers for real operations.
         shift: unused; integers have one.
-        o: result of the operands `latency` cycles ago; a real result of a complex operand is in the lower half.
+        late: whether a quotient or root comes out in the next cycle, not another result.
+        o: result of the operands `latency` cycles ago, of those that are divided `divided_latency`; a real result of a complex
+            operand is in the lower half.
     """
 
-    latency = 2 + FloatSumOfProducts.latency + FloatDivide.latency
+    latency = 2 + FloatSumOfProducts.latency + FloatAdd.latency
+    divided_latency = 2 + FloatSumOfProducts.latency + FloatDivide.latency
 
     def __init__(self) -> None:
         operands = {name: In(Complex) for name in "abc"}
-        super().__init__({"operation": In(OPERATION_BITS), "shift": In(5), **operands, "o": Out(Complex)})
+        super().__init__({"operation": In(OPERATION_BITS), "shift": In(5), "late": In(1), **operands, "o": Out(Complex)})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -74,20 +77,18 @@ class FloatLane(wiring.Component):
             ]
         waited = 1 + FloatSumOfProducts.latency
         c = data.View(Complex, pipeline.delay(self.c, waited, "c"))
-        operation = pipeline.delay(self.operation, waited, "operation")
+        with_c = pipeline.delay(among(self.operation, WITH_C), waited, "with_c")
+        root = pipeline.delay(among(self.operation, [Op.MAGNITUDE]), waited, "root")
         results: dict[str, Value] = {}
         for part in ("re", "im"):
             m.submodules[f"{part}_divide"] = divide = FloatDivide()
             m.submodules[f"{part}_add"] = add = FloatAdd()
             m.d.comb += [divide.en.eq(1), divide.a.eq(sums[part].o), divide.d.eq(getattr(norm, part))]
-            m.d.comb += divide.root.eq(among(operation, [Op.MAGNITUDE]) if part == "re" else 0)
+            m.d.comb += divide.root.eq(root if part == "re" else 0)
             m.d.comb += [add.en.eq(1), add.a.eq(getattr(c, part)), add.b.eq(sums[part].o)]
             plain = pipeline.delay(sums[part].o, FloatAdd.latency, f"{part}_plain")
-            added = among(pipeline.delay(operation, FloatAdd.latency, f"{part}_op"), _WITH_C)
-            rest = FloatDivide.latency - FloatAdd.latency
-            passed = pipeline.delay(Mux(added, add.o, plain), rest, f"{part}_passed")
-            divided = among(pipeline.delay(operation, FloatDivide.latency, f"{part}_late"), _DIVIDED)
-            results[part] = Mux(divided, divide.o, passed)
+            added = pipeline.delay(with_c, FloatAdd.latency, f"{part}_added")
+            results[part] = Mux(self.late, divide.o, Mux(added, add.o, plain))
         result = pipeline.stage(**results)
         m.d.comb += [self.o.re.eq(result.re), self.o.im.eq(result.im)]
         return m
@@ -99,7 +100,7 @@ class FloatLane(wiring.Component):
         plain_sum = among(operation, [Op.ADD, Op.SUB, Op.REAL_ADD, Op.REAL_SUB])
         conjugate = among(operation, [Op.CONJUGATE_MUL, Op.CONJUGATE_MULTIPLY_ADD, Op.DIV, Op.MAGNITUDE_SQUARED])
         difference = among(operation, [Op.SUB, Op.REAL_SUB])
-        real = among(operation, [Op.REAL_MUL, Op.REAL_DIV])
+        real = among(operation, [Op.REAL_MUL, Op.REAL_DIV, Op.REAL_MULTIPLY_ADD])
         no_product = plain_sum | among(operation, [Op.REAL_DIV])
         return pipeline.stage(
             a_re=a.re,
@@ -117,8 +118,7 @@ class FloatLane(wiring.Component):
         )
 
 
-_WITH_C = (Op.MULTIPLY_ADD, Op.CONJUGATE_MULTIPLY_ADD)
-_DIVIDED = (Op.DIV, Op.REAL_DIV, Op.MAGNITUDE)
+WITH_C = [operation for operation in Op if operation.operands == 3]
 
 
 def among(operation: Value, operations: Iterable[ZIPOperation]) -> Value:

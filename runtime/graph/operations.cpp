@@ -82,7 +82,9 @@ Tensor fft_multiply(Graph& graph, const std::string& name, Tensor input, Tensor 
 Tensor zip_int16(Graph& graph, const std::string& name, const std::vector<Tensor>& operands,
                  const ZIPInt16Options& attributes, const NodeOptions& options) {
   TensorType type = operands.empty() ? TensorType{} : type_of(graph, operands[0]);
-  if (attributes.operation == ZIPOperator::magnitude_squared && !type.shape.empty()) type.shape.pop_back();
+  const bool narrow =
+      attributes.operation == ZIPOperator::magnitude_squared || attributes.operation == ZIPOperator::magnitude;
+  if (narrow && !type.shape.empty()) type.shape.pop_back();
   const NamedType output{options.output.empty() ? name : options.output, type};
   return graph.add_node(name, kernels::zip_int16(attributes), operands, {&output, 1}, options).front();
 }

@@ -6,37 +6,10 @@
 #include "kernels/attributes.hpp"
 #include "kernels/check.hpp"
 #include "kernels/operations.hpp"
+#include "kernels/zip_operations.hpp"
 
 namespace cosoc {
 namespace {
-
-/// An operation of bundles, what it is for complex and for real operands, and its float32 operations per element.
-struct Named {
-  std::string_view name;
-  ZIPKind kind;
-  std::optional<ZIPKind> real;
-  std::uint64_t operations;
-};
-
-constexpr std::array<Named, 10> table = {{
-    {"add", ZIPKind::add, ZIPKind::real_add, 2},
-    {"sub", ZIPKind::sub, ZIPKind::real_sub, 2},
-    {"mul", ZIPKind::mul, ZIPKind::real_mul, 6},
-    {"div", ZIPKind::div, ZIPKind::real_div, 11},
-    {"conjugate_mul", ZIPKind::conjugate_mul, std::nullopt, 6},
-    {"multiply_add", ZIPKind::multiply_add, std::nullopt, 8},
-    {"conjugate_multiply_add", ZIPKind::conjugate_multiply_add, std::nullopt, 8},
-    {"magnitude_squared", ZIPKind::magnitude_squared, std::nullopt, 3},
-    {"magnitude", ZIPKind::magnitude, std::nullopt, 4},
-    {"scale", ZIPKind::mul, ZIPKind::real_mul, 6},
-}};
-constexpr std::size_t scale = table.size() - 1;
-
-constexpr std::array<std::string_view, table.size()> names = [] {
-  std::array<std::string_view, table.size()> result;
-  for (std::size_t i = 0; i < table.size(); ++i) result[i] = table[i].name;
-  return result;
-}();
 
 bool repeats(const TensorType& b, const TensorType& a) {
   if (b.elements() == 1) return true;
@@ -46,18 +19,18 @@ bool repeats(const TensorType& b, const TensorType& a) {
 }  // namespace
 
 ZIPKind ZIPKernel::kind(const TensorType& a) const {
-  const Named& named = table[operation_];
+  const ZIPNamed& named = zip_operations[operation_];
   return a.dtype == DType::float32 ? named.real.value_or(named.kind) : named.kind;
 }
 
 nlohmann::json ZIPKernel::attributes() const {
-  nlohmann::json values = {{"operation", names[operation_]}};
+  nlohmann::json values = {{"operation", zip_names[operation_]}};
   if (factor_) values["factor"] = *factor_;
   return values;
 }
 
 Status ZIPKernel::check(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const {
-  const Named& named = table[operation_];
+  const ZIPNamed& named = zip_operations[operation_];
   TypeCheck check(name(), inputs, outputs);
   if (!check.counts(operands_of(named.kind) - (factor_ ? 1 : 0), 1)) return check.status();
   const TensorType& a = inputs[0];
@@ -90,16 +63,17 @@ Status ZIPKernel::run(std::span<const TensorView> inputs, std::span<const Tensor
 }
 
 Work ZIPKernel::work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const {
-  Work work{table[operation_].operations * static_cast<std::uint64_t>(inputs[0].elements()), outputs[0].bytes()};
+  Work work{zip_operations[operation_].operations * static_cast<std::uint64_t>(inputs[0].elements()),
+            outputs[0].bytes()};
   for (const TensorType& input : inputs) work.bytes += input.bytes();
   return work;
 }
 
 KernelResult make_zip(const nlohmann::json& attributes) {
   AttributeReader reader("zip", attributes);
-  const std::size_t operation = reader.choice("operation", names);
+  const std::size_t operation = reader.choice("operation", zip_names);
   std::optional<std::array<float, 2>> factor;
-  if (operation == scale) factor = reader.numbers<2>("factor");
+  if (operation == zip_scale) factor = reader.numbers<2>("factor");
   if (auto status = reader.finish(); !status) return tl::unexpected(status.error());
   return std::make_shared<const ZIPKernel>(operation, factor);
 }

@@ -23,7 +23,8 @@ enum class ZIPKind : std::uint8_t {
   real_add,
   real_sub,
   real_mul,
-  real_div
+  real_div,
+  real_multiply_add
 };
 
 /// Whether operands and result are real.
@@ -34,7 +35,13 @@ constexpr bool is_narrow(ZIPKind kind) { return kind == ZIPKind::magnitude_squar
 /// 1: a, 2: a and b, 3: a, b and c.
 constexpr std::size_t operands_of(ZIPKind kind) {
   if (is_narrow(kind)) return 1;
-  return kind == ZIPKind::multiply_add || kind == ZIPKind::conjugate_multiply_add ? 3 : 2;
+  const bool adds = kind == ZIPKind::multiply_add || kind == ZIPKind::conjugate_multiply_add;
+  return adds || kind == ZIPKind::real_multiply_add ? 3 : 2;
+}
+
+/// Whether the result comes out of a divider.
+constexpr bool is_divided(ZIPKind kind) {
+  return kind == ZIPKind::div || kind == ZIPKind::real_div || kind == ZIPKind::magnitude;
 }
 
 /// float32 numbers as they lie in memory, complex ones as (re, im).
@@ -53,7 +60,7 @@ void zip_elements(ZIPKind kind, const ZIPOperands& operands);
 /// Operation `zip`. `b` has the shape of `a`, or of its last axes, or one element.
 class ZIPKernel final : public Kernel {
  public:
-  /// `operation` is the position of its name, see zip.cpp; a `factor` takes the place of `b`.
+  /// `operation` is its position in `zip_operations`; a `factor` takes the place of `b`.
   ZIPKernel(std::size_t operation, std::optional<std::array<float, 2>> factor)
       : operation_(operation), factor_(factor) {}
 

@@ -2,18 +2,15 @@
 ///
 /// GCC's and Clang's vector extensions; no operation crosses lanes, and none is fused (-ffp-contract=off), so every
 /// instruction set gives the same bits: those of gateware/zip/golden.py.
-#include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <vector>
 
-#include "kernels/fourier/passes.hpp"
 #include "kernels/zip.hpp"
+#include "kernels/zip_blocks.hpp"
 
 namespace cosoc {
 namespace {
 
-constexpr int width = 8;
+using zip_blocks::width;
 
 using Floats [[gnu::vector_size(4 * width)]] = float;
 using Words [[gnu::vector_size(4 * width)]] = std::int32_t;
@@ -22,31 +19,10 @@ using Longs [[gnu::vector_size(8 * width)]] = std::uint64_t;
 using Stored [[gnu::vector_size(4 * width), gnu::aligned(4), gnu::may_alias]] = float;
 
 /// Real and imaginary parts; of a vector of real numbers its first eight and its last eight.
-struct Block {
+struct FloatBlock {
   Floats re;
   Floats im;
 };
-
-[[gnu::always_inline]] inline void load(Block& to, const float* from, bool real) {
-  const Floats first = *reinterpret_cast<const Stored*>(from);
-  const Floats second = *reinterpret_cast<const Stored*>(from + width);
-  if (real) {
-    to = {first, second};
-    return;
-  }
-  to.re = __builtin_shufflevector(first, second, 0, 2, 4, 6, 8, 10, 12, 14);
-  to.im = __builtin_shufflevector(first, second, 1, 3, 5, 7, 9, 11, 13, 15);
-}
-
-[[gnu::always_inline]] inline void store(float* to, const Block& from, bool real) {
-  Block stored = from;
-  if (!real) {
-    stored.re = __builtin_shufflevector(from.re, from.im, 0, 8, 1, 9, 2, 10, 3, 11);
-    stored.im = __builtin_shufflevector(from.re, from.im, 4, 12, 5, 13, 6, 14, 7, 15);
-  }
-  *reinterpret_cast<Stored*>(to) = stored.re;
-  *reinterpret_cast<Stored*>(to + width) = stored.im;
-}
 
 [[gnu::always_inline]] inline void make_canonical(Floats& x) {
   constexpr std::int32_t nan = 0x7FC00000;
@@ -61,7 +37,7 @@ struct Block {
 
 /// |x|^2, squares and sum cut to 27 bits: neither overflows nor vanishes, and with so few bits a quotient by it and its
 /// root, rounded to float64, round to float32 as if at once.
-[[gnu::always_inline]] inline void wide_norm(Doubles& norm, const Block& x) {
+[[gnu::always_inline]] inline void wide_norm(Doubles& norm, const FloatBlock& x) {
   Doubles re = __builtin_convertvector(x.re, Doubles);
   Doubles im = __builtin_convertvector(x.im, Doubles);
   re *= re;
@@ -77,7 +53,7 @@ struct Block {
 }
 
 /// The complex product, its second factor conjugated or not; every operation is rounded.
-[[gnu::always_inline]] inline void multiply(Block& out, const Block& a, const Block& b, bool conjugate) {
+[[gnu::always_inline]] inline void multiply(FloatBlock& out, const FloatBlock& a, const FloatBlock& b, bool conjugate) {
   const Floats re_re = a.re * b.re;
   const Floats im_im = a.im * b.im;
   const Floats im_re = a.im * b.re;
@@ -88,13 +64,16 @@ struct Block {
 
 /// One block; results of narrow operations are in `out.re`.
 template <ZIPKind kind>
-[[gnu::always_inline]] inline void compute(Block& out, const Block& a, const Block& b, const Block& c) {
+[[gnu::always_inline]] inline void compute(FloatBlock& out, const FloatBlock& a, const FloatBlock& b,
+                                           const FloatBlock& c) {
   if constexpr (kind == ZIPKind::add || kind == ZIPKind::real_add) {
     out = {a.re + b.re, a.im + b.im};
   } else if constexpr (kind == ZIPKind::sub || kind == ZIPKind::real_sub) {
     out = {a.re - b.re, a.im - b.im};
   } else if constexpr (kind == ZIPKind::real_mul) {
     out = {a.re * b.re, a.im * b.im};
+  } else if constexpr (kind == ZIPKind::real_multiply_add) {
+    out = {c.re + a.re * b.re, c.im + a.im * b.im};
   } else if constexpr (kind == ZIPKind::real_div) {
     out = {a.re / b.re, a.im / b.im};
   } else if constexpr (kind == ZIPKind::mul || kind == ZIPKind::conjugate_mul) {
@@ -122,110 +101,46 @@ template <ZIPKind kind>
   make_canonical(out.im);
 }
 
-/// All of one operation. A block's operands are loaded before its result is stored, so `out` may be one of them.
-template <ZIPKind kind>
-[[gnu::always_inline]] inline void all(const ZIPOperands& operands) {
-  constexpr std::size_t numbers = 2 * width;  // of a block
-  const std::size_t total = operands.count * (is_real(kind) ? 1 : 2);
-  constexpr std::size_t shrink = is_narrow(kind) ? 2 : 1;
-  std::array<float, numbers> rest_a{};
-  std::array<float, numbers> rest_b{};
-  std::array<float, numbers> rest_c{};
-  std::array<float, numbers> rest_out;
-  for (std::size_t first = 0; first < total; first += numbers) {
-    const std::size_t left = std::min(numbers, total - first);
-    const bool whole = left == numbers;
-    const auto source = [&](const float* operand, std::array<float, numbers>& rest) {
-      if (operand == nullptr || whole) return operand == nullptr ? rest.data() : operand + first;
-      std::memcpy(rest.data(), operand + first, left * sizeof(float));
-      return static_cast<const float*>(rest.data());
-    };
-    Block a;
-    Block b;
-    Block c;
-    Block out;
-    load(a, source(operands.a, rest_a), is_real(kind));
-    load(b, source(operands_of(kind) > 1 ? operands.b : nullptr, rest_b), is_real(kind));
-    load(c, source(operands_of(kind) > 2 ? operands.c : nullptr, rest_c), is_real(kind));
-    compute<kind>(out, a, b, c);
-    float* const target = whole ? operands.out + first / shrink : rest_out.data();
-    if (is_narrow(kind)) {
-      *reinterpret_cast<Stored*>(target) = out.re;
-    } else {
-      store(target, out, is_real(kind));
+struct FloatArithmetic {
+  using Number = float;
+  using Operands = ZIPOperands;
+  using Block = FloatBlock;
+
+  [[gnu::always_inline]] explicit FloatArithmetic(const Operands&) {}
+
+  [[gnu::always_inline]] void load(Block& to, const float* from, bool real) const {
+    const Floats first = *reinterpret_cast<const Stored*>(from);
+    const Floats second = *reinterpret_cast<const Stored*>(from + width);
+    if (real) {
+      to = {first, second};
+      return;
     }
-    if (!whole) std::memcpy(operands.out + first / shrink, rest_out.data(), left / shrink * sizeof(float));
+    to.re = __builtin_shufflevector(first, second, 0, 2, 4, 6, 8, 10, 12, 14);
+    to.im = __builtin_shufflevector(first, second, 1, 3, 5, 7, 9, 11, 13, 15);
   }
-}
 
-[[gnu::always_inline]] inline void any(ZIPKind kind, const ZIPOperands& operands) {
-  switch (kind) {
-    case ZIPKind::add:
-      return all<ZIPKind::add>(operands);
-    case ZIPKind::sub:
-      return all<ZIPKind::sub>(operands);
-    case ZIPKind::mul:
-      return all<ZIPKind::mul>(operands);
-    case ZIPKind::div:
-      return all<ZIPKind::div>(operands);
-    case ZIPKind::conjugate_mul:
-      return all<ZIPKind::conjugate_mul>(operands);
-    case ZIPKind::multiply_add:
-      return all<ZIPKind::multiply_add>(operands);
-    case ZIPKind::conjugate_multiply_add:
-      return all<ZIPKind::conjugate_multiply_add>(operands);
-    case ZIPKind::magnitude_squared:
-      return all<ZIPKind::magnitude_squared>(operands);
-    case ZIPKind::magnitude:
-      return all<ZIPKind::magnitude>(operands);
-    case ZIPKind::real_add:
-      return all<ZIPKind::real_add>(operands);
-    case ZIPKind::real_sub:
-      return all<ZIPKind::real_sub>(operands);
-    case ZIPKind::real_mul:
-      return all<ZIPKind::real_mul>(operands);
-    case ZIPKind::real_div:
-      return all<ZIPKind::real_div>(operands);
+  [[gnu::always_inline]] void store(float* to, const Block& from, bool real) const {
+    Block stored = from;
+    if (!real) {
+      stored.re = __builtin_shufflevector(from.re, from.im, 0, 8, 1, 9, 2, 10, 3, 11);
+      stored.im = __builtin_shufflevector(from.re, from.im, 4, 12, 5, 13, 6, 14, 7, 15);
+    }
+    *reinterpret_cast<Stored*>(to) = stored.re;
+    *reinterpret_cast<Stored*>(to + width) = stored.im;
   }
-}
 
-void execute_baseline(ZIPKind kind, const ZIPOperands& operands) { any(kind, operands); }
+  [[gnu::always_inline]] void store_parts(float* to, const Block& from) const {
+    *reinterpret_cast<Stored*>(to) = from.re;
+  }
 
-#ifdef __x86_64__
-[[gnu::target("avx2")]] void execute_avx2(ZIPKind kind, const ZIPOperands& operands) { any(kind, operands); }
-
-void execute(ZIPKind kind, const ZIPOperands& operands) {
-  const bool avx2 = fourier::best_instruction_set() == fourier::InstructionSet::avx2;
-  avx2 ? execute_avx2(kind, operands) : execute_baseline(kind, operands);
-}
-#else
-void execute(ZIPKind kind, const ZIPOperands& operands) { execute_baseline(kind, operands); }
-#endif
+  template <ZIPKind kind>
+  [[gnu::always_inline]] void compute(Block& out, const Block& a, const Block& b, const Block& c) const {
+    cosoc::compute<kind>(out, a, b, c);
+  }
+};
 
 }  // namespace
 
-void zip_elements(ZIPKind kind, const ZIPOperands& operands) {
-  if (operands_of(kind) == 1 || operands.b_count >= operands.count) return execute(kind, operands);
-  // A short vector becomes one of at least this many elements, so that the loops over it are long.
-  constexpr std::size_t long_enough = 256;
-  const std::size_t parts = is_real(kind) ? 1 : 2;
-  std::vector<float> repeated;
-  std::size_t length = operands.b_count;
-  if (length < long_enough) {
-    length *= (long_enough + length - 1) / length;
-    repeated.reserve(length * parts);
-    for (std::size_t i = 0; i < length * parts; ++i) repeated.push_back(operands.b[i % (operands.b_count * parts)]);
-  }
-  const float* const b = repeated.empty() ? operands.b : repeated.data();
-  for (std::size_t first = 0; first < operands.count; first += length) {
-    const std::size_t offset = first * parts;
-    execute(kind, {.a = operands.a + offset,
-                   .b = b,
-                   .c = operands.c == nullptr ? nullptr : operands.c + offset,
-                   .out = operands.out + offset,
-                   .count = std::min(length, operands.count - first),
-                   .b_count = length});
-  }
-}
+void zip_elements(ZIPKind kind, const ZIPOperands& operands) { zip_blocks::repeat<FloatArithmetic>(kind, operands); }
 
 }  // namespace cosoc

@@ -7,35 +7,10 @@
 #include "kernels/check.hpp"
 #include "kernels/operations.hpp"
 #include "kernels/zip_integers.hpp"
+#include "kernels/zip_operations.hpp"
 
 namespace cosoc {
 namespace {
-
-/// An operation of bundles, what it is for complex and for real numbers, and its operations per complex number.
-struct Named {
-  std::string_view name;
-  ZIPKind kind;
-  std::optional<ZIPKind> real;
-  std::uint64_t operations;
-};
-
-constexpr std::array<Named, 8> table = {{
-    {"add", ZIPKind::add, ZIPKind::real_add, 2},
-    {"sub", ZIPKind::sub, ZIPKind::real_sub, 2},
-    {"mul", ZIPKind::mul, ZIPKind::real_mul, 6},
-    {"conjugate_mul", ZIPKind::conjugate_mul, std::nullopt, 6},
-    {"multiply_add", ZIPKind::multiply_add, std::nullopt, 8},
-    {"conjugate_multiply_add", ZIPKind::conjugate_multiply_add, std::nullopt, 8},
-    {"magnitude_squared", ZIPKind::magnitude_squared, std::nullopt, 3},
-    {"scale", ZIPKind::mul, ZIPKind::real_mul, 6},
-}};
-constexpr std::size_t scale = table.size() - 1;
-
-constexpr std::array<std::string_view, table.size()> names = [] {
-  std::array<std::string_view, table.size()> result;
-  for (std::size_t i = 0; i < table.size(); ++i) result[i] = table[i].name;
-  return result;
-}();
 
 constexpr std::array<std::string_view, 2> numbers = {"real", "complex"};
 constexpr std::int64_t most_shift = 31;
@@ -48,7 +23,7 @@ bool fits(const TensorType& b, const TensorType& a, std::int64_t parts) {
 }  // namespace
 
 ZIPKind ZIPInt16Kernel::kind() const {
-  const Named& named = table[options_.operation];
+  const ZIPNamed& named = zip_operations[options_.operation];
   return options_.complex ? named.kind : named.real.value_or(named.kind);
 }
 
@@ -60,7 +35,7 @@ std::optional<std::array<std::int16_t, 4>> ZIPInt16Kernel::constant() const {
 }
 
 nlohmann::json ZIPInt16Kernel::attributes() const {
-  nlohmann::json values = {{"operation", names[options_.operation]},
+  nlohmann::json values = {{"operation", zip_names[options_.operation]},
                            {"numbers", numbers[options_.complex ? 1 : 0]},
                            {"shift", options_.shift}};
   if (options_.factor) values["factor"] = *options_.factor;
@@ -109,7 +84,7 @@ Status ZIPInt16Kernel::run(std::span<const TensorView> inputs, std::span<const T
 
 Work ZIPInt16Kernel::work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const {
   const auto count = static_cast<std::uint64_t>(inputs[0].elements() / parts());
-  Work work{(table[options_.operation].operations + 2) * count, outputs[0].bytes()};
+  Work work{(zip_operations[options_.operation].operations + 2) * count, outputs[0].bytes()};
   for (const TensorType& input : inputs) work.bytes += input.bytes();
   return work;
 }
@@ -117,16 +92,16 @@ Work ZIPInt16Kernel::work(std::span<const TensorType> inputs, std::span<const Te
 KernelResult make_zip_int16(const nlohmann::json& attributes) {
   AttributeReader reader("zip_int16", attributes);
   ZIPInt16Kernel::Options options;
-  options.operation = reader.choice("operation", names);
+  options.operation = reader.choice("operation", zip_names);
   options.complex = reader.choice("numbers", numbers) == 1;
   options.shift = static_cast<std::uint32_t>(reader.integer("shift", 0, most_shift));
-  if (options.operation == scale) {
+  if (options.operation == zip_scale) {
     const auto factor = reader.integers<2>("factor", INT16_MIN, INT16_MAX);
     options.factor = {static_cast<std::int16_t>(factor[0]), static_cast<std::int16_t>(factor[1])};
     reader.require(options.complex || factor[1] == 0, "the factor of real numbers must be real");
   }
-  reader.require(options.complex || table[options.operation].real.has_value(),
-                 "the operation " + std::string(names[options.operation]) + " is for complex numbers");
+  reader.require(options.complex || zip_operations[options.operation].real.has_value(),
+                 "the operation " + std::string(zip_names[options.operation]) + " is for complex numbers");
   if (auto status = reader.finish(); !status) return tl::unexpected(status.error());
   return std::make_shared<const ZIPInt16Kernel>(options);
 }

@@ -15,9 +15,9 @@ namespace cosoc {
 class ZIPInt16Kernel final : public Kernel {
  public:
   struct Options {
-    std::size_t operation = 0;  // the position of its name, see zip_int16.cpp
+    std::size_t operation = 0;  // its position in `zip_operations`
     bool complex = true;
-    std::uint32_t shift = 0;                              // bits by which results go to the right, rounded
+    std::uint32_t shift = 0;  // bits by which results go to the right, quotients to the left, rounded
     std::optional<std::array<std::int16_t, 2>> factor{};  // in place of `b`
   };
 

@@ -13,14 +13,14 @@ struct IntegerOperands {
   const std::int16_t* a = nullptr;
   const std::int16_t* b = nullptr;  // `b_count` elements, again and again
   const std::int16_t* c = nullptr;
-  std::int16_t* out = nullptr;
+  std::int16_t* out = nullptr;  // may be an operand, but for a `b` that repeats
   std::size_t count = 0;
   std::size_t b_count = 0;
   std::uint32_t shift = 0;
 };
 
 /// Sums of products are exact, then `shift` bits go to the right with rounding to nearest even, c is added, and the
-/// result saturates. Not for quotients and roots.
+/// result saturates; quotients and roots as docs/zip.md has them.
 void zip_integers(ZIPKind kind, const IntegerOperands& operands);
 
 }  // namespace cosoc

@@ -74,10 +74,14 @@ def test_columns_that_do_not_fit_run_on_a_cpu(build: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [4, 100, 1 << 17])
-def test_other_lengths_run_on_a_cpu_and_the_report_says_why(build: Path, length: int) -> None:
+def test_other_lengths_run_on_a_cpu_and_report_and_trace_say_why(build: Path, tmp_path: Path, length: int) -> None:
     signal = white_noise(np.random.default_rng(2), length)
-    attributes, devices = {"direction": "forward"}, ("fft", "cpu")
-    record, found = run_node(build, "fft", attributes, {"x": signal}, np.empty_like(signal), device=devices, mode="functional")
+    attributes, devices, trace = {"direction": "forward"}, ("fft", "cpu"), tmp_path / "trace.json"
+    record, found = run_node(
+        build, "fft", attributes, {"x": signal}, np.empty_like(signal), device=devices, mode="functional", trace=trace
+    )
     assert record["device"].startswith("cpu")
-    assert f"a power of two of 8..2048 points, not {length}" in record["reason"]
+    reason = f"a power of two of 8..2048 points, not {length}"
+    assert reason in record["reason"]
+    assert reason in trace.read_text()
     assert np.allclose(found, np.fft.fft(signal), rtol=0, atol=1e-5 * length)

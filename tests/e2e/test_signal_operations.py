@@ -118,19 +118,22 @@ def int16(seed: int, *shape: int) -> Array:
     return np.random.default_rng(seed).integers(-(1 << 15), 1 << 15, shape).astype(np.int16)
 
 
-OPERATIONS = [item for item in ZIPOperation if item not in (ZIPOperation.DIV, ZIPOperation.REAL_DIV, ZIPOperation.MAGNITUDE)]
-
-
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda item: item.name.lower())
+@pytest.mark.parametrize("operation", list(ZIPOperation), ids=lambda item: item.name.lower())
 def test_int16(soc: Path, operation: ZIPOperation) -> None:
-    """Every operation that int16 has, with any bits; on CPU, functional model and RTL."""
+    """Every operation, with any bits and with the extremes; on CPU, functional model and RTL."""
     shape = (9, 8) if operation.real else (9, 8, 2)
     operands = [int16(seed, *shape) for seed in range(operation.operands)]
+    for seed, operand in enumerate(operands):
+        operand[:4] = np.random.default_rng(seed).choice([-32768, -1, 0, 0, 1, 2, 32767], operand[:4].shape)
     attributes = {
         "operation": operation.name.lower().removeprefix("real_"),
         "numbers": "real" if operation.real else "complex",
     }
-    for shift, places in ((0, (("cpu", "cpu"),)), (15, (("cpu", "cpu"), ("zip", "functional"), ("zip", "rtl")))):
+    for shift, places in (
+        (0, (("cpu", "cpu"),)),
+        (31, (("cpu", "cpu"),)),
+        (9, (("cpu", "cpu"), ("zip", "functional"), ("zip", "rtl"))),
+    ):
         expected = apply_integers(operation, *operands, shift=shift)
         for device, mode in places:
             named = dict(zip("abc", operands, strict=False))

@@ -13,14 +13,14 @@ from cosoc.gateware.zip import golden
 from cosoc.gateware.zip.config import ZIPOperation
 from tests.gateware.arith.patterns import random_pairs
 
-REAL = {"add": ZIPOperation.REAL_ADD, "sub": ZIPOperation.REAL_SUB, "mul": ZIPOperation.REAL_MUL, "div": ZIPOperation.REAL_DIV}
+REAL = {item.name.lower().removeprefix("real_"): item for item in ZIPOperation if item.real}
 COMPLEX = [operation for operation in ZIPOperation if not operation.real]
 
 SHAPES = ((1,), (3, 5), (7, 64))
 """Those of `a`; `b` has it too, or its last axis, or one element."""
 
 ERROR = 0.02
-"""Of the modelled cycles of a long command."""
+"""Of the modelled cycles of a command."""
 
 
 def _numbers(shape: tuple[int, ...], seed: int, dtype: type) -> Array:
@@ -55,7 +55,7 @@ def test_complex(build: Path, operation: ZIPOperation) -> None:
 @pytest.mark.parametrize("name", REAL)
 def test_real(build: Path, name: str) -> None:
     for shape in SHAPES:
-        inputs = [_numbers(shape, seed, np.float32) for seed in (1, 2)]
+        inputs = [_numbers(shape, seed, np.float32) for seed in range(REAL[name].operands)]
         _check(build, REAL[name], {"operation": name}, inputs, inputs)
 
 
@@ -82,12 +82,27 @@ def test_what_the_buffer_cannot_hold_runs_on_a_cpu_only(build: Path) -> None:
         run_node(build, "zip", {"operation": "add"}, {"a": a, "b": b}, np.empty_like(a), device="zip", mode="functional")
 
 
-@pytest.mark.parametrize(("operation", "operands"), [("add", 2), ("magnitude", 1), ("multiply_add", 3)])
-def test_modelled_cycles(build: Path, operation: str, operands: int) -> None:
-    inputs = {name: np.ones(16384, np.complex64) for name in "abc"[:operands]}
-    output = np.empty(16384, np.float32 if operation == "magnitude" else np.complex64)
+@pytest.mark.parametrize(
+    ("operation", "count", "second"),
+    [
+        ("add", 4096, 4096),
+        ("add", 16384, 16384),
+        ("div", 4096, 4096),
+        ("multiply_add", 4096, 4096),
+        ("magnitude", 4096, 0),
+        ("magnitude_squared", 4096, 0),
+        ("scale", 4096, 0),
+        ("mul", 4096, 64),
+    ],
+)
+def test_modelled_cycles(build: Path, operation: str, count: int, second: int) -> None:
+    """Of one command alone: with operands as long as the first, without a second, and with one that repeats."""
+    a = np.ones((count // 64, 64), np.complex64)
+    b = np.ones((second // 64, 64) if second > 64 else second, np.complex64)
+    inputs = {"a": a, **({"b": b} if second else {}), **({"c": a} if operation == "multiply_add" else {})}
+    attributes = {"operation": operation, **({"factor": [2.0, 1.0]} if operation == "scale" else {})}
+    output = np.empty(a.shape, np.float32 if operation.startswith("magnitude") else np.complex64)
     modelled, measured = (
-        run_node(build, "zip", {"operation": operation}, inputs, output, device="zip", mode=mode)[0]["cycles"]
-        for mode in ("functional", "rtl")
+        run_node(build, "zip", attributes, inputs, output, device="zip", mode=mode)[0]["cycles"] for mode in ("functional", "rtl")
     )
     assert abs(modelled / measured - 1) <= ERROR, (modelled, measured)

@@ -85,6 +85,18 @@ std::vector<std::int16_t> integers(ZIPKind kind, std::vector<std::int16_t> a, st
   return out;
 }
 
+TEST_CASE("int16 quotients go to the left and roots to the right, rounded once") {
+  using Values = std::vector<std::int16_t>;
+  CHECK(integers(ZIPKind::real_div, {1, 3, -1, -3, 7, -7}, {2}, 0) == Values{0, 2, 0, -2, 4, -4});
+  CHECK(integers(ZIPKind::real_div, {1, -2, 32767, -32768}, {3, 3, -1, -32768}, 14) ==
+        Values{5461, -10923, -32768, 16384});
+  CHECK(integers(ZIPKind::real_div, {9, -9, 0, 0}, {0, 0, 0, -1}, 31) == Values{32767, -32768, 0, 0});
+  CHECK(integers(ZIPKind::div, {3, 4, -32768, 0, 5, 6}, {1, 2, -32768, 0, 0, 0}, 1) == Values{4, -1, 2, 0, 0, 0});
+  CHECK(integers(ZIPKind::magnitude, {3, 4, -32768, -32768, 1, 1, 0, 0}, {0, 0}, 0) == Values{5, 32767, 1, 0});
+  CHECK(integers(ZIPKind::magnitude, {3, 4, -32768, -32768, 3, 0, 0, 2}, {0, 0}, 1) == Values{2, 23170, 2, 1});
+  CHECK(integers(ZIPKind::magnitude, {-32768, -32768, -32768, 0}, {0, 0}, 16) == Values{1, 0});
+}
+
 TEST_CASE("int16 rounds to nearest even, then saturates") {
   using Values = std::vector<std::int16_t>;
   CHECK(integers(ZIPKind::real_mul, {1, 3, -1, -3}, {1}, 1) == Values{0, 2, 0, -2});
@@ -95,6 +107,7 @@ TEST_CASE("int16 rounds to nearest even, then saturates") {
   CHECK(integers(ZIPKind::multiply_add, {1, 2}, {3, 4}, 1, {10, -1}) == Values{8, 4});
   CHECK(integers(ZIPKind::conjugate_multiply_add, {32767, 0}, {2, 0}, 0, {-32768, 9}) == Values{32766, 9});
   CHECK(integers(ZIPKind::magnitude_squared, {3, 4, 300, 0}, {0, 0}, 0) == Values{25, 32767});
+  CHECK(integers(ZIPKind::real_multiply_add, {3, 32767}, {3, -2}, 1, {-5, -32768}) == Values{-1, -32768});
   CHECK(integers(ZIPKind::sub, {1, 2, 3, 4}, {1, -1}, 0) == Values{0, 3, 2, 5});
 }
 

@@ -102,9 +102,9 @@ struct FFTMultiplyOptions {
 };
 
 struct ZIPInt16Options {
-  ZIPOperator operation = ZIPOperator::add;  // all but div and magnitude
-  bool complex = true;                       // a last dimension (re, im)
-  std::uint32_t shift = 0;                   // bits by which sums and products go to the right, rounded
+  ZIPOperator operation = ZIPOperator::add;
+  bool complex = true;      // a last dimension (re, im)
+  std::uint32_t shift = 0;  // bits by which results go to the right, quotients to the left, rounded
 };
 
 /// `input` int8 or int16 feature map, `weight` int8 (Cout, Kh, Kw, Cin/groups), `bias` int32 (Cout), `multiplier`
@@ -143,8 +143,8 @@ Tensor fft_multiply(Graph& graph, const std::string& name, Tensor input, Tensor 
 /// Element by element on int16 tensors (docs/zip.md): `operands` are a, or a and b, or a, b and c.
 Tensor zip_int16(Graph& graph, const std::string& name, const std::vector<Tensor>& operands,
                  const ZIPInt16Options& attributes, const NodeOptions& options = {});
-/// Element by element (docs/zip.md) on complex64 tensors, add, sub, mul and div also on float32; the output has the
-/// type of `a`. `b` has the shape of `a`, or of its last axes, or one element.
+/// Element by element (docs/zip.md) on complex64 tensors, add, sub, mul, div and multiply_add also on float32; the
+/// output has the type of `a`. `b` has the shape of `a`, or of its last axes, or one element.
 Tensor zip(Graph& graph, const std::string& name, Tensor a, Tensor b, ZIPOperator operation,
            const NodeOptions& options = {});
 /// With a third operand: `c + a * b`.

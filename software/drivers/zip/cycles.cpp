@@ -4,21 +4,17 @@
 
 #include "device/cycles.hpp"
 #include "drivers/zip/format.hpp"
+#include "kernels/zip.hpp"
 
 namespace cosoc::zip {
 namespace {
 
-/// Of a command alone: its way through ring, checks, lanes, buffers and bus, all but memory's latency. Memory gives
-/// its bandwidth by what the time before was like, which makes 30 cycles more or less.
-constexpr double core_latency = 156;
+/// Of a command alone: its way through ring, checks, buffers and bus, all but the lanes and memory's latency.
+constexpr double core_latency = 84;
 
-/// Memory expects reads alone when a command begins on an idle accelerator, and serves reads and writes together slowly
-/// at first; this much more where they need nearly all of its bandwidth.
-constexpr double first_mixture = 55;
-constexpr double nearly_all = 0.97;
-
-/// Between commands whose short b must come first, on each engine.
-constexpr double short_operand = 14;
+/// Cycles in the lanes, in float32 and in int16.
+constexpr double plain_latency[2] = {19, 9};
+constexpr double divided_latency[2] = {45, 28};
 
 constexpr double beat_bytes = 16;
 
@@ -32,6 +28,9 @@ constexpr double command_writes = 1;
 /// Bytes per cycle of memory: reads alone, and as many reads as writes; one port, and two.
 constexpr double pure_rate[2] = {15.867, 31.533};
 constexpr double mixed_rate[2] = {31.1, 42.0};
+
+/// Memory serves a mixture fast for some time after the last write: as from half of all beats on, from this share on.
+constexpr double mixed_share = 0.3125;
 
 /// Cycles that each part of the way needs for a command's data.
 struct Demand {
@@ -49,12 +48,12 @@ Demand demand_of(const Config& config, const Command& command) {
   const double reads = operand * (shape.with_c ? 2 : 1) + (shape.with_b ? b : 0);
   const double writes = beats(std::uint64_t{command.length} * shape.result_bytes);
   const double total = reads + writes + command_reads + command_writes;
-  const double minor = 2 * std::min(reads, writes);
+  const double mixed_part = std::min(1.0, std::min(reads, writes) / (mixed_share * total));
   const double pure = pure_rate[config.memory_ports - 1];
   const double mixed = mixed_rate[config.memory_ports - 1];
   return {.lanes = operand * (config.lanes > config.memory_ports ? 1 : 2) / config.memory_ports,
           .channel = (reads * read_beat_cycles + command_reads) / config.memory_ports,
-          .memory = total * beat_bytes * total / (pure * (total - minor) + mixed * minor)};
+          .memory = total * beat_bytes / (pure * (1 - mixed_part) + mixed * mixed_part)};
 }
 
 std::uint64_t rounded(double cycles) { return static_cast<std::uint64_t>(cycles + 0.5); }
@@ -66,15 +65,14 @@ std::uint64_t command_cycles(const Config& config, const Command& command) {
   Config one = config;
   one.lanes = config.lanes / config.memory_ports;
   one.memory_ports = 1;
-  const Demand demand = demand_of(one, command);
-  const bool all_of_memory = demand.memory > nearly_all * std::max(demand.lanes, demand.channel);
-  return bus_latency + rounded(core_latency + (all_of_memory ? first_mixture : 0)) + queued_cycles(one, command);
+  const bool divided = is_divided(static_cast<ZIPKind>(command.opcode));
+  const double lanes = (divided ? divided_latency : plain_latency)[config.number_format];
+  return bus_latency + rounded(core_latency + lanes) + queued_cycles(one, command);
 }
 
 std::uint64_t queued_cycles(const Config& config, const Command& command) {
   const Demand demand = demand_of(config, command);
-  const double between = shape_of(config, command).repeats ? short_operand / config.memory_ports : 0;
-  return rounded(std::max({demand.lanes, demand.channel, demand.memory}) + between);
+  return rounded(std::max({demand.lanes, demand.channel, demand.memory}));
 }
 
 }  // namespace cosoc::zip

@@ -4,12 +4,6 @@
 
 namespace cosoc::zip {
 
-bool exists(const Config& config, std::uint32_t opcode) {
-  if (opcode > static_cast<std::uint32_t>(ZIPOperation::real_div)) return false;
-  const auto kind = static_cast<ZIPKind>(opcode);
-  return config.number_format == 0 || (kind != ZIPKind::div && kind != ZIPKind::real_div && kind != ZIPKind::magnitude);
-}
-
 Shape shape_of(const Config& config, const Command& command) {
   const auto kind = static_cast<ZIPKind>(command.opcode);
   const std::uint64_t real_bytes = config.number_format == 0 ? 4 : 2;

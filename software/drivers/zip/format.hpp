@@ -19,9 +19,6 @@ struct Shape {
   bool with_c = false;
 };
 
-/// Whether the accelerator knows an opcode: integers have no quotient and no root.
-bool exists(const Config& config, std::uint32_t opcode);
-
 /// Of a command with a known opcode.
 Shape shape_of(const Config& config, const Command& command);
 

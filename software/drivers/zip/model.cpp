@@ -15,7 +15,7 @@ namespace {
 constexpr std::uint32_t max_length = 1U << 29;
 
 ErrorCode check(const Config& config, const Command& command) {
-  if (!exists(config, command.opcode)) return ErrorCode::bad_opcode;
+  if (command.opcode > static_cast<std::uint32_t>(ZIPOperation::real_multiply_add)) return ErrorCode::bad_opcode;
   const Shape shape = shape_of(config, command);
   const std::uint64_t repeated = shape.repeats ? std::uint64_t{command.b_length} * shape.element_bytes : 0;
   if (command.length == 0 || command.length >= max_length) return ErrorCode::bad_length;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
+from math import isqrt
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from cosoc.gateware.arith import golden as arith
 from cosoc.gateware.layout.page import Error
 from cosoc.gateware.parameters import ParameterError
 from cosoc.gateware.zip import golden
-from cosoc.gateware.zip.config import COMMAND, NumberFormat, ZIPConfig, ZIPOperation
+from cosoc.gateware.zip.config import COMMAND, ZIPConfig, ZIPOperation
 from cosoc.gateware.zip.cycles import command_cycles
 from tests.gateware.arith.exact import (
     SIGN,
@@ -78,6 +80,7 @@ _REFERENCE = {
     Op.REAL_SUB: lambda a, b, c: _add(a, (_negative(b[0]), _negative(b[1]))),
     Op.REAL_MUL: lambda a, b, c: (exact_product(a[0], b[0]), exact_product(a[1], b[1])),
     Op.REAL_DIV: lambda a, b, c: (_real_quotient(a[0], b[0]), _real_quotient(a[1], b[1])),
+    Op.REAL_MULTIPLY_ADD: lambda a, b, c: _add(c, (exact_product(a[0], b[0]), exact_product(a[1], b[1]))),
 }
 
 
@@ -131,8 +134,16 @@ def test_error_of_a_magnitude_and_its_range() -> None:
     assert np.max(error[exact <= 2.0**-126], initial=0) <= 2.0**-149
 
 
-def _round_even(value: Fraction) -> int:
-    return round(value)
+def _quotient_of_integers(value: int, by: int, shift: int) -> int:
+    """Python rounds a Fraction's ties to even."""
+    return round(Fraction(value << shift, by)) if by else (value > 0) - (value < 0) << 16
+
+
+def _root_of_integer(value: int, shift: int) -> int:
+    """The integer of which no other is nearer to the root, and the even one of two."""
+    whole = isqrt(value) >> shift
+    middle = (Fraction(2 * whole + 1, 2) * (1 << shift)) ** 2
+    return whole + (value > middle or (value == middle and whole % 2 == 1))
 
 
 def _integer(operation: Op, a: list[int], b: list[int], c: list[int], shift: int) -> list[int]:
@@ -146,24 +157,47 @@ def _integer(operation: Op, a: list[int], b: list[int], c: list[int], shift: int
         Op.MAGNITUDE_SQUARED: [w * w + x * x],
         Op.REAL_MUL: [w * y, x * z],
     }
-    plain = {Op.MULTIPLY_ADD: Op.MUL, Op.CONJUGATE_MULTIPLY_ADD: Op.CONJUGATE_MUL, Op.REAL_ADD: Op.ADD, Op.REAL_SUB: Op.SUB}
+    plain = {
+        Op.MULTIPLY_ADD: Op.MUL,
+        Op.CONJUGATE_MULTIPLY_ADD: Op.CONJUGATE_MUL,
+        Op.REAL_ADD: Op.ADD,
+        Op.REAL_SUB: Op.SUB,
+        Op.REAL_MULTIPLY_ADD: Op.REAL_MUL,
+    }
+    if operation is Op.DIV:
+        rounded = [_quotient_of_integers(value, y * y + z * z, shift) for value in exact[Op.CONJUGATE_MUL]]
+    elif operation is Op.REAL_DIV:
+        rounded = [_quotient_of_integers(value, by, shift) for value, by in zip(a, b, strict=True)]
+    elif operation is Op.MAGNITUDE:
+        rounded = [_root_of_integer(w * w + x * x, shift)]
+    else:
+        rounded = [round(Fraction(value, 1 << shift)) for value in exact[plain.get(operation, operation)]]
     summands = c if operation.operands == 3 else [0, 0]
-    values = exact[plain.get(operation, operation)]
-    rounded = [_round_even(Fraction(value, 1 << shift)) + summand for value, summand in zip(values, summands, strict=False)]
-    return [min(max(value, -32768), 32767) for value in rounded]
+    sums = [value + summand for value, summand in zip(rounded, summands, strict=False)]
+    return [min(max(value, -32768), 32767) for value in sums]
 
 
-@pytest.mark.parametrize("operation", [operation for operation in Op if operation.exists_in(NumberFormat.INT16)])
+@pytest.mark.parametrize("operation", list(Op))
 def test_int16_is_rounded_and_saturated_as_documented(operation: Op) -> None:
     rng = np.random.default_rng(9)
     values = np.array([-32768, -32767, -1, 0, 1, 2, 3, 16384, 32767], np.int16)
     operands = [np.where(rng.random((300, 2)) < 0.5, rng.choice(values, (300, 2)), rng.integers(-40, 40, (300, 2))) for _ in "abc"]
     operands = [operand.astype(np.int16) for operand in operands]
-    for shift in (0, 1, 3, 15, 31):
+    operands[1][:4] = 0
+    operands[0][:2] = 0
+    for shift in (0, 1, 3, 15, 16, 31):
         shaped = [operand.reshape(-1) if operation.real else operand for operand in operands]
         found = golden.apply_integers(operation, *shaped[: operation.operands], shift=shift).reshape(300, -1).tolist()
         numbers = zip(*(operand.tolist() for operand in operands), strict=True)
         assert found == [_integer(operation, a, b, c, shift) for a, b, c in numbers]
+
+
+def test_quotients_of_zero_and_by_zero_in_int16() -> None:
+    def quotients(operation: Op, a: Sequence[object], b: Sequence[object]) -> list[object]:
+        return golden.apply_integers(operation, np.array(a, np.int16), np.array(b, np.int16), shift=8).tolist()
+
+    assert quotients(Op.REAL_DIV, [5, -5, 0, -1, 1], [0, 0, 0, 2, 512]) == [32767, -32768, 0, -128, 0]
+    assert quotients(Op.DIV, [[3, -4], [0, 0], [0, 2]], [[0, 0], [0, 0], [0, -1]]) == [[0, 0], [0, 0], [-512, 0]]
 
 
 def test_operands_must_fit() -> None:
@@ -174,8 +208,6 @@ def test_operands_must_fit() -> None:
         golden.apply(Op.ADD, ones, ones[:3])
     with pytest.raises(ValueError, match="MULTIPLY_ADD needs the operand c"):
         golden.apply(Op.MULTIPLY_ADD, ones, ones)
-    with pytest.raises(ValueError, match="DIV has no int16 form"):
-        golden.apply_integers(Op.DIV, np.ones((1, 2), np.int16), np.ones((1, 2), np.int16), shift=0)
 
 
 def test_lanes_must_fit_the_ports() -> None:
@@ -215,7 +247,7 @@ def test_second_operands_on_memory() -> None:
 @pytest.mark.parametrize(
     ("values", "error"),
     [
-        ({"opcode": 13}, Error.BAD_OPCODE),
+        ({"opcode": 14}, Error.BAD_OPCODE),
         ({"opcode": 255, "length": 0, "a_address": 1}, Error.BAD_OPCODE),
         ({"length": 0}, Error.BAD_LENGTH),
         ({"length": 1 << 29, "out_address": 8}, Error.BAD_LENGTH),

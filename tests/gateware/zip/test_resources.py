@@ -1,4 +1,4 @@
-"""The estimate grows with lanes and ports, and a lane's DSP slices are those of its multipliers: six, or eight of int16."""
+"""The estimate grows with lanes and ports, and a lane's DSP slices are those of its multipliers: six, or twelve of int16."""
 
 from cosoc.gateware.zip.config import ZIPConfig
 from cosoc.gateware.zip.resources import estimate
@@ -13,5 +13,5 @@ def test_estimate() -> None:
     assert (both.dsp, both.bram36) == (48, 2 * two.bram36)
     assert two.lut < both.lut < 2 * two.lut + 1000
     integers = estimate(ZIPConfig(number_format=1))
-    assert integers.dsp == 16
+    assert integers.dsp == 24
     assert integers.lut < two.lut
