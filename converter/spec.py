@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from cosoc.converter import dense
 from cosoc.converter.ir import DTYPES, Graph, Node, Tensor
+from cosoc.converter.spec_base import Operation, expect_shape, integers, is_factor, require
+from cosoc.converter.spec_base import SpecError as SpecError
+from cosoc.converter.spec_signals import SIGNALS
 from cosoc.gateware.accelerators import ACCELERATORS
 
 ACTIVATIONS = ("int8", "int16")
 """Types of feature maps."""
 
+FEATURE_MAP_RANK = 4
+"""(N, H, W, C). Tensors of these types with another rank are plain integers, which need no scale."""
+
 DEVICES = ("cpu", *(accelerator.name for accelerator in ACCELERATORS))
-
-
-class SpecError(Exception):
-    """A graph is not valid; the message names the node or tensor."""
-
-
-def require(condition: bool, message: str) -> None:
-    """Raises `SpecError` unless the condition holds."""
-    if not condition:
-        raise SpecError(message)
-
-
-def integers(least: int, count: int) -> Callable[[Any], bool]:
-    """Whether a value is a list of `count` integers, none below `least`."""
-    return lambda value: isinstance(value, list) and len(value) == count and all(type(x) is int and x >= least for x in value)
 
 
 def is_clamp(value: Any) -> bool:
@@ -39,25 +29,9 @@ def is_clamp(value: Any) -> bool:
     return integers(-32768, 2)(value) and value[0] <= value[1] <= 32767
 
 
-def is_factor(value: Any) -> bool:
-    """A positive finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-
-
 def is_factors(value: Any) -> bool:
     """Two positive finite numbers."""
     return isinstance(value, list) and len(value) == 2 and all(is_factor(x) for x in value)
-
-
-def is_complex(value: Any) -> bool:
-    """Two finite numbers: real and imaginary part."""
-    numbers = isinstance(value, list) and len(value) == 2
-    return numbers and all(type(x) in (int, float) and math.isfinite(x) for x in value)
-
-
-def one_of(*choices: str) -> Callable[[Any], bool]:
-    """Whether a value is one of some words."""
-    return lambda value: value in choices
 
 
 WINDOW = {"kernel": integers(1, 2), "stride": integers(1, 2), "padding": integers(0, 4)}
@@ -65,7 +39,7 @@ WINDOW = {"kernel": integers(1, 2), "stride": integers(1, 2), "padding": integer
 
 def is_feature_map(tensor: Tensor) -> bool:
     """int8 or int16 (N, H, W, C) that is computed."""
-    return tensor.dtype in ACTIVATIONS and len(tensor.shape) == 4 and not tensor.constant
+    return tensor.dtype in ACTIVATIONS and len(tensor.shape) == FEATURE_MAP_RANK and not tensor.constant
 
 
 def require_feature_maps(node: Node, *tensors: Tensor) -> None:
@@ -183,74 +157,6 @@ def check_dequantize(node: Node, tensors: Sequence[Tensor], output: Tensor) -> N
     require(output.shape in float_shapes(source), f"shape {source.shape} does not fit {output.shape}")
 
 
-def check_complex(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
-    """fft, transpose, magnitude_squared."""
-    require(
-        all(tensor.dtype == "complex64" and tensor.shape == tensors[0].shape for tensor in tensors),
-        "inputs: complex64 of one shape",
-    )
-    require(
-        output.dtype == ("float32" if node.op == "magnitude_squared" else "complex64"), f"{output.name} has dtype {output.dtype}"
-    )
-    shape = tensors[0].shape
-    require(node.attributes.get("axis", 0) < len(shape), f"axis {node.attributes.get('axis')} of a tensor of rank {len(shape)}")
-    require(len(shape) == 2 or node.op != "transpose", "transpose needs rank 2")
-    expect_shape(output, shape[::-1] if node.op == "transpose" else shape)
-
-
-ZIP_OPERANDS = {
-    **dict.fromkeys(("magnitude_squared", "magnitude", "scale"), 1),
-    **dict.fromkeys(("add", "sub", "mul", "div", "conjugate_mul"), 2),
-    **dict.fromkeys(("multiply_add", "conjugate_multiply_add"), 3),
-}
-"""Inputs of each operation of zip."""
-
-ZIP_REAL = ("add", "sub", "mul", "div", "scale")
-"""Those that real tensors have too."""
-
-
-def check_zip(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
-    """One to three tensors of one dtype and shape, of which the second may be the last axes or one element."""
-    operation = node.attributes["operation"]
-    require(len(tensors) == ZIP_OPERANDS[operation], f"{len(tensors)} inputs; {operation} has {ZIP_OPERANDS[operation]}")
-    require(("factor" in node.attributes) == (operation == "scale"), "factor goes with scale")
-    first = tensors[0]
-    known = ("complex64", "float32") if operation in ZIP_REAL else ("complex64",)
-    require(first.dtype in known, f"{first.name} has dtype {first.dtype}; {operation} has {' or '.join(known)}")
-    require(all(tensor.dtype == first.dtype for tensor in tensors), "inputs: tensors of one dtype")
-    require(output.dtype == ("float32" if operation.startswith("magnitude") else first.dtype), f"{output.name}: {output.dtype}")
-    for tensor in tensors[1:2]:
-        tail = tuple(first.shape[len(first.shape) - len(tensor.shape) :])
-        short = len(tensor.shape) <= len(first.shape) and tuple(tensor.shape) == tail
-        require(
-            short or math.prod(tensor.shape) == 1,
-            f"{tensor.name} has shape {tensor.shape}, which does not repeat over {first.shape}",
-        )
-    for tensor in (*tensors[2:], output):
-        expect_shape(tensor, first.shape)
-    if first.dtype == "float32" and operation == "scale":
-        require(node.attributes["factor"][1] == 0, "the factor of real numbers must be real")
-
-
-def expect_shape(tensor: Tensor, shape: tuple[int, ...]) -> None:
-    """Raises `SpecError` unless the tensor has this shape."""
-    require(tensor.shape == shape, f"{tensor.name} has shape {tensor.shape}, expected {shape}")
-
-
-@dataclass(frozen=True)
-class Operation:
-    """Definition of an operation: number of inputs, test of every attribute, and a check of the types.
-
-    `options` are groups of attributes that a node has all or none of; an optional group may come with one more input.
-    """
-
-    inputs: int
-    attributes: dict[str, Callable[[Any], bool]]
-    check: Callable[[Node, Sequence[Tensor], Tensor], None]
-    options: tuple[dict[str, Callable[[Any], bool]], ...] = ()
-    optional_inputs: int = 0
-
-
 OPERATIONS: dict[str, Operation] = {
     "quantize": Operation(1, {}, check_quantize),
     "dequantize": Operation(1, {}, check_dequantize),
@@ -286,15 +192,7 @@ OPERATIONS: dict[str, Operation] = {
     "max_pool2d": Operation(1, WINDOW, check_pool),
     "average_pool2d": Operation(1, {**WINDOW, "multiplier": is_factor, "clamp": is_clamp}, check_pool),
     "add": Operation(2, {"multipliers": is_factors, "clamp": is_clamp}, check_add),
-    "fft": Operation(
-        1,
-        {"direction": one_of("forward", "inverse")},
-        check_complex,
-        options=({"axis": lambda value: type(value) is int and value >= 0},),
-    ),
-    "zip": Operation(1, {"operation": one_of(*ZIP_OPERANDS)}, check_zip, options=({"factor": is_complex},), optional_inputs=2),
-    "transpose": Operation(1, {}, check_complex),
-    "magnitude_squared": Operation(1, {}, check_complex),
+    **SIGNALS,
 }
 """Every operation of a bundle that is not one on dense tensors, see `cosoc.converter.dense`."""
 
@@ -329,7 +227,7 @@ def check_tensor(tensor: Tensor) -> None:
     """dtype, shape, scale and zero point."""
     require(tensor.dtype in DTYPES, f"tensor {tensor.name}: dtype {tensor.dtype}; known are {', '.join(DTYPES)}")
     require(all(size >= 1 for size in tensor.shape), f"tensor {tensor.name}: shape {tensor.shape}")
-    if tensor.dtype in ACTIVATIONS and not tensor.constant:
+    if tensor.dtype in ACTIVATIONS and len(tensor.shape) == FEATURE_MAP_RANK and not tensor.constant:
         scaled = tensor.scale is not None and tensor.zero_point is not None
         require(scaled and is_factor(tensor.scale), f"tensor {tensor.name}: {tensor.dtype} needs a positive scale and a zero point")
         limits = np.iinfo(DTYPES[tensor.dtype])
