@@ -90,18 +90,18 @@ void keep_apart(Operation operation, std::span<TensorView> inputs, const TensorV
 
 /// Whether the call can be made at all; reports why not.
 bool is_sound(const Shape& shape, const Places& places) {
-  const std::string name(name_of(shape.operation));
+  const auto name = [&] { return std::string(name_of(shape.operation)); };
   if (std::ranges::any_of(shape.sizes, [](std::uint64_t size) { return size > largest_size; })) {
-    report(name + ": a size is negative or too large; nothing is computed");
+    report(name() + ": a size is negative or too large; nothing is computed");
     return false;
   }
   const std::span inputs = std::span(places.inputs).first(shape.inputs());
   if (places.output == nullptr || std::ranges::find(inputs, nullptr) != inputs.end()) {
-    report(name + ": an input or the output is a null pointer; nothing is computed");
+    report(name() + ": an input or the output is a null pointer; nothing is computed");
     return false;
   }
   if (shape.operation <= Operation::zip_int && shape.variant > ZIP_CMP_MULT) {
-    report(name + ": there is no operation " + std::to_string(shape.variant) +
+    report(name() + ": there is no operation " + std::to_string(shape.variant) +
            "; there are ZIP_ADD (0) to ZIP_CMP_MULT (4)");
     return false;
   }
@@ -196,7 +196,6 @@ Result<std::shared_ptr<const Prepared>> Library::prepare(const Shape& shape) con
                        .devices = kinds_of(session_->devices()),
                        .is_outside = true};
   for (const TensorType& type : call.inputs) call.moved_bytes += type.bytes();
-  const auto lock = session_->scheduler().lock_drivers();
   auto what = make_template(call, session_->devices(), session_->soc(), &session_->costs());
   if (!what) return failure(call.name + " " + what.error().message);
   made->what = std::move(*what);

@@ -104,7 +104,7 @@ Status Accelerators::open_devices() {
   return {};
 }
 
-Result<std::shared_ptr<const PreparedCall>> Accelerators::prepare(CheckedCall call) {
+Result<std::shared_ptr<const PreparedCall>> Accelerators::prepare(CheckedCall call) const {
   if (!scheduler_) return failure("there is no accelerator");
   CallDescription description{.name = std::string(call.kernel->name()),
                               .kernel = call.kernel,
@@ -115,7 +115,6 @@ Result<std::shared_ptr<const PreparedCall>> Accelerators::prepare(CheckedCall ca
     const auto& kinds = description.devices;
     if (std::ranges::find(kinds, device.kind) == kinds.end()) description.devices.push_back(device.kind);
   }
-  const auto lock = scheduler_->lock_drivers();
   auto what = make_template(description, devices_, soc_);
   if (!what) return failure("call " + description.name + " " + what.error().message);
   return std::make_shared<const PreparedCall>(PreparedCall{std::move(call), std::move(*what)});

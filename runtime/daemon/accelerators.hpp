@@ -42,8 +42,8 @@ class Accelerators {
   /// Null without accelerators.
   Scheduler* scheduler() { return scheduler_ ? &*scheduler_ : nullptr; }
 
-  /// Fails when no accelerator can run the call. Compiling a large layer takes a while.
-  Result<std::shared_ptr<const PreparedCall>> prepare(CheckedCall call);
+  /// Fails when no accelerator can run the call. From any thread; compiling a large layer takes a while.
+  Result<std::shared_ptr<const PreparedCall>> prepare(CheckedCall call) const;
 
   Result<std::unique_ptr<Slot>> make_slot(std::uint64_t bytes);
   /// Forgets what drivers keep for it, and gives it back. Its calls have ended. When an accelerator with an unfinished

@@ -97,32 +97,35 @@ Result<std::unique_ptr<ClientSession>> ClientSession::make(ClientFacts facts, Ac
   auto slot = accelerators.make_slot(session->facts_.memory_bytes);
   if (!slot) return tl::make_unexpected(slot.error());
   session->slot_ = std::move(*slot);
-  if (Scheduler* scheduler = accelerators.scheduler(); scheduler != nullptr) {
-    const ClientFacts& known = session->facts_;
-    const auto application = scheduler->add_application(
-        {.name = known.name, .priority = known.priority, .weight = known.weight, .arena = session->slot_->arena()});
-    if (!application) return tl::make_unexpected(application.error());
-    for (std::size_t i = 0; i < accelerators.count(); ++i) {
-      session->running_.push_back(
-          std::make_unique<Running>(session->page().mailboxes[i], *application, session->at_rest_));
-    }
-  }
+  if (auto entered = session->enter(); !entered) return tl::make_unexpected(entered.error());
   return session;
+}
+
+/// Makes an application of the accelerators' scheduler of it.
+Status ClientSession::enter() {
+  Scheduler* scheduler = accelerators_.scheduler();
+  if (scheduler == nullptr) return {};
+  const auto application = scheduler->add_application(
+      {.name = facts_.name, .priority = facts_.priority, .weight = facts_.weight, .arena = slot_->arena()});
+  if (!application) return tl::make_unexpected(application.error());
+  running_.clear();
+  for (std::size_t i = 0; i < accelerators_.count(); ++i) {
+    running_.push_back(std::make_unique<Running>(page().mailboxes[i], *application, at_rest_));
+  }
+  return {};
+}
+
+Status ClientSession::become(std::string name, std::int32_t priority, double weight) {
+  if (!idle()) return failure("a process that waited for an application has made a call before");
+  facts_.name = std::move(name);
+  facts_.priority = priority;
+  facts_.weight = weight;
+  facts_.waits = false;
+  return enter();
 }
 
 ClientSession::~ClientSession() {
   if (slot_) accelerators_.end_slot(std::move(slot_));
-}
-
-Status ClientSession::prepare(const nlohmann::json& message) {
-  const auto index = find_number(message, "id");
-  if (!index || *index >= max_prepared) return failure("a call has an id below " + std::to_string(max_prepared));
-  auto call = read_call(message, slot_->bytes());
-  if (!call) return tl::make_unexpected(call.error());
-  auto prepared = accelerators_.prepare(std::move(*call));
-  if (!prepared) return tl::make_unexpected(prepared.error());
-  prepared_[*index] = std::move(*prepared);
-  return {};
 }
 
 /// What was posted as views of the client's memory, every number checked.

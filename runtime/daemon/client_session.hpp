@@ -18,6 +18,7 @@ struct ClientFacts {
   std::int32_t priority = 0;
   double weight = 1.0;
   std::uint64_t memory_bytes = 0;
+  bool waits = false;  // for an application
 };
 
 class ClientSession {
@@ -29,6 +30,8 @@ class ClientSession {
   ~ClientSession();
 
   const ClientFacts& facts() const { return facts_; }
+  /// A process that waited is an application from now on, before its first call.
+  Status become(std::string name, std::int32_t priority, double weight);
   SharedPage& page() { return *reinterpret_cast<SharedPage*>(page_.bytes().data()); }
   /// For the client: page, memory, bell.
   std::array<int, 3> descriptors() const { return {page_file_.get(), slot_->file().get(), bell_.get()}; }
@@ -36,8 +39,8 @@ class ClientSession {
   std::uint64_t memory_bytes() const { return slot_->bytes(); }
   std::uint64_t calls() const { return served_; }
 
-  /// Remembers a call under the index that the client chose.
-  Status prepare(const nlohmann::json& message);
+  /// Remembers a call under the index that the client chose, below `max_prepared`.
+  void remember(std::uint64_t index, std::shared_ptr<const PreparedCall> call) { prepared_[index] = std::move(call); }
   /// Looks into the mailboxes and starts what was posted.
   void serve();
   /// Whether none of its calls is on its way.
@@ -47,6 +50,8 @@ class ClientSession {
 
  private:
   class Running;
+
+  Status enter();
 
   ClientSession(ClientFacts facts, Accelerators& accelerators, std::function<void()> at_rest);
   Result<std::shared_ptr<const PreparedCall>> read(const PostedCall& posted, std::vector<TensorView>& inputs,

@@ -13,9 +13,6 @@
 namespace cosoc::daemon {
 namespace {
 
-std::mutex ready_mutex;
-std::shared_ptr<Connection> ready;
-
 Result<Message> receive_answer(int socket) {
   auto message = receive_message(socket);
   if (!message) return tl::make_unexpected(message.error());
@@ -37,29 +34,6 @@ std::size_t file_bytes(const Descriptor& file) {
 
 }  // namespace
 
-Result<std::shared_ptr<Connection>> Connection::open(const ConnectionOptions& options) {
-  {
-    const std::lock_guard lock(ready_mutex);
-    if (ready && !ready->ended() && (options.memory_bytes == 0 || options.memory_bytes <= ready->memory().size())) {
-      return std::exchange(ready, nullptr);
-    }
-  }
-  return make(options);
-}
-
-Status Connection::keep_ready(const ConnectionOptions& options) {
-  auto connection = make(options);
-  if (!connection) return tl::make_unexpected(connection.error());
-  const std::lock_guard lock(ready_mutex);
-  ready = std::move(*connection);
-  return {};
-}
-
-void Connection::drop_ready() {
-  const std::lock_guard lock(ready_mutex);
-  ready.reset();
-}
-
 ConnectionOptions Connection::options_of_environment(const std::filesystem::path& socket) {
   const auto value = [](const char* name) {
     const char* text = std::getenv(name);
@@ -73,7 +47,7 @@ ConnectionOptions Connection::options_of_environment(const std::filesystem::path
   return options;
 }
 
-Result<std::shared_ptr<Connection>> Connection::make(const ConnectionOptions& options) {
+Result<std::shared_ptr<Connection>> Connection::open(const ConnectionOptions& options) {
   auto socket = connect_to(options.socket);
   if (!socket) return tl::make_unexpected(socket.error());
   std::shared_ptr<Connection> connection(new Connection);
@@ -83,7 +57,8 @@ Result<std::shared_ptr<Connection>> Connection::make(const ConnectionOptions& op
                                 {"name", options.name},
                                 {"memory", options.memory_bytes},
                                 {"priority", options.priority},
-                                {"weight", options.weight}};
+                                {"weight", options.weight},
+                                {"waits", options.waits}};
   if (auto sent = send_message(connection->socket_.get(), hello); !sent) return tl::make_unexpected(sent.error());
   auto answer = receive_answer(connection->socket_.get());
   if (!answer) return tl::make_unexpected(answer.error());

@@ -20,17 +20,13 @@ struct ConnectionOptions {
   std::uint64_t memory_bytes = 0;  // 0: what the daemon gives
   std::int32_t priority = 0;
   double weight = 1.0;
+  bool waits = false;  // for an application: it gets no cores until it has become one
 };
 
 class Connection {
  public:
-  /// Connects, or takes the connection that `keep_ready` made. Blocks while the daemon is full.
+  /// Blocks while the daemon is full.
   static Result<std::shared_ptr<Connection>> open(const ConnectionOptions& options);
-  /// Makes the connection that the next `open` with these options will take: a process that waits for work does it in
-  /// advance.
-  static Status keep_ready(const ConnectionOptions& options);
-  /// Closes that connection.
-  static void drop_ready();
   /// What the environment says: COSOC_NAME, COSOC_PRIORITY, COSOC_WEIGHT, COSOC_MEMORY.
   static ConnectionOptions options_of_environment(const std::filesystem::path& socket);
   ~Connection();
@@ -50,7 +46,6 @@ class Connection {
 
  private:
   Connection() = default;
-  static Result<std::shared_ptr<Connection>> make(const ConnectionOptions& options);
   Status map(std::vector<Descriptor> descriptors);
   void watch();
 

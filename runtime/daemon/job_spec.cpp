@@ -74,6 +74,7 @@ Result<JobSpec> read_job(const nlohmann::json& message) {
     return failure("a job has 1.." + std::to_string(max_count) + " instances");
   }
   job.memory = find_number(message, "memory").value_or(0);
+  job.host_memory = find_number(message, "host_memory").value_or(0);
   if (const auto priority = message.find("priority"); priority != message.end()) {
     if (!priority->is_number_integer() || std::abs(priority->get<double>()) > 1000) {
       return failure("a priority is a number of -1000..1000, not " + priority->dump());

@@ -7,17 +7,20 @@
 #include <random>
 #include <set>
 
+#include "daemon/job_logs.hpp"
 #include "daemon/zygote.hpp"
 
 namespace cosoc::daemon {
 
 struct JobOptions {
-  std::filesystem::path zygote;  // the program
-  std::filesystem::path runner;  // the program that runs a bundle
-  std::filesystem::path logs;    // directory of what applications print
-  std::uint32_t ready = 2;       // processes that wait for an application
-  std::uint32_t processes = 6;   // of applications at a time
-  double time_limit = 0.0;       // of any instance in s; 0: none
+  std::filesystem::path zygote;   // the program
+  std::filesystem::path runner;   // the program that runs a bundle
+  std::filesystem::path logs;     // directory of what applications print
+  std::uint32_t ready = 2;        // processes that wait for an application
+  std::uint32_t processes = 6;    // of applications at a time
+  double time_limit = 0.0;        // of any instance in s; 0: none
+  std::uint64_t host_memory = 0;  // bytes of its own that a process may have; 0: any
+  std::uint64_t log_limit = 0;    // bytes that are kept of what a job prints; 0: all
 };
 
 /// What was submitted.
@@ -33,6 +36,7 @@ struct JobSpec {
   std::int64_t priority = 0;
   double weight = 1.0;
   std::uint64_t memory = 0;
+  std::uint64_t host_memory = 0;
   double time_limit = 0.0;
 };
 
@@ -42,9 +46,11 @@ Result<JobSpec> read_job(const nlohmann::json& message);
 class Jobs {
  public:
   using Answer = std::function<void(const Result<nlohmann::json>&)>;
+  /// A process has become an instance of this job.
+  using Started = std::function<void(int process, const JobSpec& job)>;
 
   static Result<std::unique_ptr<Jobs>> start(const JobOptions& options, const std::filesystem::path& socket,
-                                             EventLoop& loop);
+                                             EventLoop& loop, Started started);
   /// Ends all processes.
   ~Jobs();
 
@@ -90,31 +96,34 @@ class Jobs {
     Answer answer;
   };
 
-  Jobs(JobOptions options, std::filesystem::path socket, EventLoop& loop);
+  Jobs(JobOptions options, std::filesystem::path socket, EventLoop& loop, Started started);
   Status start_zygote();
   void arrive(std::uint64_t id);
   void pump();
   bool begin(Job& job);
   void handle(const ZygoteReport& report);
-  void started(const ZygoteReport& report);
+  void begun(const ZygoteReport& report);
   void ended(const ZygoteReport& report);
   void watch_limits();
+  void watch_logs();
   void finish(std::uint64_t instance, const std::string& failure);
   void settle(Job& job);
   void lose_zygote();
   Result<std::uint64_t> find(const nlohmann::json& message) const;
-  std::filesystem::path log_of(std::uint64_t job) const;
   nlohmann::json describe(const Job& job) const;
 
   JobOptions options_;
   std::filesystem::path socket_;
   EventLoop& loop_;
+  Started started_;
+  JobLogs logs_;
   std::map<std::uint64_t, Job> jobs_;
   std::set<std::pair<std::int64_t, std::uint64_t>> due_;  // (-priority, id) of jobs with instances to start
   std::map<std::uint64_t, Instance> instances_;           // handed over and not ended
   std::map<int, std::uint64_t> by_process_;
   std::list<Waiting> waiting_;
   Instant next_watch_ = Instant::max();
+  bool watches_logs_ = false;
   std::size_t open_ = 0;  // jobs that have not ended
   std::uint64_t last_job_ = 0;
   std::uint64_t last_instance_ = 0;

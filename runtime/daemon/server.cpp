@@ -1,30 +1,19 @@
 #include "daemon/server.hpp"
 
 #include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cmath>
-#include <csignal>
-
-#include "daemon/connection.hpp"
 
 namespace cosoc::daemon {
 namespace {
 
-constexpr double least_weight = 0.01;
-constexpr double largest_weight = 100.0;
 constexpr std::uint64_t largest_memory_without_soc = std::uint64_t{4} << 30;
 constexpr std::uint64_t memory_without_soc = std::uint64_t{256} << 20;
 /// Connections beyond the clients: commands that ask or wait.
 constexpr std::size_t more_peers = 256;
 /// How long a client waits for memory that others have.
 constexpr auto memory_patience = std::chrono::seconds(10);
-
-nlohmann::json error_message(const std::string& text) { return {{"error", text}}; }
 
 }  // namespace
 
@@ -52,6 +41,7 @@ Server::Server(ServerOptions options, std::unique_ptr<EventLoop> loop, Listener 
     : options_(std::move(options)),
       loop_(std::move(loop)),
       accelerators_(std::move(accelerators)),
+      preparations_(*accelerators_, *loop_),
       cores_(accelerators_->soc().cpu_cores, options_.times),
       listener_(std::move(listener)) {
   const bool device = accelerators_->memory() != nullptr;
@@ -71,14 +61,8 @@ Server::~Server() {
 }
 
 Status Server::start() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
-  signals_ = Descriptor(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (auto added = loop_->add(signals_.get(), [this](std::uint32_t) { stop(); }); !added) return added;
-  auto jobs = Jobs::start(options_.jobs, options_.socket, *loop_);
+  auto jobs = Jobs::start(options_.jobs, options_.socket, *loop_,
+                          [this](int process, const JobSpec& job) { become(process, job); });
   if (!jobs) return tl::make_unexpected(jobs.error());
   jobs_ = std::move(*jobs);
   return loop_->add(listener_.descriptor(), [this](std::uint32_t) { accept(); });
@@ -131,12 +115,7 @@ void Server::handle(Peer& peer, const nlohmann::json& message) {
     if (done) return;
     result = tl::make_unexpected(done.error());
   } else if (name == "prepare" && peer.client) {
-    const auto done = peer.client->prepare(message);
-    if (done) {
-      result = nlohmann::json::object();
-    } else {
-      result = tl::make_unexpected(done.error());
-    }
+    return prepare(peer, message);
   } else if (name == "ps") {
     result = overview();
   } else if (name == "wait") {
@@ -162,121 +141,6 @@ void Server::handle(Peer& peer, const nlohmann::json& message) {
 void Server::answer(Peer& peer, const nlohmann::json& message, std::span<const int> descriptors) {
   // Whoever does not read gets no answer; that ends nobody else.
   static_cast<void>(send_message(peer.socket.get(), message, descriptors, false));
-}
-
-Result<std::uint64_t> Server::memory_for(const nlohmann::json& message) const {
-  const std::uint64_t asked = find_number(message, "memory").value_or(0);
-  const std::uint64_t bytes = asked == 0 ? options_.memory_bytes : asked;
-  if (bytes > options_.memory_limit) {
-    return failure("an application has at most " + std::to_string(options_.memory_limit) + " bytes of memory, not " +
-                   std::to_string(bytes) + "; start the daemon with a larger --memory-limit");
-  }
-  return bytes;
-}
-
-Status Server::hello(Peer& peer, const nlohmann::json& message, Instant patience) {
-  if (peer.client) return failure("this connection is a client's already");
-  if (find_number(message, "protocol") != protocol_version) {
-    return failure("the daemon speaks version " + std::to_string(protocol_version) +
-                   " of the protocol, the application another one; use both of one version");
-  }
-  const auto clients = std::ranges::count_if(peers_, [](const auto& item) { return item.second.client != nullptr; });
-  if (static_cast<std::uint32_t>(clients) >= options_.clients) {
-    return failure("the daemon has " + std::to_string(clients) + " applications, as many as it may; try again later");
-  }
-  const auto memory = memory_for(message);
-  if (!memory) return tl::make_unexpected(memory.error());
-  ClientFacts facts;
-  facts.id = peer.id;
-  facts.process = peer.process;
-  facts.memory_bytes = *memory;
-  const std::string* name = find_text(message, "name");
-  facts.name = name == nullptr ? "client" : name->substr(0, 64);
-  if (const auto found = message.find("priority"); found != message.end() && found->is_number_integer()) {
-    facts.priority = static_cast<std::int32_t>(std::clamp<std::int64_t>(found->get<std::int64_t>(), -1000, 1000));
-  }
-  if (const auto found = message.find("weight"); found != message.end() && found->is_number()) {
-    const double weight = found->get<double>();
-    facts.weight = std::isfinite(weight) ? std::clamp(weight, least_weight, largest_weight) : 1.0;
-  }
-  // The end of the process is seen also when a child of it still holds the connection.
-  if (!peer.exit) peer.exit = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, peer.process, 0)));
-  auto client = ClientSession::make(std::move(facts), *accelerators_, [this] {
-    if (leaving_count_.load() != 0) loop_->post([this] { reap(); });
-  });
-  if (!client) {
-    if (Clock::now() >= patience) return tl::make_unexpected(client.error());
-    parked_.push_back({peer.id, message, patience});
-    loop_->at(patience, [this] { retry_hellos(); });
-    return {};
-  }
-  peer.client = std::move(*client);
-  const std::uint64_t id = peer.id;
-  if (peer.exit) static_cast<void>(loop_->add(peer.exit.get(), [this, id](std::uint32_t) { end(id); }));
-  static_cast<void>(loop_->add(peer.client->bell(), [this, id](std::uint32_t) { ring(id); }));
-  const ClientFacts& known = peer.client->facts();
-  cores_.add(id, peer.client->page(), known.priority, known.weight, Clock::now());
-  const nlohmann::json welcome = {
-      {"client", id}, {"policy", options_.client_policy}, {"soc", to_json(accelerators_->soc())}};
-  answer(peer, welcome, peer.client->descriptors());
-  return {};
-}
-
-void Server::retry_hellos() {
-  std::list<Parked> waiting;
-  waiting.swap(parked_);
-  for (const Parked& parked : waiting) {
-    const auto found = peers_.find(parked.peer);
-    if (found == peers_.end()) continue;
-    const auto done = hello(found->second, parked.message, parked.patience);
-    if (!done) answer(found->second, error_message(done.error().message));
-  }
-}
-
-void Server::ring(std::uint64_t id) {
-  const auto found = peers_.find(id);
-  if (found == peers_.end() || !found->second.client) return;
-  std::uint64_t count = 0;
-  static_cast<void>(!::read(found->second.client->bell(), &count, sizeof(count)));
-  found->second.client->serve();
-  balance();
-}
-
-void Server::balance() {
-  const auto next = cores_.balance(Clock::now());
-  if (!next || next_balance_) return;
-  next_balance_ = next;
-  loop_->at(*next, [this] {
-    next_balance_.reset();
-    balance();
-  });
-}
-
-void Server::end(std::uint64_t id) {
-  const auto found = peers_.find(id);
-  if (found == peers_.end()) return;
-  Peer& peer = found->second;
-  loop_->remove(peer.socket.get());
-  jobs_->forget_waiting(id);
-  if (peer.client) {
-    if (peer.exit) loop_->remove(peer.exit.get());
-    loop_->remove(peer.client->bell());
-    cores_.remove(id, Clock::now());
-    leaving_.push_back(std::move(peer.client));
-    ++leaving_count_;
-  }
-  peers_.erase(found);
-  reap();
-  balance();
-}
-
-/// Gives memory of dead clients back as soon as no transfer can touch it any more.
-void Server::reap() {
-  const std::size_t gone = std::erase_if(leaving_, [](const auto& client) { return client->idle(); });
-  leaving_count_ -= gone;
-  if (gone != 0) retry_hellos();
-  // Between a call's answer and the end of its group lies a moment.
-  if (!leaving_.empty()) loop_->at(Clock::now() + std::chrono::milliseconds(10), [this] { reap(); });
 }
 
 nlohmann::json Server::overview() const {

@@ -11,6 +11,7 @@
 #include "daemon/cores.hpp"
 #include "daemon/event_loop.hpp"
 #include "daemon/jobs.hpp"
+#include "daemon/preparations.hpp"
 #include "daemon/socket.hpp"
 
 namespace cosoc::daemon {
@@ -36,8 +37,12 @@ class Server {
                                               std::unique_ptr<Accelerators> accelerators);
   ~Server();
 
-  /// Serves until `stop`, a signal to end, or a client's wish.
+  /// Serves until `stop`, or a client's wish.
   void run() { loop_->run(); }
+  /// Stops when the descriptor, which outlives this, has something to read.
+  Status stop_on(int descriptor) {
+    return loop_->add(descriptor, [this](std::uint32_t) { stop(); });
+  }
   /// From any thread.
   void stop() { loop_->stop(); }
 
@@ -49,6 +54,7 @@ class Server {
     int process = 0;
     bool owner = false;  // the daemon's own user, or root
     Descriptor exit;     // of its process
+    bool preparing = false;
     std::unique_ptr<ClientSession> client;
   };
 
@@ -65,6 +71,10 @@ class Server {
   /// Makes a client of a connection. When only memory is missing and `patience` is left, it waits for that of others.
   Status hello(Peer& peer, const nlohmann::json& message, Instant patience);
   void retry_hellos();
+  /// The client of a process that waited becomes an application: it gets its name, and cores.
+  void become(int process, const JobSpec& job);
+  /// Answers when the call is compiled.
+  void prepare(Peer& peer, const nlohmann::json& message);
   Result<std::uint64_t> memory_for(const nlohmann::json& message) const;
   nlohmann::json overview() const;
   void wait_for(Peer& peer, const nlohmann::json& message);
@@ -74,7 +84,7 @@ class Server {
   ServerOptions options_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Accelerators> accelerators_;
-  Descriptor signals_;
+  Preparations preparations_;
   Cores cores_;
   std::optional<Instant> next_balance_;
   std::map<std::uint64_t, Peer> peers_;

@@ -9,7 +9,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 namespace cosoc::daemon {
@@ -45,14 +44,6 @@ Status share_with(const std::filesystem::path& path, const std::string& group) {
 }
 
 }  // namespace
-
-std::filesystem::path socket_path(const std::filesystem::path& given) {
-  if (!given.empty()) return given;
-  if (const char* set = std::getenv("COSOC_DAEMON"); set != nullptr && *set != 0) return set;
-  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  if (runtime != nullptr && *runtime != 0) return std::filesystem::path(runtime) / "cosoc.socket";
-  return "/tmp/cosoc-" + std::to_string(::getuid()) + ".socket";
-}
 
 Result<Listener> Listener::open(const std::filesystem::path& path, const std::string& group) {
   const auto address = address_of(path);

@@ -22,9 +22,6 @@ struct Message {
   std::vector<Descriptor> descriptors;
 };
 
-/// The socket of `--socket`, of the environment's COSOC_DAEMON, or the user's default, in this order.
-std::filesystem::path socket_path(const std::filesystem::path& given = {});
-
 /// The address in use by a daemon: its lock is held as long as this lives, and the socket's file goes with it.
 class Listener {
  public:

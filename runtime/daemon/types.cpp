@@ -76,6 +76,8 @@ std::optional<std::uint64_t> find_number(const nlohmann::json& object, const cha
   return found->get<std::uint64_t>();
 }
 
+nlohmann::json error_message(const std::string& text) { return {{"error", text}}; }
+
 nlohmann::json to_json(const TensorType& type) {
   return {
       {"dtype", name_of(type.dtype)}, {"shape", type.shape}, {"scale", type.scale}, {"zero_point", type.zero_point}};

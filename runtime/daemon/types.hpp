@@ -28,6 +28,9 @@ Result<CheckedCall> read_call(const nlohmann::json& message, std::uint64_t max_b
 /// Reads what `to_json` wrote.
 Result<SoCDescription> read_soc(const nlohmann::json& object);
 
+/// An answer that tells an error.
+nlohmann::json error_message(const std::string& text);
+
 /// A member with this type; otherwise nothing.
 const std::string* find_text(const nlohmann::json& object, const char* key);
 std::optional<std::uint64_t> find_number(const nlohmann::json& object, const char* key);

@@ -76,7 +76,6 @@ Status ModelState::make_copies() {
   std::vector<std::size_t> tensors = graph.inputs();
   tensors.insert(tensors.end(), graph.outputs().begin(), graph.outputs().end());
   const auto kernel = make_copy();
-  const auto lock = session->scheduler().lock_drivers();
   for (const std::size_t tensor : tensors) {
     const auto& info = graph.tensors()[tensor];
     const CallDescription call{.name = "copy." + info.name,

@@ -1,9 +1,13 @@
 #include "cosoc/session.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <mutex>
 #include <thread>
+#include <utility>
 
 #include "daemon/remote_platform.hpp"
 #include "session/session_state.hpp"
@@ -56,9 +60,36 @@ Result<SoCDescription> find_soc(const SessionOptions& options) {
   return soc;
 }
 
+/// A session that was opened in advance. A child of a fork has none.
+struct ReadySession {
+  std::mutex mutex;  // of what follows
+  std::shared_ptr<SessionState> state;
+  int process = 0;
+};
+
+/// Never destroyed: children of a fork have not got its threads, and end as any process.
+ReadySession& ready_session() {
+  static ReadySession& ready = *std::make_unique<ReadySession>().release();
+  return ready;
+}
+
+/// The one that was opened in advance, if it is what these options ask for.
+std::shared_ptr<SessionState> take_ready(const SessionOptions& options) {
+  ReadySession& ready = ready_session();
+  const std::lock_guard lock(ready.mutex);
+  const SessionOptions usual;
+  const auto same = [&](auto... members) { return ((options.*members == usual.*members) && ...); };
+  if (ready.process != ::getpid() ||
+      !same(&SessionOptions::policy, &SessionOptions::seed, &SessionOptions::trace, &SessionOptions::costs,
+            &SessionOptions::shard, &SessionOptions::keep_tensors, &SessionOptions::minimum_deadline)) {
+    return nullptr;
+  }
+  return std::exchange(ready.state, nullptr);
+}
+
 /// A session on the SoC of a daemon. Traces and policy stay the session's own.
-Result<std::shared_ptr<SessionState>> connect(SessionOptions options, const std::filesystem::path& socket) {
-  auto connection = daemon::Connection::open(daemon::Connection::options_of_environment(socket));
+Result<std::shared_ptr<SessionState>> connect(SessionOptions options, const daemon::ConnectionOptions& how) {
+  auto connection = daemon::Connection::open(how);
   if (!connection) return tl::make_unexpected(connection.error());
   auto remote = daemon::make_remote_session(std::move(*connection));
   if (!remote) return tl::make_unexpected(remote.error());
@@ -76,6 +107,22 @@ std::filesystem::path daemon_of(const SessionOptions& options) {
 
 }  // namespace
 
+Status keep_session_ready(const std::filesystem::path& socket) {
+  auto state = connect({}, {.socket = socket, .name = "ready", .waits = true});
+  if (!state) return tl::make_unexpected(state.error());
+  ReadySession& ready = ready_session();
+  const std::lock_guard lock(ready.mutex);
+  ready.state = std::move(*state);
+  ready.process = ::getpid();
+  return {};
+}
+
+void drop_ready_session() {
+  ReadySession& ready = ready_session();
+  const std::lock_guard lock(ready.mutex);
+  ready.state.reset();
+}
+
 Result<Mode> mode_of(std::string_view name) {
   const auto found = std::ranges::find(modes, name, &ModeName::name);
   if (found != modes.end()) return found->mode;
@@ -84,7 +131,8 @@ Result<Mode> mode_of(std::string_view name) {
 
 Result<Session> Session::open(const SessionOptions& options) {
   if (const auto socket = daemon_of(options); !socket.empty()) {
-    auto state = connect(options, socket);
+    if (auto ready = take_ready(options)) return Session(std::move(ready));
+    auto state = connect(options, daemon::Connection::options_of_environment(socket));
     if (!state) return tl::make_unexpected(state.error());
     return Session(std::move(*state));
   }

@@ -55,4 +55,10 @@ class SessionState {
   std::unique_ptr<Scheduler> scheduler_;  // last: its threads end first
 };
 
+/// Opens the session that this process's next `Session::open` over a daemon takes, if it has no wishes of its own: what
+/// a process does that waits for an application.
+Status keep_session_ready(const std::filesystem::path& socket);
+/// Closes it, if it was not taken.
+void drop_ready_session();
+
 }  // namespace cosoc

@@ -59,6 +59,7 @@ def submit(
     priority: Annotated[int, typer.Option(help="higher ones go first")] = 0,
     weight: Annotated[float, typer.Option(help="share among equal priorities")] = 1.0,
     memory: Annotated[int, typer.Option(min=0, help="bytes of device memory; the daemon's default when 0")] = 0,
+    host_memory: Annotated[int, typer.Option(min=0, help="bytes of other memory; the daemon's default when 0")] = 0,
     time_limit: Annotated[float, typer.Option(min=0, help="of an instance, in seconds; then it is ended")] = 0.0,
     wait_end: Annotated[bool, typer.Option("--wait", help="waits for the end, as `cosoc wait`")] = False,
     socket: SocketOption = None,
@@ -80,6 +81,7 @@ def submit(
         "priority": priority,
         "weight": weight,
         "memory": memory,
+        "host_memory": host_memory,
         "time_limit": time_limit,
     }
     job = ask(path, message)["job"]

@@ -15,7 +15,7 @@ MAX_MESSAGE = 128 << 10
 
 
 def socket_path(given: Path | None) -> Path:
-    """The address: what was given, COSOC_DAEMON, or the user's default; as the daemon itself finds it."""
+    """The address: what was given, COSOC_DAEMON, or the user's default."""
     if given is not None:
         return given
     if named := os.environ.get("COSOC_DAEMON"):

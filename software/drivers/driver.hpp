@@ -44,7 +44,8 @@ class Driver {
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
 
-  /// Nothing when this accelerator can run the call, or the reason why not.
+  /// Nothing when this accelerator can run the call, or the reason why not. From any thread, also while calls run, as
+  /// `estimate_cycles`.
   virtual Status supports(const Kernel& kernel, std::span<const TensorType> inputs,
                           std::span<const TensorType> outputs) const = 0;
 

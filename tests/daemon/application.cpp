@@ -113,6 +113,23 @@ int scribble(const Client& client, int rounds) {
   ::_exit(0);
 }
 
+int print_lines(int count) {
+  for (int i = 0; i < count; ++i) {
+    if (std::printf("line %d of many\n", i) < 0) return 3;
+  }
+  return 0;
+}
+
+/// Whether so many bytes of memory can be had, and used.
+int allocate_host(double bytes) {
+  const auto size = static_cast<std::size_t>(bytes);
+  auto* memory = static_cast<volatile char*>(std::malloc(size));
+  if (memory == nullptr) return 5;
+  for (std::size_t i = 0; i < size; i += 4096) memory[i] = 1;
+  std::free(const_cast<char*>(memory));
+  return 0;
+}
+
 int sleep_for(double seconds) {
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
   return 0;
@@ -142,6 +159,7 @@ int behave(const std::string& how, const Client& client, double number) {
   if (how == "tiny") return transform(client, 8, std::max(1, count), {});
   if (how == "cpu") return transform(client, 64, std::max(1, count), {"cpu"});
   if (how == "accelerator") return transform(client, 256, std::max(1, count), {"fft"});
+  if (how == "any") return transform(client, 256, std::max(1, count), {});
   if (how == "odd-length") return transform(client, 12, 1, {});
   if (how == "impossible") return transform(client, 12, 1, {"fft"});
   if (how == "no-device") return transform(client, 16, 1, {"gpu"});
@@ -152,6 +170,8 @@ int behave(const std::string& how, const Client& client, double number) {
     for (;;) ::pause();
   }
   if (how == "print") return std::printf("printed %d\n", count) > 0 ? 0 : 3;
+  if (how == "print-much") return print_lines(count);
+  if (how == "host-memory") return allocate_host(number);
   if (how == "sleep") return sleep_for(number);
   if (how == "occupy") return occupy(client, number);
   if (how == "scribble") return scribble(client, std::max(1, count));

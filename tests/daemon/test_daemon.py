@@ -8,6 +8,7 @@ import stat
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,25 @@ def test_arrivals(daemon: Daemon) -> None:
     assert time.monotonic() - begin >= 4 * 0.05
 
 
+def test_a_process_that_waits_has_no_core_and_becomes_the_application(daemon: Daemon) -> None:
+    job = daemon.submit("sleep", "600", priority=3, weight=2.0)
+
+    def clients(of: int) -> list[dict[str, Any]]:
+        return [client for client in daemon.state()["clients"] if client["job"] == of]
+
+    end = time.monotonic() + TIMEOUT
+    while not clients(job) and time.monotonic() < end:
+        time.sleep(0.01)
+    (client,) = clients(job)
+    assert (client["name"], client["priority"], client["weight"]) == ("test_application.so", 3, 2.0)
+    assert client["cores"] > 0
+    while len(clients(0)) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [(waiting["name"], waiting["cores"]) for waiting in clients(0)] == [("ready", 0)] * 2
+    daemon.check()
+    ask(daemon.socket, {"type": "end", "job": job})
+
+
 def test_programs_and_what_they_print(daemon: Daemon) -> None:
     message = {"type": "submit", "kind": "program", "program": str(daemon.program), "arguments": ["print", "5"], "count": 3}
     job: int = ask(daemon.socket, message)["job"]
@@ -135,6 +155,16 @@ def test_stop_ends_applications_and_daemon(build: Path, tmp_path: Path) -> None:
         while not daemon.state()["jobs"][0]["running"]:
             time.sleep(0.01)
         assert CliRunner().invoke(app, ["stop", "--socket", str(daemon.socket)]).exit_code == 0
+        assert daemon.process.wait(TIMEOUT) == 0
+        assert not daemon.socket.exists()
+
+
+def test_a_signal_ends_applications_and_daemon(build: Path, tmp_path: Path) -> None:
+    with running(build, tmp_path) as daemon:
+        daemon.submit("sleep", "600", count=3)
+        while not daemon.state()["jobs"][0]["running"]:
+            time.sleep(0.01)
+        os.kill(daemon.process.pid, signal.SIGINT)
         assert daemon.process.wait(TIMEOUT) == 0
         assert not daemon.socket.exists()
 

@@ -61,6 +61,32 @@ def test_more_memory_than_there_is(daemon: Daemon) -> None:
     daemon.check()
 
 
+def test_more_host_memory_than_it_may_have(daemon: Daemon) -> None:
+    assert daemon.run("host-memory", str(100 << 20), host_memory=200 << 20)["done"] == 1
+    assert "status 5" in daemon.run("host-memory", str(300 << 20), host_memory=200 << 20)["report"]
+    daemon.check()
+
+
+def test_of_what_is_printed_without_end_the_newest_part_is_kept(daemon: Daemon) -> None:
+    lines = 300_000
+    job = daemon.submit("print-much", str(lines))
+    offset, text = 0, ""
+    while True:  # as `cosoc logs --follow`
+        part = ask(daemon.socket, {"type": "logs", "job": job, "offset": offset})
+        offset, text = part["next"], text + part["text"]
+        if part["ended"] and not part["text"]:
+            break
+    assert daemon.wait(job)["done"] == 1
+    log = Path(f"{daemon.socket}.logs/job-{job}.log")
+    assert log.stat().st_size == sum(len(f"line {i} of many\n") for i in range(lines))
+    assert log.stat().st_blocks * 512 <= 200_000
+    kept = daemon.log(job)
+    assert text.endswith(f"line {lines - 1} of many\n")
+    assert "\0" not in kept
+    assert kept.splitlines()[1].endswith(" of many")
+    daemon.check()
+
+
 def test_a_hang_ends_at_its_time_limit(daemon: Daemon) -> None:
     result = daemon.run("hang", time_limit=0.2)
     assert "time limit" in result["report"]

@@ -1,9 +1,12 @@
 /// Loans of cores, and applications under a daemon whose accelerators fail.
 #include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <thread>
 
+#include "daemon/connection.hpp"
 #include "daemon/server.hpp"
 #include "runtime/support.hpp"
 
@@ -177,6 +180,8 @@ class FaultyDaemon {
     thread_.join();
   }
 
+  const std::filesystem::path& socket() const { return socket_; }
+
   Session session() const {
     SessionOptions options;
     options.daemon = socket_;
@@ -190,6 +195,47 @@ class FaultyDaemon {
   std::unique_ptr<Server> server_;
   std::thread thread_;
 };
+
+TEST_CASE("a daemon in a process leaves the signals of that process alone") {
+  const FaultyDaemon daemon(Fault::none);
+  sigset_t blocked;
+  REQUIRE(::pthread_sigmask(SIG_BLOCK, nullptr, &blocked) == 0);
+  CHECK(::sigismember(&blocked, SIGTERM) == 0);
+  CHECK(::sigismember(&blocked, SIGINT) == 0);
+}
+
+/// The call of a convolution that takes some tens of milliseconds to compile.
+nlohmann::json large_layer() {
+  const auto type = [](DType dtype, std::vector<std::int64_t> shape) {
+    return to_json(TensorType{.dtype = dtype, .shape = std::move(shape)});
+  };
+  return {
+      {"type", "prepare"},
+      {"id", 0},
+      {"operation", "conv2d"},
+      {"attributes",
+       {{"stride", {1, 1}}, {"padding", {1, 1, 1, 1}}, {"dilation", {1, 1}}, {"groups", 1}, {"clamp", {-128, 127}}}},
+      {"inputs",
+       {type(DType::int8, {1, 64, 64, 64}), type(DType::int8, {128, 3, 3, 64}), type(DType::int32, {128}),
+        type(DType::float32, {128})}},
+      {"outputs", {type(DType::int8, {1, 64, 64, 128})}}};
+}
+
+TEST_CASE("others are answered while a large layer is compiled") {
+  const FaultyDaemon daemon(Fault::none);
+  const auto connection = Connection::open({.socket = daemon.socket(), .memory_bytes = 1 << 20});
+  REQUIRE(connection);
+  std::atomic<bool> compiled = false;
+  std::thread client([&] {
+    CHECK((*connection)->request(large_layer()));
+    compiled = true;
+  });
+  // One answer after the other; the compilation takes as long as many of them.
+  int answers = 0;
+  for (; !compiled; ++answers) REQUIRE(ask(daemon.socket(), {{"type", "ps"}}));
+  client.join();
+  CHECK(answers > 3);
+}
 
 /// Transforms an impulse again and again on one of these kinds of devices; what went wrong, if anything did.
 std::string transform_impulse(Session session, std::vector<std::string> devices, int count) {

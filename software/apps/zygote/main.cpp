@@ -6,7 +6,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -16,15 +17,17 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <vector>
 
-#include "daemon/connection.hpp"
 #include "daemon/socket.hpp"
 #include "daemon/zygote.hpp"
+#include "session/session_state.hpp"
 
 namespace {
 
+using namespace cosoc;
 using namespace cosoc::daemon;
 
 /// Ends of applications that could not begin; others are theirs.
@@ -41,14 +44,37 @@ void report(const ZygoteReport& what) {
   ::_exit(cannot_start);
 }
 
-/// Output goes to the log, input is empty.
-void redirect(const std::string& log) {
+void redirect_output(const std::string& log) {
   const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  const int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (input >= 0) ::dup2(input, STDIN_FILENO);
   if (output < 0) return;
   ::dup2(output, STDOUT_FILENO);
   ::dup2(output, STDERR_FILENO);
+}
+
+void empty_input() {
+  const int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (input < 0) return;
+  ::dup2(input, STDIN_FILENO);
+  ::close(input);
+}
+
+/// Maps the pages of code and data that a fork leaves to their first access, so that the application does not wait for
+/// them. What is larger are stacks of threads and memory shared with the daemon.
+void touch_pages() {
+  constexpr std::uintptr_t largest_data = 1 << 20;
+  constexpr std::uintptr_t largest_code = 64 << 20;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0;
+    std::uintptr_t end = 0;
+    std::array<char, 5> access{};
+    if (std::sscanf(line.c_str(), "%lx-%lx %4s", &begin, &end, access.data()) != 3) continue;
+    const bool writes = access[1] == 'w';
+    if (access[0] != 'r' || access[3] != 'p' || end - begin > (writes ? largest_data : largest_code)) continue;
+    // It fails for what is not memory, and on systems before Linux 5.14.
+    static_cast<void>(
+        ::madvise(reinterpret_cast<void*>(begin), end - begin, writes ? MADV_POPULATE_WRITE : MADV_POPULATE_READ));
+  }
 }
 
 /// Runs `main` of a shared object.
@@ -60,26 +86,29 @@ void redirect(const std::string& log) {
   std::exit(entry(static_cast<int>(arguments.size()) - 1, arguments.data(), environ));
 }
 
-/// Whether the connection that was made in advance is what the application would ask for.
-bool takes_ready_connection(const nlohmann::json& work) {
-  return work.at("priority") == 0 && work.at("weight") == 1.0 && work.at("memory") == 0;
+/// Of memory that is not shared: heap, and mappings of its own, of this process and each that it forks.
+void limit_memory(std::uint64_t bytes) {
+  if (bytes == 0) return;
+  const rlimit limit{.rlim_cur = bytes, .rlim_max = bytes};
+  static_cast<void>(::setrlimit(RLIMIT_DATA, &limit));
 }
 
 [[noreturn]] void become(const nlohmann::json& work) {
-  ::setsid();
   report({.kind = ZygoteReport::started, .process = ::getpid(), .instance = work.at("instance")});
   ::close(zygote_work);
   ::close(zygote_reports);
-  redirect(work.at("log"));
+  redirect_output(work.at("log"));
   const std::string folder = work.at("folder");
   if (::chdir(folder.c_str()) != 0) give_up("cannot enter " + folder);
   ::setenv("COSOC_NAME", work.at("name").get<std::string>().c_str(), 1);
-  if (!takes_ready_connection(work)) {
-    Connection::drop_ready();
-    ::setenv("COSOC_PRIORITY", work.at("priority").dump().c_str(), 1);
-    ::setenv("COSOC_WEIGHT", work.at("weight").dump().c_str(), 1);
+  // For programs that connect themselves; the daemon gives these to the session that is open already.
+  ::setenv("COSOC_PRIORITY", work.at("priority").dump().c_str(), 1);
+  ::setenv("COSOC_WEIGHT", work.at("weight").dump().c_str(), 1);
+  if (work.at("memory") != 0) {
     ::setenv("COSOC_MEMORY", work.at("memory").dump().c_str(), 1);
+    drop_ready_session();
   }
+  limit_memory(work.at("host_memory"));
   std::vector<std::string> words = {work.at("program")};
   for (const auto& argument : work.at("arguments")) words.push_back(argument);
   std::vector<char*> arguments;
@@ -90,11 +119,15 @@ bool takes_ready_connection(const nlohmann::json& work) {
   give_up("cannot execute " + words.front());
 }
 
-/// A child: one application, or nothing when the daemon ends before.
+/// A child: one application, or nothing when the daemon ends before. What every application needs is there in advance:
+/// a session, a process group of its own, its pages.
 [[noreturn]] void wait_for_work(const std::string& socket) {
   ::setenv("COSOC_DAEMON", socket.c_str(), 1);
   // Without it the application connects itself, later.
-  static_cast<void>(Connection::keep_ready({.socket = socket, .name = "ready"}));
+  static_cast<void>(keep_session_ready(socket));
+  ::setsid();
+  empty_input();
+  touch_pages();
   const auto message = receive_message(zygote_work);
   if (!message || !*message) ::_exit(0);
   const auto work = parse_message((**message).text);

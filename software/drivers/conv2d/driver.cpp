@@ -52,12 +52,16 @@ Result<Conv2DDriver::Compiled> Conv2DDriver::compile(const Operations& operation
   return Compiled{std::move(*program), std::move(calls->tensors), temporary_bytes};
 }
 
-const Result<Conv2DDriver::Compiled>& Conv2DDriver::compiled(const Operations& operations) const {
+std::shared_ptr<const Result<Conv2DDriver::Compiled>> Conv2DDriver::compiled(const Operations& operations) const {
+  std::unique_lock lock(met_mutex_);
   const auto found =
       std::find_if(met_.begin(), met_.end(), [&](const Met& met) { return met.operations == operations; });
   if (found != met_.end()) return found->compiled;
+  lock.unlock();
+  auto made = std::make_shared<const Result<Compiled>>(compile(operations));
+  lock.lock();
   if (met_.size() == max_met) met_.pop_front();
-  return met_.emplace_back(Met{operations, compile(operations)}).compiled;
+  return met_.emplace_back(Met{operations, std::move(made)}).compiled;
 }
 
 Status Conv2DDriver::supports(const Kernel& kernel, std::span<const TensorType> inputs,
@@ -70,14 +74,14 @@ Status Conv2DDriver::supports(const Kernel& kernel, std::span<const TensorType> 
     return failure("this Conv2D computes with " + std::string(name_of(activation())) + " activations, not " +
                    inputs[0].describe() + "; one built with c2d_activation_bits=" + needed + " does");
   }
-  if (const auto& found = compiled(*operations); !found) return tl::unexpected(found.error());
+  if (const auto found = compiled(*operations); !*found) return tl::unexpected(found->error());
   return {};
 }
 
 std::uint64_t Conv2DDriver::estimate_cycles(const Kernel& kernel, std::span<const TensorType> inputs,
                                             std::span<const TensorType> outputs) const {
   const auto operations = operations_of(kernel, inputs, outputs);
-  return static_cast<std::uint64_t>(std::ceil(compiled(*operations)->program.cycles));
+  return static_cast<std::uint64_t>(std::ceil((*compiled(*operations))->program.cycles));
 }
 
 Result<std::vector<CommandWords>> Conv2DDriver::commands(const Kernel& kernel, std::span<const TensorView> inputs,
@@ -86,7 +90,8 @@ Result<std::vector<CommandWords>> Conv2DDriver::commands(const Kernel& kernel, s
   for (const TensorView& view : inputs) input_types.push_back(*view.type);
   const auto operations = operations_of(kernel, input_types, std::span(outputs[0].type, 1));
   if (!operations) return tl::unexpected(operations.error());
-  const auto& found = compiled(*operations);
+  const auto program = compiled(*operations);
+  const Result<Compiled>& found = *program;
   if (!found) return tl::unexpected(found.error());
   const auto loaded = load(*operations, *found, inputs);
   if (!loaded) return tl::unexpected(loaded.error());

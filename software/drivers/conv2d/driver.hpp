@@ -2,6 +2,8 @@
 #pragma once
 
 #include <list>
+#include <memory>
+#include <mutex>
 
 #include "drivers/conv2d/compiler.hpp"
 #include "drivers/conv2d/operation_calls.hpp"
@@ -34,7 +36,7 @@ class Conv2DDriver final : public Driver {
   /// A call that was met, and its program or why there is none.
   struct Met {
     Operations operations;
-    Result<Compiled> compiled;
+    std::shared_ptr<const Result<Compiled>> compiled;
   };
   /// A program with its constants in device memory: constants, then instructions, then temporaries.
   struct Loaded {
@@ -51,7 +53,8 @@ class Conv2DDriver final : public Driver {
   /// The dtype of feature maps that this accelerator was built for.
   DType activation() const { return config_.activation_bits == 16 ? DType::int16 : DType::int8; }
   Result<Compiled> compile(const Operations& operations) const;
-  const Result<Compiled>& compiled(const Operations& operations) const;
+  /// From any thread; others are not kept while one compiles.
+  std::shared_ptr<const Result<Compiled>> compiled(const Operations& operations) const;
   Result<const Loaded*> load(const Operations& operations, const Compiled& compiled,
                              std::span<const TensorView> inputs);
   Status fill(const Loaded& loaded, const Program& program, std::span<const TensorView> inputs) const;
@@ -63,7 +66,8 @@ class Conv2DDriver final : public Driver {
   Result<Block> allocate(std::size_t bytes);
 
   Config config_{};
-  mutable std::list<Met> met_;
+  mutable std::mutex met_mutex_;
+  mutable std::list<Met> met_;  // the oldest first
   std::list<Loaded> loaded_;
 };
 
