@@ -117,15 +117,13 @@ class Planner {
     end_node(first);
   }
 
-  /// The next node as several tasks, which read parts of its feature maps and write parts of its output.
+  /// The next node as several tasks, which read parts of its inputs and write parts of its output.
   void add(std::vector<Shard> shards) {
     const std::size_t first = plan_.tasks.size();
     for (Shard& shard : shards) {
       PlannedTask& task = append(std::move(shard.what));
       for (std::size_t i = 0; i < node().inputs.size(); ++i) {
-        const TensorView& tensor = plan_.tensors[node().inputs[i]];
-        const bool is_feature_map = i == 0 || i == 4;
-        task.inputs.push_back(is_feature_map ? view(tensor, i == 0 ? shard.input : shard.residual) : tensor);
+        task.inputs.push_back(view(plan_.tensors[node().inputs[i]], shard.inputs[i]));
       }
       task.outputs.push_back(view(plan_.tensors[node().outputs[0]], shard.output));
     }
@@ -148,8 +146,8 @@ class Planner {
     return task;
   }
 
-  TensorView view(const TensorView& tensor, Rows rows) {
-    return view_rows(tensor, rows, plan_.parts.emplace_back(type_of_rows(*tensor.type, rows)));
+  TensorView view(const TensorView& tensor, Slice& slice) {
+    return view_of(tensor, slice.offset, plan_.parts.emplace_back(std::move(slice.type)));
   }
 
   /// Every task of the node follows every task of those that make its inputs.

@@ -4,28 +4,32 @@
 #include <span>
 #include <vector>
 
-#include "kernels/conv2d_rows.hpp"
 #include "scheduler/plan.hpp"
 
 namespace cosoc {
 
-/// A call that makes some rows of a layer's output.
-struct Shard {
-  TaskTemplate what;
-  Rows input;     // of the feature map that the layer reads
-  Rows residual;  // of its residual
-  Rows output;
+/// A part of a tensor that is contiguous in memory, with the type that it has by itself.
+struct Slice {
+  TensorType type;
+  std::size_t offset = 0;  // bytes
 };
 
-/// Splits a convolution of one image by rows of its output, in proportion to what the accelerators that may run it can
-/// do, if that is expected to pay: every part reads the whole weights. Nothing otherwise. `whole` is the layer's own
-/// template. Which device runs which part is the policy's to say.
+/// A call that makes a part of a layer's output.
+struct Shard {
+  TaskTemplate what;
+  std::vector<Slice> inputs;
+  Slice output;
+};
+
+/// Splits a convolution of one image in proportion to what the accelerators that may run it can do, if that is expected
+/// to pay: by rows of its output, where every part reads the whole weights; or, when the output is a single pixel, by
+/// its channels, where every part reads the whole input. Nothing otherwise. `whole` is the layer's own template. Which
+/// device runs which part is the policy's to say.
 std::vector<Shard> make_shards(const CallDescription& call, const TaskTemplate& whole,
                                std::span<const ComputeDevice> devices, const SoCDescription& soc,
                                const CostModel* measured);
 
-/// Rows of a feature map of one image, with the type that they have by themselves.
-TensorView view_rows(const TensorView& tensor, Rows rows, const TensorType& type);
-TensorType type_of_rows(const TensorType& type, Rows rows);
+/// `type` is the slice's, and lives as long as the view.
+TensorView view_of(const TensorView& tensor, std::size_t offset, const TensorType& type);
 
 }  // namespace cosoc

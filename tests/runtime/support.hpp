@@ -74,6 +74,10 @@ cosoc::SoCDescription make_two_engines(std::uint32_t pixel_lanes = 2);
 /// and a pooling, with stride and dilation, with a large kernel.
 cosoc::Graph make_convolution_graph(std::int64_t rows);
 
+/// Fully connected layers one after the other, of an int8 input "x" of 4 x 4 pixels and 64 channels: 500 results three
+/// times, the last time with a residual, and 10.
+cosoc::Graph make_connected_graph();
+
 /// Runs a model with one float32 or complex64 input and one output; fails the test on an error.
 std::vector<std::byte> run(cosoc::Model& model, std::span<const std::byte> input);
 /// Seeded values in -1..1.

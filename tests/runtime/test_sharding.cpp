@@ -15,8 +15,8 @@ struct Ran {
   RunReport report;
 };
 
-Ran run(Session session, std::int64_t rows) {
-  auto model = session.load(test::make_convolution_graph(rows));
+Ran run(Session session, Graph graph) {
+  auto model = session.load(std::move(graph));
   if (!model) FAIL(model.error().message);
   std::mt19937 random(5);
   std::vector<std::byte> input(model->graph().tensors()[model->graph().inputs()[0]].type.dense_bytes());
@@ -27,11 +27,15 @@ Ran run(Session session, std::int64_t rows) {
   return {std::move(output), model->report()};
 }
 
-std::vector<std::byte> run_on_cpu(std::int64_t rows) {
+Ran run(Session session, std::int64_t rows) { return run(std::move(session), test::make_convolution_graph(rows)); }
+
+std::vector<std::byte> run_on_cpu(Graph graph) {
   auto session = Session::open({.memory_bytes = 16 << 20, .cpu_cores = 1});
   REQUIRE(session);
-  return run(*session, rows).output;
+  return run(*session, std::move(graph)).output;
 }
+
+std::vector<std::byte> run_on_cpu(std::int64_t rows) { return run_on_cpu(test::make_convolution_graph(rows)); }
 
 Session open(const SoCDescription& soc, SessionOptions options = {}, test::FaultPlan plan = {}) {
   options.minimum_deadline = 400ms;
@@ -75,6 +79,21 @@ TEST_CASE("engines of different sizes get parts of different sizes") {
   const Ran alone = run(open(large), 96);
   CHECK(1.25 * static_cast<double>((split.report.end - split.report.start).count()) <
         static_cast<double>((alone.report.end - alone.report.start).count()));
+}
+
+TEST_CASE("fully connected layers are split by their channels, with the same bits, and gain") {
+  const auto expected = run_on_cpu(test::make_connected_graph());
+  const Ran split = run(open(test::make_two_engines()), test::make_connected_graph());
+  const Ran whole = run(open(test::make_two_engines(), {.shard = false}), test::make_connected_graph());
+  CHECK(split.output == expected);
+  CHECK(whole.output == expected);
+  CHECK(split_layers(split.report) == 3);
+  const double gain = static_cast<double>((whole.report.end - whole.report.start).count()) /
+                      static_cast<double>((split.report.end - split.report.start).count());
+  WARN("gain " << gain);
+  CHECK(gain > 1.3);
+  const auto soc = test::make_two_engines();
+  CHECK(run(test::open(soc, test::make_threaded_platform(soc, {})), test::make_connected_graph()).output == expected);
 }
 
 TEST_CASE("every policy places the parts, and a broken engine's parts run elsewhere") {

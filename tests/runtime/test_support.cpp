@@ -254,44 +254,72 @@ SoCDescription make_two_engines(std::uint32_t pixel_lanes) {
   return soc;
 }
 
-Graph make_convolution_graph(std::int64_t rows) {
-  std::mt19937 random(3);
-  Graph graph("network");
-  const NodeOptions anywhere{.devices = {"cpu", "c2d"}};
-  const auto map = [](std::int64_t height, std::int64_t width, std::int64_t channels) {
-    return TensorType{DType::int8, {1, height, width, channels}, 0.1F, 2};
-  };
-  const auto constant = [&](const std::string& name, const TensorType& type, auto draw) {
-    std::vector<std::byte> bytes(type.dense_bytes());
-    draw(bytes);
-    return graph.constant(name, type, bytes);
-  };
-  const auto layer = [&](const std::string& name, Tensor input, std::int64_t kernel, const Conv2DOptions& options,
-                         const TensorType& output) {
-    const std::int64_t depth = graph.tensors()[input.index].type.shape[3];
+namespace {
+
+TensorType map_of(std::int64_t height, std::int64_t width, std::int64_t channels) {
+  return {DType::int8, {1, height, width, channels}, 0.1F, 2};
+}
+
+/// Makes layers with random weights.
+class Layers {
+ public:
+  explicit Layers(Graph& graph) : graph_(graph) {}
+
+  Tensor add(const std::string& name, Tensor input, std::int64_t kernel, const Conv2DOptions& options,
+             const TensorType& output) {
+    const std::int64_t depth = graph_.tensors()[input.index].type.shape[3];
     const std::int64_t filters = output.shape[3];
     const auto weight = constant(name + ".weight", {DType::int8, {filters, kernel, kernel, depth}}, [&](auto& bytes) {
-      for (auto& byte : bytes) byte = static_cast<std::byte>(static_cast<int>(random() % 255) - 127);
+      for (auto& byte : bytes) byte = static_cast<std::byte>(static_cast<int>(random_() % 255) - 127);
     });
     const auto bias = constant(name + ".bias", {DType::int32, {filters}}, [](auto&) {});
     const auto multiplier = constant(name + ".multiplier", {DType::float32, {filters}}, [&](auto& bytes) {
       for (std::size_t i = 0; i < bytes.size(); i += 4) {
-        const float value = 1.0F / static_cast<float>(2000 + random() % 3000);
+        const float value = 1.0F / static_cast<float>(2000 + random_() % 3000);
         std::memcpy(&bytes[i], &value, 4);
       }
     });
-    return conv2d(graph, name, input, weight, bias, multiplier, options, output, anywhere);
-  };
-  const Tensor x = graph.input("x", map(rows, 24, 32));
-  const Tensor a = layer("plain", x, 3, {.padding = {1, 1, 1, 1}}, map(rows, 24, 32));
-  const Tensor b = layer("pooled", a, 3,
-                         {.padding = {1, 1, 1, 1},
-                          .residual = Conv2DResidual{x, 30000},
-                          .pool = MaxPool2DOptions{{3, 3}, {2, 2}, {1, 1, 1, 1}}},
-                         map((rows + 1) / 2, 12, 32));
-  const Tensor c = layer("dilated", b, 3, {.stride = {1, 2}, .padding = {2, 1, 2, 1}, .dilation = {2, 1}},
-                         map((rows + 1) / 2, 6, 64));
-  graph.output(layer("last", c, 5, {.padding = {2, 2, 2, 2}}, map((rows + 1) / 2, 6, 48)));
+    return conv2d(graph_, name, input, weight, bias, multiplier, options, output, {.devices = {"cpu", "c2d"}});
+  }
+
+ private:
+  template <class Draw>
+  Tensor constant(const std::string& name, const TensorType& type, Draw draw) {
+    std::vector<std::byte> bytes(type.dense_bytes());
+    draw(bytes);
+    return graph_.constant(name, type, bytes);
+  }
+
+  Graph& graph_;
+  std::mt19937 random_{3};
+};
+
+}  // namespace
+
+Graph make_convolution_graph(std::int64_t rows) {
+  Graph graph("network");
+  Layers layers(graph);
+  const Tensor x = graph.input("x", map_of(rows, 24, 32));
+  const Tensor a = layers.add("plain", x, 3, {.padding = {1, 1, 1, 1}}, map_of(rows, 24, 32));
+  const Tensor b = layers.add("pooled", a, 3,
+                              {.padding = {1, 1, 1, 1},
+                               .residual = Conv2DResidual{x, 30000},
+                               .pool = MaxPool2DOptions{{3, 3}, {2, 2}, {1, 1, 1, 1}}},
+                              map_of((rows + 1) / 2, 12, 32));
+  const Tensor c = layers.add("dilated", b, 3, {.stride = {1, 2}, .padding = {2, 1, 2, 1}, .dilation = {2, 1}},
+                              map_of((rows + 1) / 2, 6, 64));
+  graph.output(layers.add("last", c, 5, {.padding = {2, 2, 2, 2}}, map_of((rows + 1) / 2, 6, 48)));
+  return graph;
+}
+
+Graph make_connected_graph() {
+  Graph graph("connected");
+  Layers layers(graph);
+  const Tensor x = graph.input("x", map_of(4, 4, 64));
+  const Tensor a = layers.add("first", x, 4, {}, map_of(1, 1, 500));
+  const Tensor b = layers.add("second", a, 1, {}, map_of(1, 1, 500));
+  const Tensor c = layers.add("residual", b, 1, {.residual = Conv2DResidual{a, 30000}}, map_of(1, 1, 500));
+  graph.output(layers.add("last", c, 1, {}, map_of(1, 1, 10)));
   return graph;
 }
 
