@@ -108,7 +108,6 @@ Result<Call> Client::prepare(const Result<std::shared_ptr<const Kernel>>& kernel
                               .devices = options.devices.empty() ? kinds_of(session.devices()) : options.devices,
                               .is_outside = options.wrapped};
   for (const TensorType& type : inputs) description.moved_bytes += type.bytes();
-  const auto lock = session.scheduler().lock_drivers();
   auto what = make_template(description, session.devices(), session.soc(), &session.costs());
   if (!what) return failure("call " + description.name + " " + what.error().message);
   return Call(std::make_shared<const CallState>(std::move(*what), std::move(inputs), std::move(outputs)));

@@ -7,6 +7,9 @@ namespace {
 
 /// Longer calls would make the policies' estimates of a lent core wrong.
 constexpr Time longest_lending = std::chrono::milliseconds(1);
+/// Of calls on their callers' threads, that are timed.
+constexpr std::uint32_t first_samples = 16;
+constexpr std::uint32_t sample_period = 64;
 
 }  // namespace
 
@@ -34,6 +37,13 @@ void CostRow::summarize() {
   const Time least_cpu = cpu_cores_ == 0 ? impossible : *std::ranges::min_element(cpu_);
   mean_.store(count == 0 ? 0 : total.count() / count, std::memory_order_relaxed);
   lendable_.store(least_cpu <= longest_lending && least_cpu == least, std::memory_order_relaxed);
+}
+
+bool CostRow::samples_next() const {
+  if (!call_) return false;
+  const std::uint32_t count = lent_.load(std::memory_order_relaxed);
+  lent_.store(count + 1, std::memory_order_relaxed);
+  return count < first_samples || count % sample_period == 0;
 }
 
 std::vector<Time> CostRow::snapshot() const {

@@ -49,6 +49,10 @@ class CostRow {
   /// Short, and no accelerator is faster than a CPU core.
   bool lendable() const { return lendable_.load(std::memory_order_relaxed); }
 
+  /// Whether to time the call that runs on its caller's thread now: the first ones and then every 64th, because the
+  /// clock takes as long as a tiny call. From any thread.
+  bool samples_next() const;
+
   /// Takes what a task needed on a device; what is known by now of the device's class, when that has changed.
   std::optional<CostEntry> measure(std::size_t device, Time time, const CostClasses& classes);
 
@@ -61,6 +65,7 @@ class CostRow {
   std::vector<Time> cpu_;
   std::atomic<std::int64_t> mean_ = 0;
   std::atomic<bool> lendable_ = false;
+  mutable std::atomic<std::uint32_t> lent_ = 0;  // calls on their callers' threads; some may be missed
   std::optional<Call> call_;
   std::vector<MeasuredTime> measured_;  // by class
 };

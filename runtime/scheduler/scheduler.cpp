@@ -64,6 +64,21 @@ void Scheduler::submit(TaskGroup& group, std::span<Task* const> roots, std::size
   executor_->submit(*list, *roots.front());
 }
 
+/// Only who holds the dispatcher changes costs.
+void Scheduler::learn(const TaskTemplate& what, const LentCall& call) {
+  TaskGroup group(orders_);
+  Task& task = pool_.allocate();
+  task.what = &what;
+  task.group = &group;
+  task.order_to_device = DeviceOrder::learn;
+  task.planned_device = static_cast<std::uint32_t>(call.device);
+  task.start = call.start;
+  task.end = call.end;
+  group.pending.store(1, std::memory_order_relaxed);
+  executor_->submit(task, task);
+  static_cast<void>(wait(group));
+}
+
 Status Scheduler::order(DeviceOrder order, std::size_t device) {
   TaskGroup group(orders_);
   Task& task = pool_.allocate();
@@ -83,10 +98,14 @@ const Status& Scheduler::wait(TaskGroup& group) {
 Status Scheduler::call(const std::shared_ptr<const Application>& application, const TaskTemplate& what,
                        std::span<const TensorView> inputs, std::span<const TensorView> outputs) {
   LentCall lent;
-  lent.timed = is_traced();
-  if (what.costs->lendable() && executor_->lend(what, inputs, outputs, lent)) {
-    if (is_traced()) record(*application, what, lent);
-    return std::move(lent.status);
+  if (what.costs->lendable()) {
+    const bool learns = what.costs->samples_next();
+    lent.timed = learns || is_traced();
+    if (executor_->lend(what, inputs, outputs, lent)) {
+      if (is_traced()) record(*application, what, lent);
+      if (learns && lent.status) learn(what, lent);
+      return std::move(lent.status);
+    }
   }
   TaskGroup group(application);
   submit(group, what, inputs, outputs);

@@ -88,6 +88,7 @@ class Scheduler {
   void settle(Task* ended);
   Status order(DeviceOrder order, std::size_t device);
   void record(const Application& application, const TaskTemplate& what, const LentCall& call);
+  void learn(const TaskTemplate& what, const LentCall& call);
 
   std::string policy_;
   bool is_static_;

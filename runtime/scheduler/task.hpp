@@ -66,11 +66,12 @@ struct TaskHandle {
   bool only_order = false;  // who follows it does not care whether it fails
 };
 
-/// What a task without a template asks of the dispatcher itself, concerning its `planned_device`.
+/// What a task asks of the dispatcher itself, concerning its `planned_device`.
 enum class DeviceOrder : std::uint8_t {
   none,    // a task as others
   remove,  // ends when the device has no work any more
   add,
+  learn,  // that a call on its caller's thread took from `start` to `end` there
 };
 
 /// How a task came back from its device.

@@ -171,6 +171,7 @@ class WallClockExecutor final : public Executor {
 
   /// The dispatcher may reset the driver. A core that is removed is not lent either.
   void carry_out(Task& order, Time time) {
+    if (order.order_to_device == DeviceOrder::learn) return dispatcher_.admit(order, time);
     const std::size_t device = order.planned_device;
     const std::lock_guard lock(driver_mutex_);
     dispatcher_.admit(order, time);

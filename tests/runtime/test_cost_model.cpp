@@ -43,7 +43,7 @@ Session open_cores(const std::filesystem::path& costs) {
   return *session;
 }
 
-void run_slow_kernel(Session session, int count) {
+void run_slow_kernel(Session session, int count, bool blocking = false) {
   const auto client = session.client();
   const TensorType type{DType::float32, {1}};
   const auto kernel = make_user_kernel(
@@ -56,7 +56,9 @@ void run_slow_kernel(Session session, int count) {
   const auto call = client->prepare(kernel, {type}, {type}, {.devices = {"cpu"}});
   REQUIRE(call);
   const auto x = client->allocate(type);
-  for (int i = 0; i < count; ++i) REQUIRE(client->submit(*call, {*x}, {*x}).wait());
+  for (int i = 0; i < count; ++i) {
+    REQUIRE((blocking ? client->call(*call, {*x}, {*x}) : client->submit(*call, {*x}, {*x}).wait()));
+  }
 }
 
 }  // namespace
@@ -170,13 +172,14 @@ TEST_CASE("a file that cannot be believed changes nothing, and the message says 
 }
 
 TEST_CASE("a session on the wall clock learns, keeps it for the next one, and only when asked") {
+  const bool blocking = GENERATE(false, true);  // those run on this thread
   const File file;
-  run_slow_kernel(open_cores({}), 4);
+  run_slow_kernel(open_cores({}), 4, blocking);
   CHECK_FALSE(std::filesystem::exists(file.path));
   {
     Session session = open_cores(file.path);
     CHECK(session.measured_costs().empty());
-    run_slow_kernel(session, 4);
+    run_slow_kernel(session, 4, blocking);
     const auto costs = session.measured_costs();
     REQUIRE(costs.size() == 1);
     CHECK(costs[0].device == "cpu");
