@@ -46,28 +46,22 @@ Status prepare(const cosoc_client& client, const Result<std::shared_ptr<const Ke
   return give(client.client.prepare(kernel, std::move(*inputs), std::move(*outputs), options), call);
 }
 
-std::vector<Buffer> buffers_of(cosoc_memory* const* memories, size_t count) {
-  std::vector<Buffer> buffers;
-  for (size_t i = 0; i < count; ++i) buffers.push_back(memories[i]->buffer);
-  return buffers;
-}
-
-std::vector<Future> futures_of(cosoc_future* const* futures, size_t count) {
-  std::vector<Future> result;
-  for (size_t i = 0; i < count; ++i) result.push_back(futures[i]->future);
-  return result;
-}
-
 std::vector<cosoc_buffer> storages_of(std::span<const TensorView> views) {
   std::vector<cosoc_buffer> buffers;
   for (const TensorView& view : views) buffers.push_back({view.block.data, view.type->bytes()});
   return buffers;
 }
 
+Result<std::shared_ptr<const Kernel>> make_library_kernel(const char* operation, const char* attributes) {
+  const auto values = nlohmann::json::parse(attributes == nullptr ? "{}" : attributes, nullptr, false);
+  if (values.is_discarded()) return failure(std::string("attributes of ") + operation + " are no JSON: " + attributes);
+  return make_kernel(operation, values);
+}
+
 /// A kernel around a foreign function.
-std::shared_ptr<const Kernel> make_foreign_kernel(const char* name, cosoc_function function, void* context,
-                                                  uint64_t operations) {
-  const auto run = [function, context](std::span<const TensorView> inputs, std::span<const TensorView> outputs) {
+std::shared_ptr<const Kernel> make_foreign_kernel(const cosoc_kernel& kernel) {
+  const auto run = [function = kernel.function, context = kernel.context](std::span<const TensorView> inputs,
+                                                                          std::span<const TensorView> outputs) {
     const auto from = storages_of(inputs);
     const auto to = storages_of(outputs);
     std::array<char, 1024> message{};
@@ -75,10 +69,27 @@ std::shared_ptr<const Kernel> make_foreign_kernel(const char* name, cosoc_functi
     message.back() = '\0';
     return Status(failure(message.front() == '\0' ? "the function failed without a message" : message.data()));
   };
-  return make_user_kernel(name, run, operations);
+  std::vector<AcceleratorImplementation> accelerators;
+  for (size_t i = 0; kernel.accelerators != nullptr && i < kernel.accelerator_count; ++i) {
+    const cosoc_implementation& other = kernel.accelerators[i];
+    accelerators.push_back({other.device, make_library_kernel(other.operation, other.attributes)});
+  }
+  return make_user_kernel(kernel.name, run, kernel.operations, std::move(accelerators));
 }
 
 }  // namespace
+
+std::vector<Buffer> cosoc::c_api::buffers_of(cosoc_memory* const* memories, size_t count) {
+  std::vector<Buffer> buffers;
+  for (size_t i = 0; i < count; ++i) buffers.push_back(memories[i]->buffer);
+  return buffers;
+}
+
+std::vector<Future> cosoc::c_api::futures_of(cosoc_future* const* futures, size_t count) {
+  std::vector<Future> result;
+  for (size_t i = 0; i < count; ++i) result.push_back(futures[i]->future);
+  return result;
+}
 
 extern "C" {
 
@@ -124,18 +135,12 @@ void cosoc_memory_close(cosoc_memory* memory) { const std::unique_ptr<cosoc_memo
 
 int cosoc_call_prepare(cosoc_client* client, const char* operation, const char* attributes,
                        const cosoc_signature* signature, cosoc_call** call) {
-  return guard([&]() -> Status {
-    auto values = nlohmann::json::parse(attributes == nullptr ? "{}" : attributes, nullptr, false);
-    if (values.is_discarded())
-      return failure(std::string("attributes of ") + operation + " are no JSON: " + attributes);
-    return prepare(*client, make_kernel(operation, values), *signature, call);
-  });
+  return guard([&] { return prepare(*client, make_library_kernel(operation, attributes), *signature, call); });
 }
 
-int cosoc_call_prepare_function(cosoc_client* client, const char* name, cosoc_function function, void* context,
-                                uint64_t operations, const cosoc_signature* signature, cosoc_call** call) {
-  return guard(
-      [&] { return prepare(*client, make_foreign_kernel(name, function, context, operations), *signature, call); });
+int cosoc_call_prepare_function(cosoc_client* client, const cosoc_kernel* kernel, const cosoc_signature* signature,
+                                cosoc_call** call) {
+  return guard([&] { return prepare(*client, make_foreign_kernel(*kernel), *signature, call); });
 }
 
 const char* cosoc_call_reason(const cosoc_call* call) { return call->call.reason().c_str(); }

@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <string>
+#include <vector>
 
 #include "cosoc/cosoc.h"
 #include "cosoc/cosoc.hpp"
@@ -30,11 +31,20 @@ struct cosoc_call {
   cosoc::Call call;
 };
 
+struct cosoc_graph {
+  cosoc::TaskGraph graph;
+  std::vector<cosoc::TaskGraph::Node> nodes = {};
+  std::string dot = {};
+};
+
 struct cosoc_future {
   cosoc::Future future;
 };
 
 namespace cosoc::c_api {
+
+std::vector<Buffer> buffers_of(cosoc_memory* const* memories, std::size_t count);
+std::vector<Future> futures_of(cosoc_future* const* futures, std::size_t count);
 
 /// Of the calling thread.
 std::string& last_error();

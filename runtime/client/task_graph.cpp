@@ -123,6 +123,8 @@ Future TaskGraph::submit(std::span<const Future> after) const {
   return state.runs->submit({.after = after});
 }
 
+Status TaskGraph::status() const { return state_->status; }
+
 std::string TaskGraph::dot() const {
   const auto quoted = [](const std::string& text) { return nlohmann::json(text).dump(); };
   std::string text = "digraph " + quoted(state_->name) + " {\n";

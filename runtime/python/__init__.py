@@ -4,6 +4,7 @@ from cosoc.runtime.client import Call, Client, Future
 from cosoc.runtime.device_array import DeviceArray
 from cosoc.runtime.library import CosocError
 from cosoc.runtime.session import MeasuredCost, Model, RunSummary, Session, TaskRecord, TensorInfo
+from cosoc.runtime.task_graph import TaskGraph
 
 __all__ = [
     "Call",
@@ -15,6 +16,7 @@ __all__ = [
     "Model",
     "RunSummary",
     "Session",
+    "TaskGraph",
     "TaskRecord",
     "TensorInfo",
 ]

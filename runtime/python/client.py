@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ctypes import byref, c_char_p, c_void_p
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,17 @@ import numpy.typing as npt
 
 from cosoc.runtime.device_array import DeviceArray, Type, handles
 from cosoc.runtime.kernel import PythonKernel
-from cosoc.runtime.library import CosocError, Handle, Library, Signature, TensorType
+from cosoc.runtime.library import CosocError, Handle, Implementation, Kernel, Library, Signature, TensorType
 from cosoc.runtime.tensors import as_array
 
 
 class Future:
     """The end of a submitted call or run; may be forgotten before."""
 
-    def __init__(self, library: Library, handle: c_void_p, kernel: PythonKernel | None = None) -> None:
+    def __init__(self, library: Library, handle: c_void_p, kernels: Sequence[PythonKernel] = ()) -> None:
         self._library = library
         self._handle = Handle(library, "cosoc_future_close", handle)
-        self._kernel = kernel
+        self._kernels = kernels
 
     @property
     def handle(self) -> c_void_p:
@@ -41,21 +42,21 @@ class Future:
         Raises:
             CosocError: it failed, or a call that it follows; from the exception of a Python kernel, if that was it.
         """
-        with_cause(self._kernel, lambda: self._library.call("cosoc_future_wait", self.handle))
+        with_cause(self._kernels, lambda: self._library.call("cosoc_future_wait", self.handle))
 
 
-def with_cause(kernel: PythonKernel | None, body: Callable[[], None]) -> None:
+def with_cause(kernels: Sequence[PythonKernel], body: Callable[[], None]) -> None:
     """Runs a body whose failure may be that of a Python kernel."""
     try:
         body()
     except CosocError as error:
-        cause = None if kernel is None else kernel.take_error(str(error))
-        if cause is None:
-            raise
-        raise error from cause
+        for kernel in kernels:
+            if (cause := kernel.take_error(str(error))) is not None:
+                raise error from cause
+        raise
 
 
-def _followed(after: Sequence[Future]) -> tuple[ctypes.Array[c_void_p], int]:
+def followed(after: Sequence[Future]) -> tuple[ctypes.Array[c_void_p], int]:
     for future in after:
         if not isinstance(future, Future):
             raise CosocError(f"after: futures are expected; given is {type(future).__name__}")
@@ -68,7 +69,7 @@ def submit_run(
     """A run of a model."""
     handle = c_void_p()
     operands = (*handles(inputs, "inputs"), *handles(outputs, "outputs"))
-    library.call("cosoc_model_submit", model, *operands, *_followed(after), byref(handle))
+    library.call("cosoc_model_submit", model, *operands, *followed(after), byref(handle))
     return Future(library, handle)
 
 
@@ -77,14 +78,20 @@ class Call:
 
     Attributes:
         reason: why no accelerator can run it; empty when one can.
+        kernels: the Python kernel that it calls, if it calls one.
     """
 
     def __init__(self, client: Client, handle: c_void_p, kernel: PythonKernel | None = None) -> None:
         self._client = client
         self._library = client.library
         self._handle = Handle(self._library, "cosoc_call_close", handle)
-        self._kernel = kernel
+        self.kernels = () if kernel is None else (kernel,)
         self.reason: str = self._library.functions.cosoc_call_reason(handle).decode()
+
+    @property
+    def handle(self) -> c_void_p:
+        """For graphs."""
+        return self._handle.use("the call")
 
     def run(self, inputs: Sequence[DeviceArray], outputs: Sequence[DeviceArray]) -> None:
         """A call from start to end.
@@ -93,8 +100,8 @@ class Call:
             CosocError: operands of other types, or the kernel failed.
         """
         operands = (*handles(inputs, "inputs"), *handles(outputs, "outputs"))
-        arguments = (self._client.handle, self._handle.use("the call"), *operands)
-        with_cause(self._kernel, lambda: self._library.call("cosoc_call_run", *arguments))
+        arguments = (self._client.handle, self.handle, *operands)
+        with_cause(self.kernels, lambda: self._library.call("cosoc_call_run", *arguments))
 
     def submit(self, inputs: Sequence[DeviceArray], outputs: Sequence[DeviceArray], after: Sequence[Future] = ()) -> Future:
         """Submits a call that starts when all of `after` have ended well. The operands stay in use until it has ended.
@@ -104,9 +111,9 @@ class Call:
         """
         operands = (*handles(inputs, "inputs"), *handles(outputs, "outputs"))
         handle = c_void_p()
-        arguments = (self._client.handle, self._handle.use("the call"), *operands, *_followed(after))
+        arguments = (self._client.handle, self.handle, *operands, *followed(after))
         self._library.call("cosoc_call_submit", *arguments, byref(handle))
-        return Future(self._library, handle, self._kernel)
+        return Future(self._library, handle, self.kernels)
 
 
 class Client:
@@ -199,21 +206,28 @@ class Client:
         *,
         name: str | None = None,
         operations: int = 0,
+        accelerators: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     ) -> Call:
-        """A Python function as a kernel for CPU cores: `function(*inputs, *outputs)` on NumPy views, the inputs read-only.
+        """A Python function as a kernel of CPU cores: `function(*inputs, *outputs)` on NumPy views, the inputs read-only.
 
         It may run on any thread of the runtime. An exception fails the call. It cannot call the runtime, and the views are
         its own only until it returns.
 
         Args:
             operations: arithmetic operations of a call, for its expected time.
+            accelerators: kernels of the library that do the same on accelerators, by their kinds: `{"zip": {"kernel": "zip",
+                "operation": "mul"}}` has the kernel's name, and its attributes as `prepare` takes them.
+
+        Raises:
+            CosocError: such a kernel does not exist, or is for operands of other types.
         """
         title = name if name is not None else str(getattr(function, "__name__", "function"))
         kernel = PythonKernel(self.library, function, [array.type for array in inputs], [array.type for array in outputs])
         signature = _signature(inputs, outputs, title, None)
         handle = c_void_p()
-        arguments = (title.encode(), kernel.native, None, operations, byref(signature), byref(handle))
-        self.library.call("cosoc_call_prepare_function", self.handle, *arguments)
+        others = (Implementation * len(accelerators))(*map(_implementation, accelerators.items()))
+        native = Kernel(title.encode(), kernel.native, None, operations, others, len(others))
+        self.library.call("cosoc_call_prepare_function", self.handle, byref(native), byref(signature), byref(handle))
         self._kernels.append(kernel)
         return Call(self, handle, kernel)
 
@@ -239,6 +253,14 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _implementation(item: tuple[str, Mapping[str, Any]]) -> Implementation:
+    device, attributes = item
+    if "kernel" not in attributes:
+        raise CosocError(f"accelerators: for {device} the name of a kernel is expected under 'kernel'; given is {dict(attributes)}")
+    others = {name: value for name, value in attributes.items() if name != "kernel"}
+    return Implementation(device.encode(), attributes["kernel"].encode(), json.dumps(others).encode())
 
 
 def _signature(

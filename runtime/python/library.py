@@ -84,8 +84,28 @@ class Signature(Structure):
     ]
 
 
+class Implementation(Structure):
+    """`cosoc_implementation`."""
+
+    _fields_: ClassVar = [("device", c_char_p), ("operation", c_char_p), ("attributes", c_char_p)]
+
+
 KernelFunction = CFUNCTYPE(c_int, c_void_p, POINTER(Buffer), POINTER(Buffer), c_void_p, c_size_t)
 """`cosoc_function`."""
+
+
+class Kernel(Structure):
+    """`cosoc_kernel`."""
+
+    _fields_: ClassVar = [
+        ("name", c_char_p),
+        ("function", KernelFunction),
+        ("context", c_void_p),
+        ("operations", c_uint64),
+        ("accelerators", POINTER(Implementation)),
+        ("accelerator_count", c_size_t),
+    ]
+
 
 _OUT = POINTER(c_void_p)
 _OPERANDS = [_OUT, c_size_t, _OUT, c_size_t]
@@ -115,11 +135,17 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "cosoc_memory_storage": (Buffer, [c_void_p]),
     "cosoc_memory_close": (None, [c_void_p]),
     "cosoc_call_prepare": (c_int, [c_void_p, c_char_p, c_char_p, POINTER(Signature), _OUT]),
-    "cosoc_call_prepare_function": (c_int, [c_void_p, c_char_p, KernelFunction, c_void_p, c_uint64, POINTER(Signature), _OUT]),
+    "cosoc_call_prepare_function": (c_int, [c_void_p, POINTER(Kernel), POINTER(Signature), _OUT]),
     "cosoc_call_reason": (c_char_p, [c_void_p]),
     "cosoc_call_close": (None, [c_void_p]),
     "cosoc_call_run": (c_int, [c_void_p, c_void_p, *_OPERANDS]),
     "cosoc_call_submit": (c_int, [c_void_p, c_void_p, *_OPERANDS, _OUT, c_size_t, _OUT]),
+    "cosoc_graph_make": (c_int, [c_void_p, c_char_p, _OUT]),
+    "cosoc_graph_close": (None, [c_void_p]),
+    "cosoc_graph_add": (c_int, [c_void_p, c_char_p, c_void_p, *_OPERANDS, POINTER(c_size_t)]),
+    "cosoc_graph_precede": (c_int, [c_void_p, c_size_t, c_size_t]),
+    "cosoc_graph_submit": (c_int, [c_void_p, _OUT, c_size_t, _OUT]),
+    "cosoc_graph_dot": (c_char_p, [c_void_p]),
     "cosoc_future_wait": (c_int, [c_void_p]),
     "cosoc_future_ended": (c_int, [c_void_p]),
     "cosoc_future_close": (None, [c_void_p]),

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from cosoc.runtime import Client, CosocError, Session
+from cosoc.runtime import Client, CosocError, Session, TaskGraph
 from tests.conftest import ROOT
 from tests.runtime.test_bindings import write_bundle
 
@@ -156,6 +156,80 @@ def test_a_kernel_cannot_call_the_runtime_but_may_drop_its_objects(client: Clien
         client.kernel(calls, [x], [x]).submit([x], [x]).wait()
     assert gone() is None
     client.empty(4)
+
+
+def test_graphs_of_named_tasks(client: Client) -> None:
+    x, y, z = client.copy(random_complex(4, 256)), client.empty((4, 256), np.complex64), client.empty((4, 256))
+    forward = client.prepare("fft", [x], [y], direction="forward")
+    square = client.prepare("zip", [y], [z], operation="magnitude_squared")
+    half = client.kernel(lambda a, out: np.multiply(a, 0.5, out=out), [z], [z], name="half")
+    graph = TaskGraph(client, "powers")
+    last = graph.add("half", half, [z], [z])
+    middle = graph.add("square", square, [y], [z]).precede(last)
+    graph.add("forward", forward, [x], [y]).precede(middle)
+    assert graph.dot().count("->") == 2
+    assert '"forward" -> "square"' in graph.dot()
+    change = client.kernel(lambda _, out: out.fill(1j), [x], [x])
+    for run in (graph.run, lambda: graph.submit(after=[change.submit([x], [x])]).wait()):
+        run()
+        np.testing.assert_allclose(z.array, 0.5 * np.abs(np.fft.fft(x.array.astype(complex), axis=1)) ** 2, rtol=1e-4, atol=1e-3)
+    assert np.all(x.array == 1j)
+    with pytest.raises(CosocError, match="it has run already; nothing can be added"):
+        last.follow(middle)
+    graph.close()
+    with pytest.raises(CosocError, match="graph powers is closed"):
+        graph.run()
+
+
+def test_mistakes_in_graphs(client: Client) -> None:
+    x, y = client.empty(4), client.empty(5)
+    add = client.prepare("zip", [x, x], [x], operation="add")
+    with pytest.raises(CosocError, match="graph empty: it has no tasks"):
+        TaskGraph(client, "empty").run()
+    graph, other = TaskGraph(client, "g"), TaskGraph(client, "h")
+    first = graph.add("first", add, [x, x], [x])
+    with pytest.raises(CosocError, match="graph g: a task of another graph"):
+        graph.add("second", add, [x, x], [x], after=[other.add("first", add, [x, x], [x])])
+    graph.order(first, graph.add("third", add, [x, x], [x], after=[first]))
+    circle = TaskGraph(client, "circle")
+    ends = circle.add("a", add, [x, x], [x]), circle.add("b", add, [x, x], [x])
+    ends[0].precede(ends[1]).follow(ends[1])
+    with pytest.raises(CosocError, match="a graph has no circles"):
+        circle.run()
+    for body in (lambda: graph.add("first", add, [x, x], [x]), lambda: other.add("bad", add, [y, y], [y])):
+        with pytest.raises(CosocError, match=r"there are two tasks first|task bad: .*given is float32\[5\]"):
+            body()
+    for broken in (graph, other):
+        with pytest.raises(CosocError, match=r"two tasks first|task bad"):
+            broken.run()
+
+    def fails(_a: Any, _out: Any) -> None:
+        raise ZeroDivisionError("no luck")
+
+    failing = TaskGraph(client, "failing")
+    failing.add("fails", client.kernel(fails, [x], [x]), [x], [x])
+    with pytest.raises(CosocError, match=r"node fails on cpu.*no luck") as caught:
+        failing.run()
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_a_python_kernel_that_an_accelerator_may_run_instead(build: Path) -> None:
+    same = {"zip": {"kernel": "zip", "operation": "mul"}}
+    with Session(soc=build, mode="functional", cpu_cores=0) as session, session.client() as client:
+        x = client.copy(random_complex(64))
+        y = client.empty(64, np.complex64)
+
+        def square(_a: Any, _b: Any, _out: Any) -> None:
+            raise AssertionError("there is no core to run it")
+
+        client.kernel(square, [x, x], [y], accelerators=same).run([x, x], [y])
+        np.testing.assert_allclose(y.array, x.array**2, rtol=1e-5)
+        with pytest.raises(CosocError, match="no device can run it"):
+            client.kernel(square, [x, x], [y])
+        with pytest.raises(CosocError, match="unknown operation 'zap'"):
+            client.kernel(square, [x, x], [y], accelerators={"zip": {"kernel": "zap"}})
+        with pytest.raises(CosocError, match="the name of a kernel is expected under 'kernel'"):
+            client.kernel(square, [x, x], [y], accelerators={"zip": {"operation": "mul"}})
 
 
 def test_two_threads(client: Client) -> None:

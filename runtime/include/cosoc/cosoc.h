@@ -126,10 +126,25 @@ typedef int (*cosoc_function)(void* context, const cosoc_buffer* inputs, const c
 /* A kernel of the library; `attributes` is JSON, such as {"direction": "forward"}, or NULL. */
 int cosoc_call_prepare(cosoc_client* client, const char* operation, const char* attributes,
                        const cosoc_signature* signature, cosoc_call** call);
-/* A kernel of the program; `operations` is what a call computes, for its expected time. `function` and `context` stay
- * until all of its calls have ended. */
-int cosoc_call_prepare_function(cosoc_client* client, const char* name, cosoc_function function, void* context,
-                                uint64_t operations, const cosoc_signature* signature, cosoc_call** call);
+/* What accelerators of a kind run in place of a program's function: a kernel of the library on the same operands. */
+typedef struct {
+  const char* device; /* "zip" */
+  const char* operation;
+  const char* attributes; /* JSON, or NULL */
+} cosoc_implementation;
+
+/* A kernel of the program. `function` and `context` stay until all of its calls have ended. */
+typedef struct {
+  const char* name;
+  cosoc_function function;
+  void* context;
+  uint64_t operations;                      /* that a call computes, for its expected time */
+  const cosoc_implementation* accelerators; /* NULL: CPU cores only */
+  size_t accelerator_count;
+} cosoc_kernel;
+
+int cosoc_call_prepare_function(cosoc_client* client, const cosoc_kernel* kernel, const cosoc_signature* signature,
+                                cosoc_call** call);
 /* Why no accelerator can run it; empty when one can. Valid until the call closes. */
 const char* cosoc_call_reason(const cosoc_call* call);
 void cosoc_call_close(cosoc_call* call);
@@ -152,6 +167,22 @@ int cosoc_future_wait(const cosoc_future* future);
 int cosoc_future_ended(const cosoc_future* future);
 /* The call goes on. */
 void cosoc_future_close(cosoc_future* future);
+
+/* Graphs of named tasks, as cosoc/task_graph.hpp has them: built by one thread, run again and again. */
+typedef struct cosoc_graph cosoc_graph;
+
+int cosoc_graph_make(cosoc_client* client, const char* name, cosoc_graph** graph);
+/* Blocks until its runs have ended. */
+void cosoc_graph_close(cosoc_graph* graph);
+/* Adds a call on this memory, which the graph keeps; `task` is its number. After a mistake the graph cannot run. */
+int cosoc_graph_add(cosoc_graph* graph, const char* name, const cosoc_call* call, cosoc_memory* const* inputs,
+                    size_t input_count, cosoc_memory* const* outputs, size_t output_count, size_t* task);
+/* The second task starts when the first one has ended. */
+int cosoc_graph_precede(cosoc_graph* graph, size_t first, size_t second);
+/* A run that starts when all of `after` and the runs before it have ended. What is wrong makes the future fail. */
+int cosoc_graph_submit(cosoc_graph* graph, cosoc_future* const* after, size_t after_count, cosoc_future** future);
+/* For Graphviz. Valid until the next call of this function. */
+const char* cosoc_graph_dot(cosoc_graph* graph);
 
 #ifdef __cplusplus
 }

@@ -58,6 +58,8 @@ class TaskGraph {
   Future submit(std::initializer_list<Future> after) const { return submit(std::span(after.begin(), after.size())); }
   /// A run from start to end.
   Status run() const { return submit().wait(); }
+  /// The first mistake so far, if there was any.
+  Status status() const;
   /// The graph for Graphviz.
   std::string dot() const;
 
