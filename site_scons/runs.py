@@ -46,9 +46,9 @@ def test_sanitizers(target: Any, source: Any, env: Any) -> int:
 
 
 def soak(target: Any, source: Any, env: Any) -> int:
-    """Everything at once for some minutes; COSOC_SOAK_SECONDS sets another time."""
-    seconds = os.environ.get("COSOC_SOAK_SECONDS", "180")
-    return _all([[str(program), "[.soak]"] for program in env["PROGRAMS"]], env, COSOC_SOAK_SECONDS=seconds)
+    """Everything at once, in one session and then under a daemon, for some minutes; COSOC_SOAK_SECONDS sets another time."""
+    seconds = int(os.environ.get("COSOC_SOAK_SECONDS", "180")) // 2
+    return _all([[str(program), "[.soak]"] for program in env["PROGRAMS"]], env, COSOC_SOAK_SECONDS=str(seconds))
 
 
 def lint(target: Any, source: Any, env: Any) -> int:
