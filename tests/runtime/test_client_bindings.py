@@ -188,7 +188,7 @@ def test_mistakes_in_graphs(client: Client) -> None:
         TaskGraph(client, "empty").run()
     graph, other = TaskGraph(client, "g"), TaskGraph(client, "h")
     first = graph.add("first", add, [x, x], [x])
-    with pytest.raises(CosocError, match="graph g: a task of another graph"):
+    with pytest.raises(CosocError, match="graph h: a task of another graph"):
         graph.add("second", add, [x, x], [x], after=[other.add("first", add, [x, x], [x])])
     graph.order(first, graph.add("third", add, [x, x], [x], after=[first]))
     circle = TaskGraph(client, "circle")
