@@ -36,8 +36,12 @@ double ReadPort::next_taken() const {
 }
 
 std::optional<ReadPort::Received> ReadPort::advance(double now) {
+  if (moves_) {
+    if (const auto moved = memory_.take(number_, SharedMemory::read)) return receive(*moved);
+  }
   if (next_taken() <= now) return take_words(now);
-  if (next_received() <= now) return receive();
+  if (!moves_ && next_received() <= now) return begin();
+  if (next_asked() > now) return {};
   ask(now);
   return {};
 }
@@ -60,20 +64,36 @@ void ReadPort::ask(double now) {
   asked_at_ = reader.asked = now;
 }
 
-/// The beats of a burst leave memory. Words of features are taken one by one; others in every cycle.
-std::optional<ReadPort::Received> ReadPort::receive() {
+double ReadPort::next_received() const {
+  if (asked_.empty()) return never;
+  return moves_ ? memory_.next(number_, SharedMemory::read) : std::max(asked_.front().due, free_);
+}
+
+/// Beats of the next burst begin to leave memory; instructions are taken as they come.
+std::optional<ReadPort::Received> ReadPort::begin() {
+  const Asked& burst = asked_.front();
+  const double from = std::max(burst.due, free_);
+  memory_.begin(number_, SharedMemory::read, from, burst.beats);
+  moves_ = true;
+  if (burst.reader != instructions) return {};
+  const double pace = memory_.beat_cycles();
+  const Arrival arrival = {burst, from + pace - 1 + memory_.conversion(), pace};
+  return finish(arrival, arrival.end());
+}
+
+/// All beats of a burst have left memory. Words of features are taken one by one; others in every cycle.
+std::optional<ReadPort::Received> ReadPort::receive(const SharedMemory::Moved& moved) {
   const Asked burst = asked_.front();
   asked_.pop_front();
-  const double begin = std::max(burst.due, free_);
-  const double end = memory_.move(number_, false, begin, burst.beats);
-  free_ = std::max(end + read_overhead, begin + read_minimum);
-  const double pace = (end - begin) / static_cast<double>(burst.beats);
-  const Arrival arrival = {burst, begin + pace - 1 + memory_.conversion(), pace};
+  moves_ = false;
+  free_ = std::max(moved.end + read_overhead, moved.begun + read_minimum);
+  if (burst.reader == instructions) return {};
+  const double pace = (moved.end - moved.begun) / static_cast<double>(burst.beats);
+  const Arrival arrival = {burst, moved.begun + pace - 1 + memory_.conversion(), pace};
   if (burst.reader == loader) {
     arrived_.push_back(arrival);
     return {};
   }
-  if (burst.reader == instructions) return finish(arrival, arrival.end());
   start(arrival);
   starved_.add(readers_[burst.reader].taken + static_cast<double>(burst.beats), arrival.end());
   return finish(arrival, end_without_banks(arrival));

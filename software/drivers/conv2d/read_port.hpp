@@ -71,10 +71,11 @@ class ReadPort {
 
   double ready(std::size_t number) const;
   double next_asked() const;
-  double next_received() const { return asked_.empty() ? never : std::max(asked_.front().due, free_); }
+  double next_received() const;
   double next_taken() const;
   void ask(double now);
-  std::optional<Received> receive();
+  std::optional<Received> begin();
+  std::optional<Received> receive(const SharedMemory::Moved& moved);
   void start(const Arrival& arrival);
   double end_without_banks(const Arrival& arrival) const;
   std::optional<Received> take_words(double now);
@@ -86,6 +87,7 @@ class ReadPort {
   std::size_t number_;
   std::array<Reader, readers> readers_;
   std::deque<Asked> asked_;
+  bool moves_ = false;             // the first of these
   std::size_t turn_ = 0;           // who was last
   double asked_at_ = -1;           // when
   double free_ = 0;                // when the channel can begin a burst

@@ -97,6 +97,7 @@ bool Simulation::release(Unit unit) {
 /// Lets bursts move whose time has come.
 bool Simulation::move() {
   bool any = false;
+  memory_.advance(now_);
   for (WritePort& port : writes_) port.walk(now_ + walked_ahead);
   for (ReadPort& port : reads_) {
     if (port.next() > now_) continue;
@@ -115,8 +116,8 @@ bool Simulation::move() {
   }
   for (WritePort& port : writes_) {
     if (port.next() > now_) continue;
-    end_part(port.serve(now_), stored_latency);
     any = true;
+    if (const auto burst = port.serve(now_)) end_part(*burst, stored_latency);
   }
   return any;
 }

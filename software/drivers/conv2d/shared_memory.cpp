@@ -1,12 +1,14 @@
 #include "drivers/conv2d/shared_memory.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace cosoc::conv2d {
 namespace {
 
-constexpr double lately_cycles = 32;    // so long after its last beat a channel counts as one that moves
-constexpr double burst_tolerance = 16;  // beats that memory may move faster than its throughput
+constexpr std::int64_t lately_cycles = 32;  // so long a channel that wanted to move counts as one that does
+constexpr double burst_tolerance = 16;      // beats that memory may move faster than its throughput
+constexpr double peak = 4;                  // beats in a cycle while nobody moves
 
 /// Beats of 16 bytes per cycle at 300 MHz: the ZCU102's measured bandwidths.
 struct Capacity {
@@ -19,28 +21,70 @@ constexpr Capacity two_ports = {31.53 / 16, 32.0 / 16, 42.0 / 16};
 
 }  // namespace
 
-/// Cycles of the memory for a beat, with the channels that move at this time.
-double SharedMemory::cost(double now) const {
-  const auto moves = [&](std::size_t direction, std::size_t port) {
-    return busy_until_[direction][port] + lately_cycles > now ? 1 : 0;
-  };
-  const int reads = moves(0, 0) + moves(0, 1);
-  const int writes = moves(1, 0) + moves(1, 1);
-  const bool both = moves(0, 0) + moves(1, 0) > 0 && moves(0, 1) + moves(1, 1) > 0;
+void SharedMemory::begin(std::size_t port, Direction direction, double from, std::uint64_t beats) {
+  Channel& channel = channels_[2 * port + direction];
+  channel.busy = true;
+  channel.left = beats * static_cast<std::uint64_t>(beat_cycles_);
+  channel.from = from;
+  channel.begun = -1;
+  moved_[direction] += beats;
+}
+
+double SharedMemory::next(std::size_t port, Direction direction) const {
+  const Channel& channel = channels_[2 * port + direction];
+  return std::max(std::floor(channel.from), static_cast<double>(cycle_)) + static_cast<double>(channel.left);
+}
+
+std::optional<SharedMemory::Moved> SharedMemory::take(std::size_t port, Direction direction) {
+  Channel& channel = channels_[2 * port + direction];
+  if (!channel.busy || channel.left > 0) return {};
+  channel.busy = false;
+  return Moved{channel.begun, channel.from};
+}
+
+void SharedMemory::advance(double now) {
+  const auto end = static_cast<std::int64_t>(now);
+  while (cycle_ < end) {
+    const bool waits = std::any_of(channels_.begin(), channels_.end(), [](const Channel& c) { return c.left > 0; });
+    if (!waits && end - cycle_ > static_cast<std::int64_t>(burst_tolerance)) {
+      budget_ = burst_tolerance;
+      cycle_ = end;
+      return;
+    }
+    step();
+  }
+}
+
+/// One cycle.
+void SharedMemory::step() {
+  const auto end = static_cast<double>(cycle_ + 1);
+  const std::size_t first = turn_;
+  for (std::size_t i = 0; i < channels; ++i) {
+    const std::size_t number = (first + i) % channels;
+    Channel& channel = channels_[number];
+    if (channel.left == 0) continue;
+    if (channel.from < end) channel.wanted_until = cycle_ + lately_cycles;
+    if (budget_ < 1 || channel.from >= end) continue;
+    if (channel.begun < 0) channel.begun = std::max(channel.from, end - 1);
+    budget_ -= 1 / beat_cycles_;
+    turn_ = (number + 1) % channels;
+    if (--channel.left == 0) channel.from = end + channel.begun - std::floor(channel.begun);
+  }
+  budget_ = std::min(budget_ + refill(), burst_tolerance);
+  ++cycle_;
+}
+
+/// Beats that memory can move more after this cycle.
+double SharedMemory::refill() const {
+  const auto moves = [&](std::size_t channel) { return cycle_ < channels_[channel].wanted_until ? 1 : 0; };
+  const int reads = moves(0) + moves(2);
+  const int writes = moves(1) + moves(3);
+  if (reads + writes == 0) return peak;
+  const bool both = moves(0) + moves(1) > 0 && moves(2) + moves(3) > 0;
   const Capacity& capacity = both ? two_ports : one_port;
   const double minor = 2.0 * std::min(reads, writes) / (reads + writes);
   const double pure = reads >= writes ? capacity.read : capacity.write;
-  return 1 / (pure * (1 - minor) + capacity.mixed * minor);
-}
-
-double SharedMemory::move(std::size_t port, bool writes, double begin, std::uint64_t beats) {
-  const auto amount = static_cast<double>(beats);
-  double& busy_until = busy_until_[writes ? 1 : 0][port];
-  busy_until = begin + amount * beat_cycles_;
-  moved_[writes ? 1 : 0] += beats;
-  const double cost_of_beat = cost(begin);
-  free_ = std::max(free_, begin) + amount * cost_of_beat;
-  return busy_until = std::max(busy_until, free_ - burst_tolerance * cost_of_beat);
+  return pure * (1 - minor) + capacity.mixed * minor;
 }
 
 }  // namespace cosoc::conv2d

@@ -18,10 +18,11 @@ void WritePort::push(const PortJob& job) {
 }
 
 void WritePort::walk(double until) {
-  while (!walk_.empty() && left_.size() < outstanding) {
+  while (!walk_.empty() && sent_.size() + left_.size() < outstanding) {
     if (walked_ == 0) {
       if (walk_.at_start()) way_.emplace(*walk_.front().tile);
-      word_left_ = std::max({word_left_, walk_.front().at, ends_[(bursts_ + left_.size()) % outstanding]});
+      word_left_ =
+          std::max({word_left_, walk_.front().at, ends_[(bursts_ + sent_.size() + left_.size()) % outstanding]});
     }
     if (!left_.empty() && word_left_ >= until) return;
     walk_word();
@@ -46,21 +47,47 @@ void WritePort::walk_word() {
   way_->advance();
 }
 
-Burst WritePort::serve(double now) {
-  Burst burst = {.instruction = queue_.front().instruction, .beats = queue_.beats()};
+double WritePort::next() const {
+  double next = left_.empty() ? never : left_.front();
+  if (moves_) return std::min(next, memory_.next(number_, SharedMemory::write));
+  if (!sent_.empty()) next = std::min(next, std::max(sent_.front().begin, free_));
+  return next;
+}
+
+std::optional<Burst> WritePort::serve(double now) {
+  if (!left_.empty() && left_.front() <= now) issue(now);
+  if (moves_) {
+    const auto moved = memory_.take(number_, SharedMemory::write);
+    if (!moved) return {};
+    Burst burst = sent_.front();
+    sent_.pop_front();
+    moves_ = false;
+    free_ = moved->end;
+    burst.done = free_ + memory_.latency();
+    ends_[bursts_++ % outstanding] = free_;
+    if (left_.empty()) walk(0);
+    return burst;
+  }
+  if (!sent_.empty() && std::max(sent_.front().begin, free_) <= now) {
+    memory_.begin(number_, SharedMemory::write, std::max(sent_.front().begin, free_), sent_.front().beats);
+    moves_ = true;
+  }
+  return {};
+}
+
+/// A burst has all its words: it is sent, and when it is the last one of its transfer, another transfer is taken.
+void WritePort::issue(double now) {
+  Burst burst = {
+      .instruction = queue_.front().instruction, .begin = now + memory_.conversion(), .beats = queue_.beats()};
   if (queue_.ends_transfer()) {
     const PortJob* waiting = queue_.job_of_transfer(taken_transfers);
     if (waiting != nullptr) blocked_.add(std::max(waiting->at - request_lead, issued_ + 1), now);
     issued_ = now;
   }
   burst.last = queue_.take();
+  sent_.push_back(burst);
   left_.pop_front();
-  burst.begin = std::max(now + memory_.conversion(), free_);
-  free_ = memory_.move(number_, true, burst.begin, burst.beats);
-  burst.done = free_ + memory_.latency();
-  ends_[bursts_++ % outstanding] = free_;
   if (left_.empty()) walk(0);
-  return burst;
 }
 
 }  // namespace cosoc::conv2d

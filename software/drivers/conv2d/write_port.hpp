@@ -18,9 +18,10 @@ class WritePort {
       : memory_(memory), banks_(banks), blocked_(blocked), number_(number) {}
 
   void push(const PortJob& job);
-  /// When the next burst has all its words.
-  double next() const { return left_.empty() ? never : left_.front(); }
-  Burst serve(double now);
+  /// When a burst has all its words, can begin to move or has moved.
+  double next() const;
+  /// Lets it, at that time; tells of a burst that has moved.
+  std::optional<Burst> serve(double now);
   /// Lets words leave the feature buffer up to that time, as far ahead of their bursts as they may.
   void walk(double until);
 
@@ -28,6 +29,7 @@ class WritePort {
   static constexpr std::size_t outstanding = 32;  // bursts without response, or words read ahead in bursts
 
   void walk_word();
+  void issue(double now);
 
   SharedMemory& memory_;
   FeatureBanks& banks_;
@@ -40,9 +42,11 @@ class WritePort {
   double word_left_ = 0;         // when the latest word left
   std::deque<double> left_;      // when the bursts to send had all their words
   double issued_ = 0;            // when the latest transfer had all its words
+  std::deque<Burst> sent_;       // bursts that have their words and have not moved; `begin` is when they could
+  bool moves_ = false;           // the first of these
   double free_ = 0;
   std::array<double, outstanding> ends_{};
-  std::size_t bursts_ = 0;
+  std::size_t bursts_ = 0;  // that have moved
 };
 
 }  // namespace cosoc::conv2d
