@@ -5,7 +5,6 @@
 namespace cosoc::conv2d {
 namespace {
 
-constexpr std::uint64_t longest_burst = 16;
 constexpr std::uint64_t page = 256;  // words of 4 KB, whose ends no burst crosses
 
 }  // namespace

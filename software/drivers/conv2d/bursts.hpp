@@ -11,6 +11,7 @@
 
 namespace cosoc::conv2d {
 
+inline constexpr std::uint64_t longest_burst = 16;
 inline constexpr double never = std::numeric_limits<double>::infinity();
 
 /// What an engine (a unit's part at one port) moves for one instruction: `transfers` of `beats` words of 16 bytes, in

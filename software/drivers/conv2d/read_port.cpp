@@ -6,6 +6,7 @@ namespace {
 constexpr double read_overhead = 0.2;   // a read burst keeps its port busy for its beats and this ...
 constexpr double read_minimum = 4.138;  // ... but at least for this
 constexpr double active_latency = 1;    // from a burst on the bus to the reader that waits for it
+constexpr double job_gap = 1;           // from the last beat of a job to the first of the next
 constexpr double loader_latency = 4;    // from a taken beat to its write into the feature buffer
 
 }  // namespace
@@ -27,19 +28,28 @@ double ReadPort::next_asked() const {
   return std::max(first, asked_at_ + 1);
 }
 
+/// When the engine could take the next beat of a burst, if it were there.
+double ReadPort::free_at(const Arrival& arrival) const {
+  const bool starts_job = arrival.burst.first && arrival.taken == 0;
+  return readers_[arrival.burst.reader].taken + (starts_job ? job_gap : 0);
+}
+
 double ReadPort::next_taken() const {
   if (arrived_.empty()) return never;
   const Arrival& arrival = arrived_.front();
-  const double taken = readers_[loader].taken;
-  if (!arrival.burst.job.tile) return end_without_banks(arrival);
-  return std::max(taken + static_cast<double>(arrival.burst.beats - beats_taken_), arrival.end());
+  const auto left = static_cast<double>(arrival.burst.beats - arrival.taken);
+  return std::max(free_at(arrival) + left, arrival.beats[arrival.burst.beats - 1] + 1);
 }
 
 std::optional<ReadPort::Received> ReadPort::advance(double now) {
   if (moves_) {
     if (const auto moved = memory_.take(number_, SharedMemory::read)) return receive(*moved);
   }
-  if (next_taken() <= now) return take_words(now);
+  if (next_taken() <= now) {
+    const auto received = take(arrived_.front(), now);
+    if (received) arrived_.pop_front();
+    return received;
+  }
   if (!moves_ && next_received() <= now) return begin();
   if (next_asked() > now) return {};
   ask(now);
@@ -76,77 +86,53 @@ std::optional<ReadPort::Received> ReadPort::begin() {
   memory_.begin(number_, SharedMemory::read, from, burst.beats);
   moves_ = true;
   if (burst.reader != instructions) return {};
-  const double pace = memory_.beat_cycles();
-  const Arrival arrival = {burst, from + pace - 1 + memory_.conversion(), pace};
-  return finish(arrival, arrival.end());
+  Reader& reader = readers_[instructions];
+  const double first = from + memory_.beat_cycles() - 1 + memory_.conversion();
+  reader.taken = first + static_cast<double>(burst.beats - 1) * memory_.beat_cycles() + 1;
+  return finish(burst, first);
 }
 
-/// All beats of a burst have left memory. Words of features are taken one by one; others in every cycle.
+/// All beats of a burst have left memory. Those of features wait until their time has come.
 std::optional<ReadPort::Received> ReadPort::receive(const SharedMemory::Moved& moved) {
-  const Asked burst = asked_.front();
+  Arrival arrival = {asked_.front(), moved.beats};
   asked_.pop_front();
   moves_ = false;
   free_ = std::max(moved.end + read_overhead, moved.begun + read_minimum);
-  if (burst.reader == instructions) return {};
-  const double pace = (moved.end - moved.begun) / static_cast<double>(burst.beats);
-  const Arrival arrival = {burst, moved.begun + pace - 1 + memory_.conversion(), pace};
-  if (burst.reader == loader) {
-    arrived_.push_back(arrival);
-    return {};
-  }
-  start(arrival);
-  starved_.add(readers_[burst.reader].taken + static_cast<double>(burst.beats), arrival.end());
-  return finish(arrival, end_without_banks(arrival));
+  for (double& beat : arrival.beats) beat += memory_.conversion();
+  if (arrival.burst.reader == weights) return take(arrival, never);
+  if (arrival.burst.reader == loader) arrived_.push_back(arrival);
+  return {};
 }
 
-/// The engine could take the first beat of a burst.
-void ReadPort::start(const Arrival& arrival) {
-  Reader& reader = readers_[arrival.burst.reader];
-  if (arrival.burst.first) reader.taken += 1;
-  starved_.add(std::max(reader.taken, arrival.burst.at + active_latency), arrival.first);
-  reader.taken = std::max(reader.taken, arrival.first);
-}
-
-/// When the engine has taken all beats of a burst, none of which waits for a bank.
-double ReadPort::end_without_banks(const Arrival& arrival) const {
-  const double from = std::max(readers_[arrival.burst.reader].taken, arrival.first);
-  return std::max(arrival.end(), from + arrival.burst.job.own * static_cast<double>(arrival.burst.beats));
-}
-
-ReadPort::Received ReadPort::finish(const Arrival& arrival, double taken) {
+/// The engine takes beats until that time, each when the one before is done and its bank is free.
+std::optional<ReadPort::Received> ReadPort::take(Arrival& arrival, double until) {
   const Asked& burst = arrival.burst;
   Reader& reader = readers_[burst.reader];
-  reader.taken = taken;
-  reader.bursts_taken[reader.bursts_received++ % outstanding] = taken;
-  if (burst.last) reader.jobs_taken[reader.jobs_received++ % ahead[burst.reader]] = taken;
-  return {burst.reader, {burst.job.instruction, arrival.first, burst.beats, burst.last, taken, burst.at}};
+  for (; arrival.taken < burst.beats; ++arrival.taken) {
+    const double there = arrival.beats[arrival.taken];
+    const bool starts_job = burst.first && arrival.taken == 0;
+    double could = free_at(arrival);
+    const double from = std::max(could, there);
+    if (from >= until) return {};
+    if (arrival.taken == 0) could = std::max(could, burst.at + active_latency);
+    starved_.add(could, there);
+    if (starts_job && burst.job.tile) way_.emplace(*burst.job.tile);
+    if (burst.job.tile) {
+      reader.taken = banks_.write(from + loader_latency, way_->address()) - loader_latency + 1;
+      way_->advance();
+    } else {
+      reader.taken = from + burst.job.own;
+    }
+  }
+  return finish(burst, arrival.beats[0]);
 }
 
-/// Takes the words whose time has come, each when its bank is free.
-std::optional<ReadPort::Received> ReadPort::take_words(double now) {
-  const Arrival& arrival = arrived_.front();
-  const std::optional<BufferTile>& tile = arrival.burst.job.tile;
-  double& taken = readers_[loader].taken;
-  if (!started_) {
-    started_ = true;
-    start(arrival);
-    if (tile && arrival.burst.first) way_.emplace(*tile);
-  }
-  double idle = 0;
-  for (; tile && beats_taken_ < arrival.burst.beats; ++beats_taken_) {
-    const double from = std::max(taken, arrival.first + static_cast<double>(beats_taken_) * arrival.pace);
-    if (from >= now) return {};
-    idle += from - taken;
-    taken = banks_.write(from + loader_latency, way_->address()) - loader_latency + 1;
-    way_->advance();
-  }
-  const double end = tile ? taken : end_without_banks(arrival);
-  starved_.add(end - idle, end);
-  const Received received = finish(arrival, end);
-  arrived_.pop_front();
-  beats_taken_ = 0;
-  started_ = false;
-  return received;
+/// The engine has taken a burst, whose first beat was there at `begin`.
+ReadPort::Received ReadPort::finish(const Asked& burst, double begin) {
+  Reader& reader = readers_[burst.reader];
+  reader.bursts_taken[reader.bursts_received++ % outstanding] = reader.taken;
+  if (burst.last) reader.jobs_taken[reader.jobs_received++ % ahead[burst.reader]] = reader.taken;
+  return {burst.reader, {burst.job.instruction, begin, burst.beats, burst.last, reader.taken, burst.at}};
 }
 
 }  // namespace cosoc::conv2d

@@ -15,6 +15,7 @@ class ReadPort {
  public:
   static constexpr std::size_t readers = 3;  // features, weights, instructions
   static constexpr std::size_t loader = 0;
+  static constexpr std::size_t weights = 1;
   static constexpr std::size_t instructions = 2;
 
   struct Received {
@@ -63,23 +64,20 @@ class ReadPort {
   /// A burst that has left memory.
   struct Arrival {
     Asked burst;
-    double first;  // when its first beat can be taken
-    double pace;   // from one beat to the next
-
-    double end() const { return first + static_cast<double>(burst.beats - 1) * pace + 1; }
+    BeatTimes beats;          // when each can be taken
+    std::uint64_t taken = 0;  // beats
   };
 
   double ready(std::size_t number) const;
   double next_asked() const;
   double next_received() const;
   double next_taken() const;
+  double free_at(const Arrival& arrival) const;
   void ask(double now);
   std::optional<Received> begin();
   std::optional<Received> receive(const SharedMemory::Moved& moved);
-  void start(const Arrival& arrival);
-  double end_without_banks(const Arrival& arrival) const;
-  std::optional<Received> take_words(double now);
-  Received finish(const Arrival& arrival, double taken);
+  std::optional<Received> take(Arrival& arrival, double until);
+  Received finish(const Asked& burst, double begin);
 
   SharedMemory& memory_;
   FeatureBanks& banks_;
@@ -87,14 +85,12 @@ class ReadPort {
   std::size_t number_;
   std::array<Reader, readers> readers_;
   std::deque<Asked> asked_;
-  bool moves_ = false;             // the first of these
-  std::size_t turn_ = 0;           // who was last
-  double asked_at_ = -1;           // when
-  double free_ = 0;                // when the channel can begin a burst
-  std::deque<Arrival> arrived_;    // bursts of features that the loader has not taken
-  std::uint64_t beats_taken_ = 0;  // of the first of these
-  bool started_ = false;           // the loader could take its first beat
-  std::optional<TileWalk> way_;    // of the loader, over its tile
+  bool moves_ = false;           // the first of these
+  std::size_t turn_ = 0;         // who was last
+  double asked_at_ = -1;         // when
+  double free_ = 0;              // when the channel can begin a burst
+  std::deque<Arrival> arrived_;  // bursts of features that the loader has not taken
+  std::optional<TileWalk> way_;  // of the loader, over its tile
 };
 
 }  // namespace cosoc::conv2d

@@ -27,6 +27,7 @@ void SharedMemory::begin(std::size_t port, Direction direction, double from, std
   channel.left = beats * static_cast<std::uint64_t>(beat_cycles_);
   channel.from = from;
   channel.begun = -1;
+  channel.moved = 0;
   moved_[direction] += beats;
 }
 
@@ -39,7 +40,7 @@ std::optional<SharedMemory::Moved> SharedMemory::take(std::size_t port, Directio
   Channel& channel = channels_[2 * port + direction];
   if (!channel.busy || channel.left > 0) return {};
   channel.busy = false;
-  return Moved{channel.begun, channel.from};
+  return Moved{channel.begun, channel.from, channel.beats};
 }
 
 void SharedMemory::advance(double now) {
@@ -68,7 +69,9 @@ void SharedMemory::step() {
     if (channel.begun < 0) channel.begun = std::max(channel.from, end - 1);
     budget_ -= 1 / beat_cycles_;
     turn_ = (number + 1) % channels;
-    if (--channel.left == 0) channel.from = end + channel.begun - std::floor(channel.begun);
+    --channel.left;
+    if (channel.left % static_cast<std::uint64_t>(beat_cycles_) == 0) channel.beats[channel.moved++] = end - 1;
+    if (channel.left == 0) channel.from = end + channel.begun - std::floor(channel.begun);
   }
   budget_ = std::min(budget_ + refill(), burst_tolerance);
   ++cycle_;

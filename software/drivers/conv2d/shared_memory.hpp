@@ -10,6 +10,9 @@
 
 namespace cosoc::conv2d {
 
+/// A time for each beat of a burst.
+using BeatTimes = std::array<double, longest_burst>;
+
 /// Memory behind all ports, cycle by cycle like the DDR model of the simulation (sim/rtl/ddr_model.hpp): its throughput
 /// follows from the ports and directions that wanted to move lately, and those that have a beat take turns.
 class SharedMemory {
@@ -21,6 +24,7 @@ class SharedMemory {
   struct Moved {
     double begun = 0;
     double end = 0;
+    BeatTimes beats{};  // cycles of its beats of 16 bytes
   };
 
   /// `latency`: cycles from an address to its first beat, and from a last beat to its response. `beat_cycles`: cycles
@@ -50,6 +54,8 @@ class SharedMemory {
     std::uint64_t left = 0;  // beats of the port's width
     double from = 0;
     double begun = -1;
+    BeatTimes beats{};
+    std::size_t moved = 0;          // beats of 16 bytes
     std::int64_t wanted_until = 0;  // cycle from which on it has not wanted to move lately
   };
 
