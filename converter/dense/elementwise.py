@@ -101,11 +101,18 @@ SAME_NAME = (
 ).split()
 
 
-@lowers(*(f"{name}.default" for name in SAME_NAME), "conj_physical.default", "_conj.default", "real.default", "imag.default")
+@lowers(
+    *(f"{name}.default" for name in SAME_NAME),
+    "conj_physical.default",
+    "_conj_physical.default",
+    "_conj.default",
+    "real.default",
+    "imag.default",
+)
 def unary_call(call: Call) -> View:
     """Functions whose names are those of ATen."""
     name = str(call.node.target).split(".")[1]
-    name = {"conj_physical": "conj", "_conj": "conj"}.get(name, name)
+    name = {"conj_physical": "conj", "_conj_physical": "conj", "_conj": "conj"}.get(name, name)
     real = not call.fake_argument("self").is_complex()
     integer = dense_dtype(call.fake_argument("self").dtype) in ("int64", "bool")
     unchanged = (name in ("conj", "real") and real) or (name in ("floor", "ceil", "trunc", "round") and integer)

@@ -240,7 +240,7 @@ def pad_call(call: Call) -> Value:
     for index in range(len(amounts) // 2):
         before[rank - 1 - index], after[rank - 1 - index] = int(amounts[2 * index]), int(amounts[2 * index + 1])
     mode = call.arguments.get("mode", "constant")
-    value = call.arguments["value"] or 0
+    value = +(call.arguments["value"] or 0)  # True becomes 1
     if mode != "constant" or value in (float("inf"), -float("inf")) or value != value:
         value_is_finite = value == value and abs(value) != float("inf")
         if not value_is_finite:
