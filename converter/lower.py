@@ -17,7 +17,7 @@ from cosoc.converter.dense.call import MissingValueError, row_major, shape_of
 from cosoc.converter.dense.narrow import wrapped
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.observe import LIMITS
-from cosoc.converter.operators import FeatureMap, Step, UnsupportedError
+from cosoc.converter.operators import FeatureMap, Step, UnsupportedError, is_tokens
 from cosoc.converter.quantize import Quantized
 from cosoc.converter.support import Problem, describe
 
@@ -32,6 +32,11 @@ def quantized_value(real: float, scale: float, zero_point: int, precision: str) 
         return largest if real > 0 else least
     inverse = np.float32(1) / np.float32(scale)
     return int(np.clip(np.rint(np.float32(real) * inverse) + zero_point, least, largest))
+
+
+def swapped(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """The last two of three axes in the place of each other."""
+    return axes[0], axes[2], axes[1]
 
 
 @dataclass
@@ -73,8 +78,10 @@ class Lowering(DenseBuilder):
             source = self.dequantized(node, shape)
         else:
             view = self.view(node)
+            if len(view.shape) == 3:  # (B, T, F): the features become channels
+                view = replace(view, shape=swapped(view.shape), strides=swapped(view.strides))
             source = self.materialize(view, "float32", node.name, fx.label(node), fx.source_line(node))
-            size = view.shape if len(view.shape) == 4 else (*view.shape, 1, 1)
+            size = (*view.shape[:2], *(1,) * (4 - len(view.shape)), *view.shape[2:])
             shape = (size[0], size[1], size[2], size[3])
         feature_map = self.feature_map(self.free(f"{node.name}.{precision}"), node, shape, precision)
         found[precision] = feature_map.name
@@ -93,6 +100,10 @@ class Lowering(DenseBuilder):
         if node not in self.views and self.values.get(node):
             batch, height, width, channels = self.tensors[next(iter(self.values[node].values()))].shape
             size = fx.shape(node)
+            if is_tokens(size, (batch, channels, height, width)):
+                name = self.dequantized(node, (batch, channels, width))
+                self.views[node] = View(name, size, swapped(row_major((batch, channels, width))))
+                return super().view(node)
             flat = size == (batch, channels * height * width)
             name = self.dequantized(node, size if flat else (batch, channels, height, width))
             self.views[node] = View(name, size, row_major(size))

@@ -96,6 +96,11 @@ def pair(value: int | list[int]) -> list[int]:
     return [int(values[0]), int(values[-1])]
 
 
+def is_tokens(shape: tuple[int, ...], feature_map: tuple[int, ...]) -> bool:
+    """Whether a value of shape (B, T, F) lies in its feature map as one row of T pixels with the features as channels."""
+    return len(shape) == 3 and feature_map == (shape[0], shape[2], 1, shape[1])
+
+
 def conv2d(context: Context, node: Node) -> Step:
     """aten.conv2d, with padding in numbers or as "same" and "valid"."""
     bound = fx.arguments(node)
@@ -114,18 +119,22 @@ def conv2d(context: Context, node: Node) -> Step:
 
 
 def linear(context: Context, node: Node) -> Step:
-    """aten.linear: a convolution whose kernel covers the feature map, so a flatten before it costs nothing."""
+    """aten.linear: a convolution whose kernel covers the feature map, so a flatten before it costs nothing; on (B, T, F) its kernel
+    is one pixel."""
     bound = fx.arguments(node)
-    source, (batch, channels, height, width) = context.activation(bound["input"], "linear")
-    if fx.shape(source) != (batch, channels * height * width):
+    source, feature_map = context.activation(bound["input"], "linear")
+    batch, channels, height, width = feature_map
+    tokens = is_tokens(fx.shape(source), feature_map)
+    if not tokens and fx.shape(source) != (batch, channels * height * width):
         raise UnsupportedError(
             f"linear on shape {fx.shape(source)}", "flatten the feature map to (N, F) before the layer: torch.flatten(x, 1)"
         )
     weight = context.parameter(bound["weight"], "linear")
     bias = None if bound["bias"] is None else context.parameter(bound["bias"], "linear")
     attributes = {"stride": [1, 1], "padding": [0, 0, 0, 0], "dilation": [1, 1], "groups": 1}
-    kernels = weight.reshape(-1, channels, height, width)
-    return Step(node, "conv2d", (source,), (batch, weight.shape[0], 1, 1), attributes, kernels, bias)
+    kernels = weight[:, :, None, None] if tokens else weight.reshape(-1, channels, height, width)
+    output = (batch, weight.shape[0], 1, width if tokens else 1)
+    return Step(node, "conv2d", (source,), output, attributes, kernels, bias)
 
 
 def max_pool2d(context: Context, node: Node) -> Step:
@@ -220,6 +229,10 @@ def clamp(context: Context, node: Node) -> Step:
 def view(context: Context, node: Node) -> Step:
     """Reshaping moves no element; whether the result is understood is asked by the operation that reads it."""
     source, feature_map = context.activation(node.args[0], "view")
+    # The elements of (B, T, F) lie in another order than those of (N, C, H, W), unless there is one pixel.
+    one_pixel = feature_map[2:] == (1, 1)
+    if not one_pixel and (is_tokens(fx.shape(source), feature_map) or len(fx.shape(node)) == 3):
+        raise UnsupportedError("a view to or from (B, T, F)", "keep (N, C, H, W) up to the first linear layer")
     return Step(node, "view", (source,), feature_map)
 
 

@@ -106,8 +106,16 @@ def tag_devices(graph: Graph, accelerators: Collection[str]) -> Graph:
     return replace(graph, nodes=tuple(nodes))
 
 
+def computes(device: str, node: Node) -> bool:
+    """Whether a kind of device has a node's operation at all."""
+    if device == "c2d":
+        return node.op in CONV2D_OPERATIONS
+    return device == "cpu" or (node.op in SIGNALS and accelerator_of(node) == device)
+
+
 def apply_force(graph: Graph, force: Mapping[str, str]) -> Graph:
-    """Leaves one device to the named nodes, or to all nodes of the named modules.
+    """Leaves one device to the named nodes, or to all nodes of the named modules whose operation it has at all: what the converter
+    put beside them (`X.layout`, `X.cast`) stays where it was.
 
     Raises:
         ConversionError: no such node or device, or the device cannot run the node.
@@ -119,7 +127,7 @@ def apply_force(graph: Graph, force: Mapping[str, str]) -> Graph:
             raise ConversionError(f"force: {wanted}={device} is not possible; devices are {', '.join(FORCED)}")
         if not chosen:
             raise ConversionError(f"force: no node or module is named {wanted}; nodes are {', '.join(nodes)}")
-        for name in chosen:
+        for name in [name for name in chosen if computes(device, nodes[name])] or chosen:
             if device not in nodes[name].devices:
                 why = (
                     obstacle(graph, nodes[name])

@@ -227,18 +227,22 @@ class Calibration:
         (source,) = step.inputs
         read = self.rounded(source, live[source], step.precision)
         results = [call(self.module, step.node, {weight_node: coarse, source: value}) for value in read]
-        shift = None if fixed else mean_error(self.real, results)
+        axis = -1 if step.node.target is torch.ops.aten.linear.default else 1
+        shift = None if fixed else mean_error(self.real, results, axis)
         if shift is None:
             return results
         bias = torch.zeros(len(shift)) if step.bias is None else step.bias
         self.quantized.biases[step.node.name] = (bias.double() + shift).float()
-        shaped = shift.float().reshape(1, -1, *[1] * (results[0].dim() - 2))
-        return [result + shaped for result in results]
+        return [(result.movedim(axis, -1) + shift.float()).movedim(-1, axis) for result in results]
 
 
-def mean_error(expected: Values, found: Values) -> torch.Tensor | None:
-    """What has to be added to each channel to give it its mean back: float64 (C,); zero where it is not clear, None if nowhere."""
-    difference = torch.cat([(a - b).double() for a, b in zip(expected, found, strict=True)])
+def mean_error(expected: Values, found: Values, axis: int) -> torch.Tensor | None:
+    """What has to be added to each channel to give it its mean back: float64 (C,); zero where it is not clear, None if nowhere.
+
+    Args:
+        axis: of the channels.
+    """
+    difference = torch.cat([(a - b).double() for a, b in zip(expected, found, strict=True)]).movedim(axis, 1)
     samples = difference.reshape(*difference.shape[:2], -1).mean(2)
     if len(samples) < CORRECTION_SAMPLES:
         return None

@@ -121,6 +121,8 @@ def _remember(feature_maps: dict[Node, FeatureMap], node: Node) -> None:
     size = fx.shape(node)
     if len(size) == 4:
         feature_maps[node] = (size[0], size[1], size[2], size[3])
+    elif len(size) == 3:
+        feature_maps[node] = (size[0], size[2], 1, size[1])
     elif len(size) == 2:
         feature_maps[node] = (size[0], size[1], 1, 1)
 

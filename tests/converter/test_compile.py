@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +14,8 @@ from torch import nn
 from cosoc import compile
 from cosoc.converter import Bundle, ConversionError
 from cosoc.converter.compiled import find_build
+
+compiled_module = importlib.import_module("cosoc.converter.compiled")
 
 
 class Both(nn.Module):
@@ -106,6 +111,65 @@ def test_backend_of_torch_compile(build: Path) -> None:
     with torch.no_grad():
         for count in (2, 3, 5):
             torch.testing.assert_close(compiled(images(count)), model(images(count)), rtol=1e-4, atol=1e-5)
+
+
+FAKE_SCONS = """
+import pathlib, sys
+if "c2d_output_lanes=4" in sys.argv:
+    print("scons: error: Verilator is missing")
+    sys.exit(2)
+for file in sys.argv:
+    if file.startswith("/"):
+        pathlib.Path(file).parent.mkdir(parents=True, exist_ok=True)
+        pathlib.Path(file).touch()
+print("done")
+"""
+
+
+def test_a_missing_build_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The build tool is a stand-in that makes the files which it is asked for."""
+    (tmp_path / "SCons").mkdir()
+    (tmp_path / "SCons" / "__main__.py").write_text(FAKE_SCONS)
+    (tmp_path / "SCons" / "__init__.py").touch()
+    run = subprocess.Popen
+
+    def with_stand_in(command: list[str], **options: Any) -> Any:
+        replaced = [command[0], str(tmp_path / "SCons"), *command[3:]] if command[1:3] == ["-m", "SCons"] else command
+        return run(replaced, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", with_stand_in)
+    told: list[str] = []
+    options = f"c2d=2 fft=0 zip=1 output={tmp_path / 'out'}"
+    folder = find_build(options, "functional", told.append)
+    assert folder == tmp_path / "out" / "sim-c2d2-fft0-zip1"
+    assert told == ["building sim-c2d2-fft0-zip1, once", "done"]
+    assert (folder / "lib" / "libcosoc.so").is_file()
+    assert not (folder / "lib" / "libcosoc_soc.so").exists()
+    assert find_build(options, "functional", told.append) == folder
+    assert len(told) == 2, "nothing is built again"
+    assert find_build(options, "rtl", told.append) == folder
+    assert (folder / "lib" / "libcosoc_soc.so").is_file(), "the mode rtl needs the simulator besides"
+    with pytest.raises(ConversionError, match=r"the build of c2d=1 .* fails: scons: error: Verilator is missing"):
+        find_build(f"c2d=1 c2d_output_lanes=4 output={tmp_path / 'out'}", "cpu", told.append)
+
+
+def snippet() -> str:
+    """The first block of Python in the README."""
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    return text.partition("```python\n")[2].partition("```")[0]
+
+
+def test_the_readme_as_printed(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names that it takes for granted are there; the default SoC is the one under test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compiled_module, "DEFAULT_SOC", str(build))
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
+    names: dict[str, Any] = {"model": model, "example": images(1), "images": images(8), "image": images(1, 3)}
+    exec(snippet(), names)
+    with torch.no_grad():
+        expected = model(names["image"])
+    assert (names["logits"] - expected).abs().max() < 0.1 * expected.abs().max()
+    assert Bundle.load(tmp_path / "build" / "my.bundle").graph == names["module"].bundle.graph
 
 
 def test_builds_that_cannot_be() -> None:

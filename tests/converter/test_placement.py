@@ -127,6 +127,25 @@ def test_impossible_force(conversion: Conversion, force: dict[str, str], part: s
     assert part in str(caught.value)
 
 
+class Windowed(nn.Module):
+    """A window, a transform and magnitudes, beside which the converter puts layouts and casts."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.fft.fft(x.unfold(1, 16, 8) * torch.hann_window(16)).abs() * 2
+
+
+def test_force_leaves_helper_nodes_alone() -> None:
+    """`mul` names the window, its `mul.layout` and a product of another type: the one that zip has is forced."""
+    bundle = convert(Windowed().eval(), torch.randn(1, 64), force={"mul": "zip", "_fft_r2c": "fft", "abs": "zip"})
+    found = {node.name: node.devices for node in bundle.graph.nodes}
+    assert {"mul.layout", "mul", "_fft_r2c.cast", "_fft_r2c", "abs", "mul#2"} <= found.keys()
+    assert {name for name, kinds in found.items() if kinds != ("cpu",)} == {"mul", "_fft_r2c", "abs"}
+    assert (found["mul"], found["_fft_r2c"], found["abs"]) == (("zip",), ("fft",), ("zip",))
+    for helper in ("mul.layout", "_fft_r2c.cast"):
+        with pytest.raises(ConversionError, match=rf"force: {helper} cannot run on zip \(no accelerator computes"):
+            convert(Windowed().eval(), torch.randn(1, 64), force={helper: "zip"})
+
+
 def test_without_the_accelerator() -> None:
     example = torch.ones(1, 2, 5, 5)
     bundle = convert(nn.Conv2d(2, 4, 3).eval(), example, accelerators=())
