@@ -29,8 +29,8 @@ class Demonstration:
         inputs: the whole test set, float32 (n, ..).
         build_bundle: converts the network.
         right: outputs over the first samples -> which of them are right, bool (n,).
-        summary: the same -> more figures in words, or nothing.
         picture: outputs of PyTorch and of the deployed model over the first samples -> what was found.
+        summary: outputs over the first samples -> more figures in words, or nothing.
     """
 
     name: str
@@ -40,14 +40,19 @@ class Demonstration:
     inputs: torch.Tensor
     build_bundle: Callable[[], Bundle]
     right: Callable[[Outputs], NDArray[np.bool_]]
-    summary: Callable[[Outputs], str]
     picture: Callable[[Outputs, Outputs], Image.Image]
+    summary: Callable[[Outputs], str] = lambda _: ""
 
     def reference(self) -> list[NDArray[Any]]:
         """PyTorch's outputs over the whole test set, float32."""
         with torch.no_grad():
             results = self.model(self.inputs)
         return [value.numpy() for value in (results if isinstance(results, tuple) else (results,))]
+
+
+def names_rightly(labels: NDArray[Any]) -> Callable[[Outputs], NDArray[np.bool_]]:
+    """Judgement of a classifier: its first output has the largest score at the label."""
+    return lambda outputs: np.asarray(outputs[0].argmax(1) == labels[: len(outputs[0])])
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,10 @@ from cosoc.runtime import Session, TaskRecord
 
 Array = NDArray[Any]
 
+TRANSFORMS = ("fft", "rfft", "fft_multiply")
+NEAR = 0.05
+"""Largest difference of results behind Fourier transforms, relative to the largest result."""
+
 
 @dataclass(frozen=True)
 class Deployed:
@@ -45,7 +49,7 @@ def run_network(soc: Path, shown: Demonstration, path: Path, rtl_samples: int, p
         folder: receives the trace of the RTL run and the picture.
 
     Raises:
-        UserError: RTL, functional models and emulation differ in a bit.
+        UserError: RTL, functional models and emulation differ: in a bit, or behind Fourier transforms by more than rounding.
     """
     bundle = Bundle.load(path)
     inputs = shown.inputs.numpy()
@@ -54,15 +58,19 @@ def run_network(soc: Path, shown: Demonstration, path: Path, rtl_samples: int, p
     reference = shown.reference()
     emulated = emulation.run(bundle, inputs)
     functional = deploy(soc, path, bundle, "functional", policy, shown, len(inputs), None)
-    require_equal("functional models", functional.outputs, [emulated[name] for name in bundle.graph.outputs])
+    expected = [emulated[name] for name in bundle.graph.outputs]
+    # The emulation has the accelerators' bits but for Fourier transforms, which round elsewhere.
+    exact = not any(node.op in TRANSFORMS for node in bundle.graph.nodes)
+    (require_equal if exact else require_near)("functional models", functional.outputs, expected)
     rtl = deploy(soc, path, bundle, "rtl", policy, shown, rtl_samples, folder / f"{shown.name}.trace.json")
     require_equal("RTL", rtl.outputs, [output[:rtl_samples] for output in functional.outputs])
-    for name, tensor in rtl.tensors.items():
+    for name, tensor in rtl.tensors.items() if exact else ():
         require_equal(f"RTL, tensor {name}", [tensor], [emulated[name][rtl_samples - 1 : rtl_samples]])
 
     console.print(layer_table(rtl.report, compare(bundle, shown.model, [shown.inputs[:rtl_samples]])))
     console.print(accuracy_table(shown, reference, functional.outputs, rtl.outputs))
-    console.print(f"identical bits: functional models = emulation over {len(inputs)} {shown.sample}s, RTL over {rtl_samples}")
+    same = "functional models = emulation" if exact else "functional models, near the emulation's,"
+    console.print(f"identical bits: {same} over {len(inputs)} {shown.sample}s, RTL over {rtl_samples}")
     picture = folder / f"{shown.name}.png"
     pictures.save(shown.picture(reference, functional.outputs), picture)
     console.print(f"picture of what it found: {picture}", soft_wrap=True)
@@ -90,6 +98,14 @@ def require_equal(what: str, found: Sequence[Array], expected: Sequence[Array]) 
         different = int(np.count_nonzero(one.view(np.uint8) != other.view(np.uint8)))
         if different:
             raise UserError(f"{what}: {different} of {one.nbytes} bytes differ from the reference; this is a defect of cosoc")
+
+
+def require_near(what: str, found: Sequence[Array], expected: Sequence[Array]) -> None:
+    """Compares numbers that differ by the rounding of a few values to integers."""
+    for one, other in zip(found, expected, strict=True):
+        error = float(np.abs(one - other).max() / np.abs(other).max())
+        if not error <= NEAR:
+            raise UserError(f"{what}: a result differs by {error:g} of the largest from the reference; this is a defect of cosoc")
 
 
 def accuracy_table(shown: Demonstration, reference: Sequence[Array], functional: Sequence[Array], rtl: Sequence[Array]) -> Table:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from cosoc.apps.bundles import main
 from cosoc.apps.digits.data import Digits, load
 from cosoc.apps.digits.model import WEIGHTS, load_trained
 from cosoc.converter import Bundle, convert
@@ -21,16 +20,5 @@ def build_bundle(weights: Path = WEIGHTS, digits: Digits | None = None, progress
     return convert(load_trained(weights), images[:1], calibration=images, name="digits", progress=progress)
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description="convert the digits network")
-    parser.add_argument("--output", type=Path, required=True, help="directory of the bundle")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="weights that the training wrote")
-    arguments = parser.parse_args()
-    build_bundle(arguments.weights, progress=lambda step: print(f"digits: {step}", file=sys.stderr, flush=True)).save(
-        arguments.output
-    )
-
-
 if __name__ == "__main__":
-    main()
+    main("digits", WEIGHTS, lambda weights, progress: build_bundle(weights, progress=progress))

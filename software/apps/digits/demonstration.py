@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from cosoc.apps import pictures
-from cosoc.apps.demonstration import Demonstration, Outputs, pick, probabilities
+from cosoc.apps.demonstration import Demonstration, Outputs, names_rightly, pick, probabilities
 from cosoc.apps.digits import data
 from cosoc.apps.digits.bundle import build_bundle
 from cosoc.apps.digits.model import load_trained
@@ -19,9 +17,7 @@ def demonstration() -> Demonstration:
     """The trained network over its 540 test images."""
     digits = data.load()
     labels = digits.test_labels.numpy()
-
-    def right(outputs: Outputs) -> NDArray[np.bool_]:
-        return np.asarray(outputs[0].argmax(1) == labels[: len(outputs[0])])
+    right = names_rightly(labels)
 
     def picture(reference: Outputs, deployed: Outputs) -> Image.Image:
         good, found = right(deployed), probabilities(deployed[0])
@@ -45,6 +41,5 @@ def demonstration() -> Demonstration:
         inputs=digits.test_images,
         build_bundle=lambda: build_bundle(digits=digits),
         right=right,
-        summary=lambda _: "",
         picture=picture,
     )

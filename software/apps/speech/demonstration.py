@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from cosoc.apps import pictures
-from cosoc.apps.demonstration import Demonstration, Outputs, pick, probabilities
+from cosoc.apps.demonstration import Demonstration, Outputs, names_rightly, pick, probabilities
 from cosoc.apps.speech import data
-from cosoc.apps.speech.bundle import build_bundle
+from cosoc.apps.speech.bundle import FRONT_END, build_bundle
 from cosoc.apps.speech.model import load_trained
 
 TILES, COLUMNS, SCALE = 12, 4, 4
@@ -21,11 +20,9 @@ def demonstration() -> Demonstration:
     model = load_trained()
     speech = data.test_set()
     labels = speech.labels.numpy()
+    right = names_rightly(labels)
     with torch.no_grad():
         spectrograms = model.front_end(speech.clips)
-
-    def right(outputs: Outputs) -> NDArray[np.bool_]:
-        return np.asarray(outputs[0].argmax(1) == labels[: len(outputs[0])])
 
     def picture(reference: Outputs, deployed: Outputs) -> Image.Image:
         good, found = right(deployed), probabilities(deployed[0])
@@ -41,12 +38,11 @@ def demonstration() -> Demonstration:
 
     return Demonstration(
         name="speech",
-        title="ten spoken commands (synthetic speech): a CNN over log-mel spectrograms, int8 on the accelerators",
+        title="ten spoken commands (synthetic speech): log-mel spectrograms on FFT and ZIP, then a CNN, int8 on the accelerators",
         sample="clip",
-        model=model.network,
-        inputs=spectrograms,
-        build_bundle=build_bundle,
+        model=model,
+        inputs=speech.clips,
+        build_bundle=lambda: build_bundle(force=FRONT_END),
         right=right,
-        summary=lambda _: "",
         picture=picture,
     )
