@@ -4,7 +4,9 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <optional>
 
+#include "kernels/prepare.hpp"
 #include "scheduler/memory_plan.hpp"
 #include "scheduler/sharding.hpp"
 
@@ -67,19 +69,49 @@ Time movement_cost(std::size_t bytes, std::span<const ComputeDevice> devices) {
   return Time(std::llround(static_cast<double>(bytes) / maintained_bytes_per_second * 1e9));
 }
 
-Status place_tensors(const Graph& graph, const PlanOptions& options, Plan& plan) {
+/// Whether CPU cores, which need no device memory, can read a constant as it lies on the host.
+bool lies_right(const Graph::TensorInfo& info) {
+  return info.constant && info.type.bytes() == info.type.dense_bytes() &&
+         reinterpret_cast<std::uintptr_t>(info.data.data()) % size_of(info.type.dtype) == 0;
+}
+
+Status place_tensors(const Graph& graph, std::span<const ComputeDevice> devices, const PlanOptions& options,
+                     Plan& plan) {
+  const bool on_host = options.has_values && std::ranges::all_of(devices, &ComputeDevice::is_cpu);
   const MemoryPlan memory_plan = plan_memory(graph, !options.keep_tensors);
-  for (const std::size_t bytes : memory_plan.bytes) {
-    if (auto done = plan.blocks->allocate(bytes); !done) return done;
-  }
+  std::vector<std::optional<Block>> blocks(memory_plan.bytes.size());
   for (std::size_t i = 0; i < graph.tensors().size(); ++i) {
     const auto& info = graph.tensors()[i];
-    Block block = (*plan.blocks)[memory_plan.slot_of[i]];
-    block.size = info.type.bytes();
-    plan.tensors.push_back({&info.type, block, info.constant});
+    if (on_host && lies_right(info)) {
+      // Nobody writes a constant.
+      const Block block = {.data = const_cast<std::byte*>(info.data.data()), .size = info.data.size()};
+      plan.tensors.push_back({&info.type, block, true});
+      continue;
+    }
+    auto& slot = blocks[memory_plan.slot_of[i]];
+    if (!slot) {
+      auto allocated = plan.blocks->allocate(memory_plan.bytes[memory_plan.slot_of[i]]);
+      if (!allocated) return tl::make_unexpected(allocated.error());
+      slot = *allocated;
+    }
+    slot->size = info.type.bytes();
+    plan.tensors.push_back({&info.type, *slot, info.constant});
     if (info.constant && options.has_values) store(plan.tensors.back(), info.data);
   }
   return {};
+}
+
+/// A kernel with packed constants in the place of one that only CPU cores can run.
+std::shared_ptr<const Kernel> prepare(const Graph::NodeInfo& node, const CallDescription& call, const Plan& plan,
+                                      std::span<const ComputeDevice> devices, const std::vector<Time>& costs) {
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    if (!devices[i].is_cpu() && costs[i] < impossible) return nullptr;
+  }
+  const auto* kernel = dynamic_cast<const Preparable*>(call.kernel.get());
+  if (kernel == nullptr) return nullptr;
+  std::vector<TensorView> inputs;
+  for (const std::size_t tensor : node.inputs) inputs.push_back(plan.tensors[tensor]);
+  return kernel->prepare(inputs, call.outputs);
 }
 
 /// The call of a node.
@@ -179,11 +211,10 @@ Blocks::~Blocks() {
   for (const Block& block : blocks_) memory_.release(block);
 }
 
-Status Blocks::allocate(std::size_t size) {
+Result<Block> Blocks::allocate(std::size_t size) {
   auto block = memory_.allocate(size);
-  if (!block) return tl::make_unexpected(block.error());
-  blocks_.push_back(*block);
-  return {};
+  if (block) blocks_.push_back(*block);
+  return block;
 }
 
 std::vector<std::string> kinds_of(std::span<const ComputeDevice> devices) {
@@ -225,7 +256,7 @@ Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> device
                        DeviceMemory& memory, const PlanOptions& options) {
   Plan plan;
   plan.blocks = std::make_unique<Blocks>(memory);
-  if (auto placed = place_tensors(graph, options, plan); !placed) {
+  if (auto placed = place_tensors(graph, devices, options, plan); !placed) {
     return failure("graph " + graph.name() + " does not fit device memory: " + placed.error().message);
   }
   Planner planner(graph, plan);
@@ -237,6 +268,10 @@ Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> device
     auto shards = options.shard ? make_shards(call, *what, devices, soc, options.measured) : std::vector<Shard>();
     for (Shard& shard : shards) share_row(shard.what, rows);
     share_row(*what, rows);
+    if (options.has_values) {
+      auto prepared = prepare(node, call, plan, devices, what->costs->all());
+      if (prepared) what->kernel = std::move(prepared);
+    }
     if (shards.empty()) {
       planner.add(std::move(*what));
     } else {

@@ -24,8 +24,7 @@ class Blocks {
   Blocks(const Blocks&) = delete;
   Blocks& operator=(const Blocks&) = delete;
 
-  Status allocate(std::size_t size);
-  const Block& operator[](std::size_t index) const { return blocks_[index]; }
+  Result<Block> allocate(std::size_t size);
 
  private:
   DeviceMemory& memory_;

@@ -86,16 +86,24 @@ Status Conv2DKernel::check(std::span<const TensorType> inputs, std::span<const T
   return check_pool(name(), *attributes_.pool, {&result, 1}, outputs);
 }
 
+std::shared_ptr<const Kernel> Conv2DKernel::prepare(std::span<const TensorView> inputs,
+                                                    std::span<const TensorType>) const {
+  if (inputs[0].type->dtype != DType::int8 || !inputs[1].constant) return nullptr;
+  auto prepared = std::make_shared<Conv2DKernel>(attributes_);
+  prepared->packed_ = pack_convolution(convolution_of(*inputs[1].type), inputs[1]);
+  return prepared;
+}
+
 Status Conv2DKernel::run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const {
   if (!attributes_.pool) {
-    convolve(convolution_of(*inputs[1].type), inputs, outputs[0]);
+    convolve(convolution_of(*inputs[1].type), inputs, outputs[0], packed_.get());
     return {};
   }
   const std::array<TensorType, 2> types = {*inputs[0].type, *inputs[1].type};
   const TensorType type = unpooled(types, *outputs[0].type);
   std::vector<std::byte> storage(type.bytes());
   const TensorView result{.type = &type, .block = {.data = storage.data(), .size = storage.size()}};
-  convolve(convolution_of(*inputs[1].type), inputs, result);
+  convolve(convolution_of(*inputs[1].type), inputs, result, packed_.get());
   if (const auto& average = attributes_.average) {
     average_pool(*attributes_.pool, average->multiplier, average->clamp, result, outputs[0]);
   } else {

@@ -6,6 +6,7 @@
 
 #include "kernels/convolution.hpp"
 #include "kernels/kernel.hpp"
+#include "kernels/prepare.hpp"
 
 namespace cosoc {
 
@@ -29,7 +30,7 @@ struct Conv2DAttributes {
 
 /// Operation `conv2d`: inputs are the feature map, weight, bias and multiplier, and with `residual_multiplier` a
 /// feature map that is added before the result is rounded.
-class Conv2DKernel final : public Kernel {
+class Conv2DKernel final : public Kernel, public Preparable {
  public:
   /// The kernel's extents come from the weight; those in `attributes.window` are not used.
   explicit Conv2DKernel(const Conv2DAttributes& attributes) : attributes_(attributes) {}
@@ -42,6 +43,8 @@ class Conv2DKernel final : public Kernel {
   std::string_view name() const override { return "conv2d"; }
   nlohmann::json attributes() const override;
   Status check(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override;
+  std::shared_ptr<const Kernel> prepare(std::span<const TensorView> inputs,
+                                        std::span<const TensorType> outputs) const override;
   Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override;
   Work work(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override;
 
@@ -50,6 +53,7 @@ class Conv2DKernel final : public Kernel {
   Convolution convolution_of(const TensorType& weight) const;
 
   Conv2DAttributes attributes_;
+  std::shared_ptr<const PackedConvolution> packed_;  // null unless prepared
 };
 
 }  // namespace cosoc

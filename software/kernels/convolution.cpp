@@ -2,136 +2,123 @@
 
 #include <algorithm>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include "kernels/arithmetic.hpp"
 #include "kernels/patches.hpp"
+#include "kernels/quantized/convolve.hpp"
 
 namespace cosoc {
 namespace {
 
-/// Bytes of patches that are multiplied at once: they stay in the second-level cache beside the weights.
-constexpr std::size_t patch_bytes = 65536;
-
-/// The weights of one group as rows of int16, each padded to `length`.
-std::vector<std::int16_t> widen_weights(const TensorView& weight, std::size_t first_channel, std::size_t channels,
-                                        std::size_t length) {
+/// The weights of one group as they lie in the tensor.
+quantized::GroupWeights weights_of_group(const Convolution& rule, const TensorView& weight, std::size_t group) {
   const auto& shape = weight.type->shape;
-  const auto positions = static_cast<std::size_t>(shape[1] * shape[2]);
-  const auto depth = static_cast<std::size_t>(shape[3]);
+  const auto channels = static_cast<std::size_t>(shape[0] / rule.groups);
+  const std::array<std::size_t, 2> kernel = {static_cast<std::size_t>(shape[1]), static_cast<std::size_t>(shape[2])};
   const std::size_t pitch = weight.type->pixel_pitch();
-  std::vector<std::int16_t> rows(channels * length, 0);
-  const auto* in = weight.as<std::int8_t>() + first_channel * positions * pitch;
-  for (std::size_t channel = 0; channel < channels; ++channel) {
-    std::int16_t* out = rows.data() + channel * length;
-    for (std::size_t position = 0; position < positions; ++position, in += pitch) out = std::copy_n(in, depth, out);
-  }
-  return rows;
+  return {.data = weight.as<std::int8_t>() + group * channels * kernel[0] * kernel[1] * pitch,
+          .channels = channels,
+          .kernel = kernel,
+          .depth = static_cast<std::size_t>(shape[3]),
+          .pitch = pitch};
 }
 
-/// One group of one image: the tensors' parts that belong to it.
-template <class Activation>
-struct GroupCall {
-  /// 32 bits wrap as the accelerator's do; 48 bits hold all sums of int16.
-  using Sum = std::conditional_t<sizeof(Activation) == 1, std::int32_t, std::int64_t>;
-
-  const Convolution& rule;
-  PixelSource<Activation> source;
-  std::array<std::int64_t, 2> out_extent{};
-  std::size_t channels = 0;  // output channels of the group
-  const std::int32_t* bias = nullptr;
-  const float* multiplier = nullptr;
-  Activation* out = nullptr;  // first channel of the group
-  std::size_t out_pitch = 0;  // values
-  std::int32_t out_zero_point = 0;
-  const Activation* residual = nullptr;  // at `out`'s pixel and channel, with its pitch; null when there is none
-  std::int32_t residual_zero_point = 0;
-
-  void run(const std::vector<std::int16_t>& weights) const;
-
- private:
-  Activation result_of(Sum sum, std::size_t channel, std::size_t place) const;
-};
-
-/// The result of one sum; `place` is its distance from the call's first output.
-template <class Activation>
-Activation GroupCall<Activation>::result_of(Sum sum, std::size_t channel, std::size_t place) const {
-  Sum total = 0;
-  if constexpr (sizeof(Activation) == 1) {
-    total = wrapping_add(sum, bias[channel]);
-  } else {
-    total = sum + bias[channel];
-  }
-  if (residual == nullptr) return requantize<Activation>(total, multiplier[channel], out_zero_point, rule.clamp);
-  const std::int64_t added = (residual[place] - residual_zero_point) * *rule.residual_multiplier;
-  return requantize_with_residual<Activation>(total, multiplier[channel], added, out_zero_point, rule.clamp);
+bool uses_winograd(const Convolution& rule, const quantized::GroupWeights& weights) {
+  return quantized::suits_winograd(rule.window, rule.transposed, weights.depth, weights.channels);
 }
 
-/// Convolves with one group's weights, a batch of output pixels after the other.
-template <class Activation>
-void GroupCall<Activation>::run(const std::vector<std::int16_t>& weights) const {
-  const std::size_t length = weights.size() / channels;
-  const std::int64_t pixels = out_extent[0] * out_extent[1];
-  const auto batch = static_cast<std::int64_t>(std::clamp<std::size_t>(patch_bytes / (2 * length), 4, 256));
-  std::vector<std::int16_t> patches(static_cast<std::size_t>(std::min(batch, pixels)) * length);
-  std::vector<Sum> sums(static_cast<std::size_t>(std::min(batch, pixels)) * channels);
-  const auto gather = rule.transposed ? gather_transposed_patch<Activation> : gather_patch<Activation>;
-  for (std::int64_t first = 0; first < pixels; first += batch) {
-    const auto count = static_cast<std::size_t>(std::min(batch, pixels - first));
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::int64_t pixel = first + static_cast<std::int64_t>(i);
-      gather(source, rule.window, pixel / out_extent[1], pixel % out_extent[1],
-             std::span(patches).subspan(i * length, length));
-    }
-    multiply_patches(patches.data(), count, weights.data(), channels, length, sums.data());
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t place = (static_cast<std::size_t>(first) + i) * out_pitch;
-      for (std::size_t channel = 0; channel < channels; ++channel) {
-        out[place + channel] = result_of(sums[i * channels + channel], channel, place + channel);
+std::vector<std::int16_t> pack(const Convolution& rule, const quantized::GroupWeights& weights) {
+  return uses_winograd(rule, weights) ? quantized::pack_winograd(weights) : quantized::pack_patch_weights(weights);
+}
+
+/// One group of one image of int16 activations, whose sums take 48 bits.
+void convolve_wide(const Convolution& rule, const PixelSource<std::int16_t>& source, const TensorView& output,
+                   const quantized::GroupWeights& weights, std::span<const TensorView> inputs, std::size_t first) {
+  const std::size_t positions = weights.kernel[0] * weights.kernel[1];
+  const std::size_t length = padded_patch_length(positions * weights.depth);
+  std::vector<std::int16_t> rows(weights.channels * length, 0);
+  for (std::size_t i = 0; i < weights.channels * positions; ++i) {
+    std::copy_n(weights.data + i * weights.pitch, weights.depth,
+                rows.data() + i / positions * length + i % positions * weights.depth);
+  }
+  std::vector<std::int16_t> patch(length);
+  std::vector<std::int64_t> sums(weights.channels);
+  const TensorType& out = *output.type;
+  const std::size_t pitch = out.pixel_pitch() / sizeof(std::int16_t);
+  const std::size_t first_channel = first % pitch;
+  const std::int32_t* bias = inputs[2].as<std::int32_t>() + first_channel;
+  const float* multiplier = inputs[3].as<float>() + first_channel;
+  const auto gather = rule.transposed ? gather_transposed_patch<std::int16_t> : gather_patch<std::int16_t>;
+  std::size_t place = first;
+  for (std::int64_t pixel = 0; pixel < out.shape[1] * out.shape[2]; ++pixel, place += pitch) {
+    gather(source, rule.window, pixel / out.shape[2], pixel % out.shape[2], patch);
+    multiply_patches(patch.data(), 1, rows.data(), weights.channels, length, sums.data());
+    for (std::size_t channel = 0; channel < weights.channels; ++channel) {
+      const std::int64_t total = sums[channel] + bias[channel];
+      std::int16_t& to = output.as<std::int16_t>()[place + channel];
+      if (!rule.residual_multiplier) {
+        to = requantize<std::int16_t>(total, multiplier[channel], out.zero_point, rule.clamp);
+        continue;
       }
+      const std::int32_t residual = inputs[4].as<std::int16_t>()[place + channel] - inputs[4].type->zero_point;
+      to = requantize_with_residual<std::int16_t>(total, multiplier[channel], residual * *rule.residual_multiplier,
+                                                  out.zero_point, rule.clamp);
     }
   }
 }
 
+void convolve_narrow(const Convolution& rule, const PixelSource<std::int8_t>& source, const TensorView& output,
+                     const quantized::GroupWeights& weights, std::span<const TensorView> inputs, std::size_t first,
+                     const std::vector<std::int16_t>& packed) {
+  const TensorType& out = *output.type;
+  const bool residual = rule.residual_multiplier.has_value();
+  const std::size_t first_channel = first % out.pixel_pitch();
+  const quantized::Call call = {.source = source,
+                                .window = rule.window,
+                                .transposed = rule.transposed,
+                                .out_extent = {out.shape[1], out.shape[2]},
+                                .channels = weights.channels,
+                                .rule = {.bias = inputs[2].as<std::int32_t>() + first_channel,
+                                         .multiplier = inputs[3].as<float>() + first_channel,
+                                         .zero_point = out.zero_point,
+                                         .clamp = rule.clamp,
+                                         .residual_multiplier = rule.residual_multiplier.value_or(0),
+                                         .residual_zero_point = residual ? inputs[4].type->zero_point : 0},
+                                .out = output.as<std::int8_t>() + first,
+                                .residual = residual ? inputs[4].as<std::int8_t>() + first : nullptr,
+                                .out_pitch = out.pixel_pitch()};
+  uses_winograd(rule, weights) ? convolve_winograd(call, packed) : convolve_patches(call, packed);
+}
+
 template <class Activation>
-void convolve_all(const Convolution& rule, std::span<const TensorView> inputs, const TensorView& output) {
+void convolve_all(const Convolution& rule, std::span<const TensorView> inputs, const TensorView& output,
+                  const PackedConvolution* prepared) {
   const TensorType& in = *inputs[0].type;
   const TensorType& out = *output.type;
-  const auto groups = static_cast<std::size_t>(rule.groups);
-  const auto depth = static_cast<std::size_t>(inputs[1].type->shape[3]);
-  const auto channels = static_cast<std::size_t>(out.shape[3]) / groups;
-  const auto products = static_cast<std::size_t>(inputs[1].type->elements()) / (channels * groups);
   const std::size_t in_pitch = in.pixel_pitch() / sizeof(Activation);
   const std::size_t in_row_pitch = in_pitch * static_cast<std::size_t>(in.shape[2]);
   const std::size_t in_image = in_row_pitch * static_cast<std::size_t>(in.shape[1]);
   const std::size_t out_image = out.bytes() / sizeof(Activation) / static_cast<std::size_t>(out.shape[0]);
-  const bool residual = rule.residual_multiplier.has_value();
-
-  for (std::size_t group = 0; group < groups; ++group) {
-    const std::size_t first_channel = group * channels;
-    const auto weights = widen_weights(inputs[1], first_channel, channels, padded_patch_length(products));
+  for (std::size_t group = 0; group < static_cast<std::size_t>(rule.groups); ++group) {
+    const auto weights = weights_of_group(rule, inputs[1], group);
+    std::vector<std::int16_t> own;
+    if (sizeof(Activation) == 1 && prepared == nullptr) own = pack(rule, weights);
     for (std::size_t image = 0; image < static_cast<std::size_t>(in.shape[0]); ++image) {
-      const std::size_t first = image * out_image + first_channel;
-      const GroupCall<Activation> call = {
-          .rule = rule,
-          .source = {.data = inputs[0].as<Activation>() + image * in_image + group * depth,
-                     .rows = in.shape[1],
-                     .columns = in.shape[2],
-                     .row_pitch = in_row_pitch,
-                     .pixel_pitch = in_pitch,
-                     .channels = depth,
-                     .zero_point = static_cast<Activation>(in.zero_point)},
-          .out_extent = {out.shape[1], out.shape[2]},
-          .channels = channels,
-          .bias = inputs[2].as<std::int32_t>() + first_channel,
-          .multiplier = inputs[3].as<float>() + first_channel,
-          .out = output.as<Activation>() + first,
-          .out_pitch = out.pixel_pitch() / sizeof(Activation),
-          .out_zero_point = out.zero_point,
-          .residual = residual ? inputs[4].as<Activation>() + first : nullptr,
-          .residual_zero_point = residual ? inputs[4].type->zero_point : 0};
-      call.run(weights);
+      const PixelSource<Activation> source = {
+          .data = inputs[0].as<Activation>() + image * in_image + group * weights.depth,
+          .rows = in.shape[1],
+          .columns = in.shape[2],
+          .row_pitch = in_row_pitch,
+          .pixel_pitch = in_pitch,
+          .channels = weights.depth,
+          .zero_point = static_cast<Activation>(in.zero_point)};
+      const std::size_t first = image * out_image + group * weights.channels;
+      if constexpr (sizeof(Activation) == 1) {
+        convolve_narrow(rule, source, output, weights, inputs, first, prepared ? prepared->groups[group] : own);
+      } else {
+        convolve_wide(rule, source, output, weights, inputs, first);
+      }
     }
   }
 }
@@ -165,9 +152,18 @@ bool check_convolution(TypeCheck& check, std::int64_t groups, std::span<const Te
   return check.good();
 }
 
-void convolve(const Convolution& convolution, std::span<const TensorView> inputs, const TensorView& output) {
+std::shared_ptr<const PackedConvolution> pack_convolution(const Convolution& convolution, const TensorView& weight) {
+  auto packed = std::make_shared<PackedConvolution>();
+  for (std::size_t group = 0; group < static_cast<std::size_t>(convolution.groups); ++group) {
+    packed->groups.push_back(pack(convolution, weights_of_group(convolution, weight, group)));
+  }
+  return packed;
+}
+
+void convolve(const Convolution& convolution, std::span<const TensorView> inputs, const TensorView& output,
+              const PackedConvolution* packed) {
   with_activation(output.type->dtype,
-                  [&]<class Activation>(Activation) { convolve_all<Activation>(convolution, inputs, output); });
+                  [&]<class Activation>(Activation) { convolve_all<Activation>(convolution, inputs, output, packed); });
 }
 
 }  // namespace cosoc

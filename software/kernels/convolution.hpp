@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "kernels/check.hpp"
 #include "kernels/tensor.hpp"
@@ -28,7 +30,15 @@ struct Convolution {
 bool check_convolution(TypeCheck& check, std::int64_t groups, std::span<const TensorType> inputs,
                        const TensorType& output);
 
-/// Computes on the calling thread. The shape of the output says for which pixels; types were checked.
-void convolve(const Convolution& convolution, std::span<const TensorView> inputs, const TensorView& output);
+/// The weights of an int8 convolution in the order in which they are read.
+struct PackedConvolution {
+  std::vector<std::vector<std::int16_t>> groups;
+};
+std::shared_ptr<const PackedConvolution> pack_convolution(const Convolution& convolution, const TensorView& weight);
+
+/// Computes on the calling thread. The shape of the output says for which pixels; types were checked. `packed` are the
+/// weights, or null.
+void convolve(const Convolution& convolution, std::span<const TensorView> inputs, const TensorView& output,
+              const PackedConvolution* packed = nullptr);
 
 }  // namespace cosoc

@@ -1,8 +1,12 @@
 /// The int8 kernels against plain references that index every value on its own.
+#include <algorithm>
+#include <array>
 #include <cfenv>
 #include <cmath>
 
 #include "kernels/arithmetic.hpp"
+#include "kernels/prepare.hpp"
+#include "kernels/quantized/requantize.hpp"
 #include "software/support.hpp"
 
 namespace cosoc::test {
@@ -64,12 +68,21 @@ void check_convolution(const ConvolutionCase& c, std::uint32_t seed) {
     bias.as<std::int32_t>()[i] = static_cast<std::int32_t>(random.integer(-20000, 20000));
     multiplier.as<float>()[i] = random.real(1e-4F, 5e-3F);
   }
-  run_on_cpu(*kernel("conv2d", {{"stride", c.stride},
-                                {"padding", c.padding},
-                                {"dilation", c.dilation},
-                                {"groups", c.groups},
-                                {"clamp", {-100, 90}}}),
-             {in, weight, bias, multiplier}, {out});
+  const auto whole = kernel("conv2d", {{"stride", c.stride},
+                                       {"padding", c.padding},
+                                       {"dilation", c.dilation},
+                                       {"groups", c.groups},
+                                       {"clamp", {-100, 90}}});
+  run_on_cpu(*whole, {in, weight, bias, multiplier}, {out});
+  // With packed weights the bits are the same.
+  const std::vector<std::byte> expected(out.block.data, out.block.data + out.type->bytes());
+  std::fill_n(out.block.data, out.type->bytes(), std::byte{0});
+  std::vector<TensorView> inputs = {in, weight, bias, multiplier};
+  inputs[1].constant = true;
+  const auto packed = dynamic_cast<const Preparable&>(*whole).prepare(inputs, std::array{*out.type});
+  REQUIRE(packed != nullptr);
+  run_on_cpu(*packed, {in, weight, bias, multiplier}, {out});
+  REQUIRE(std::ranges::equal(expected, std::span(out.block.data, out.type->bytes())));
 
   const std::int64_t group_out = c.weight[0] / c.groups;
   for (std::int64_t i = 0; i < out.type->elements(); ++i) {
@@ -103,6 +116,35 @@ TEST_CASE("conv2d of chosen shapes") {
   check_convolution({.in = {1, 12, 11, 4}, .weight = {6, 3, 2, 2}, .dilation = {2, 3}, .groups = 2}, 6);
   check_convolution({.in = {1, 5, 5, 2}, .weight = {3, 3, 3, 2}, .stride = {3, 1}, .padding = {4, 5, 6, 7}}, 7);
   check_convolution({.in = {5, 1, 1, 300}, .weight = {10, 1, 1, 300}}, 8);
+  // 3x3 without stride and with many channels: computed with fewer products.
+  check_convolution({.in = {2, 7, 8, 20}, .weight = {19, 3, 3, 20}, .padding = {1, 1, 1, 1}}, 9);
+  check_convolution({.in = {1, 9, 6, 48}, .weight = {60, 3, 3, 16}, .padding = {0, 2, 1, 0}, .groups = 3}, 10);
+  check_convolution({.in = {1, 3, 3, 16}, .weight = {16, 3, 3, 16}}, 11);
+}
+
+TEST_CASE("sums are requantized in bulk as they are one by one") {
+  Random random(3);
+  const std::array<float, 6> multipliers = {0x1p-17F, 0x3p-20F, 1.0F, 0x1p-130F, 0x1p20F, 0.0123F};
+  for (int i = 0; i < 20000; ++i) {
+    // Small sums meet ties, large ones the limits.
+    const std::int64_t reach = std::int64_t{1} << random.integer(1, 31);
+    const auto sum = static_cast<std::int32_t>(random.integer(-reach, reach - 1));
+    const float multiplier = multipliers[static_cast<std::size_t>(random.integer(0, 5))];
+    const std::int32_t bias = 0;
+    const auto residual = static_cast<std::int8_t>(random.integer(-128, 127));
+    const quantized::Requantization rule = {.bias = &bias,
+                                            .multiplier = &multiplier,
+                                            .zero_point = static_cast<std::int32_t>(random.integer(-128, 127)),
+                                            .clamp = {-120, 100},
+                                            .residual_multiplier = std::int64_t{1} << random.integer(0, 27),
+                                            .residual_zero_point = 5};
+    std::int8_t found = 0;
+    quantized::requantize(rule, &sum, 1, &found);
+    REQUIRE(found == requantize<std::int8_t>(sum, multiplier, rule.zero_point, rule.clamp));
+    quantized::requantize(rule, &sum, &residual, 1, &found);
+    const std::int64_t added = (residual - 5) * rule.residual_multiplier;
+    REQUIRE(found == requantize_with_residual<std::int8_t>(sum, multiplier, added, rule.zero_point, rule.clamp));
+  }
 }
 
 TEST_CASE("conv2d of random shapes") {

@@ -3,14 +3,42 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/dense/functions.hpp"
 #include "kernels/dense/gemm.hpp"
 #include "kernels/dense/operation.hpp"
+#include "kernels/dispatch.hpp"
 
 namespace cosoc {
 namespace dense {
 namespace {
 
 constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
+
+struct Row {
+  float* row;
+  const float* mask;  // or none
+  float scale;
+  std::int64_t seen;
+  std::int64_t keys;
+};
+
+/// One row of scores becomes weights; a row that sees nothing becomes zeros, as in PyTorch.
+[[gnu::always_inline]] inline void normalize_any(const Row& r) {
+  float* row = r.row;
+  float greatest = minus_infinity;
+  for (std::int64_t i = 0; i < r.seen; ++i) {
+    row[i] = row[i] * r.scale + (r.mask == nullptr ? 0.0F : r.mask[i]);
+    greatest = row[i] > greatest ? row[i] : greatest;
+  }
+  const std::int64_t seen = greatest == minus_infinity ? 0 : r.seen;
+  for (std::int64_t i = 0; i < seen; ++i) row[i] = functions::exp(row[i] - greatest);
+  float sum = 0.0F;
+  for (std::int64_t i = 0; i < seen; ++i) sum += row[i];
+  for (std::int64_t i = 0; i < seen; ++i) row[i] /= sum;
+  std::fill(row + seen, row + r.keys, 0.0F);
+}
+
+COSOC_DISPATCH(normalize, normalize_any, const Row&)
 
 class Attention final : public Operation {
  public:
@@ -61,7 +89,11 @@ class Attention final : public Operation {
                                                               : inputs[3].as<float>();
       for (std::int64_t row = 0; row < rows; ++row) {
         const std::int64_t seen = causal_ ? std::min(row + 1, keys) : keys;
-        normalize(scores.data() + row * keys, mask == nullptr ? nullptr : mask + row * keys, seen, keys);
+        normalize({.row = scores.data() + row * keys,
+                   .mask = mask == nullptr ? nullptr : mask + row * keys,
+                   .scale = scale_,
+                   .seen = seen,
+                   .keys = keys});
       }
       multiply({.rows = rows,
                 .columns = columns,
@@ -86,23 +118,6 @@ class Attention final : public Operation {
   }
 
  private:
-  /// One row of scores becomes weights; a row that sees nothing becomes zeros, as in PyTorch.
-  void normalize(float* row, const float* mask, std::int64_t seen, std::int64_t keys) const {
-    float greatest = minus_infinity;
-    for (std::int64_t i = 0; i < seen; ++i) {
-      row[i] = row[i] * scale_ + (mask == nullptr ? 0.0F : mask[i]);
-      greatest = std::max(greatest, row[i]);
-    }
-    if (greatest == minus_infinity) seen = 0;
-    float sum = 0.0F;
-    for (std::int64_t i = 0; i < seen; ++i) {
-      row[i] = std::exp(row[i] - greatest);
-      sum += row[i];
-    }
-    for (std::int64_t i = 0; i < seen; ++i) row[i] /= sum;
-    std::fill(row + seen, row + keys, 0.0F);
-  }
-
   float scale_;
   bool causal_;
 };

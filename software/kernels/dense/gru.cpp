@@ -1,9 +1,30 @@
 /// Gated recurrent unit: gates reset, update, new in PyTorch's order.
+#include "kernels/dense/functions.hpp"
 #include "kernels/dense/recurrent.hpp"
+#include "kernels/dispatch.hpp"
 
 namespace cosoc {
 namespace dense {
 namespace {
+
+struct Step {
+  const float* x;
+  const float* h;
+  std::int64_t hidden;
+  float* state;
+};
+
+[[gnu::always_inline]] inline void advance_any(const Step& s) {
+#pragma GCC ivdep
+  for (std::int64_t i = 0; i < s.hidden; ++i) {
+    const float reset = functions::sigmoid(s.x[i] + s.h[i]);
+    const float update = functions::sigmoid(s.x[s.hidden + i] + s.h[s.hidden + i]);
+    const float fresh = functions::tanh(s.x[2 * s.hidden + i] + reset * s.h[2 * s.hidden + i]);
+    s.state[i] = (s.state[i] - fresh) * update + fresh;
+  }
+}
+
+COSOC_DISPATCH(advance_step, advance_any, const Step&)
 
 class GRU final : public Recurrent {
  public:
@@ -11,11 +32,7 @@ class GRU final : public Recurrent {
 
  private:
   void advance(const float* x, const float* h, std::int64_t hidden, float* state, float*) const override {
-    for (std::int64_t i = 0; i < hidden; ++i) {
-      const auto gate = [&](std::int64_t number) { return x[number * hidden + i] + h[number * hidden + i]; };
-      const float fresh = std::tanh(x[2 * hidden + i] + logistic(gate(0)) * h[2 * hidden + i]);
-      state[i] = (state[i] - fresh) * logistic(gate(1)) + fresh;
-    }
+    advance_step({x, h, hidden, state});
   }
 };
 

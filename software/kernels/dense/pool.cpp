@@ -1,8 +1,10 @@
 /// Largest elements and averages of windows over the last axes of (N, C, ..), with the positions of the largest.
 #include <limits>
 #include <span>
+#include <vector>
 
 #include "kernels/dense/operation.hpp"
+#include "kernels/dense/pool_rows.hpp"
 #include "kernels/dense/spatial.hpp"
 
 namespace cosoc {
@@ -57,6 +59,10 @@ class Pool final : public Operation {
     const Axes3 out = spatial(outputs[0].type->shape);
     const float* plane = inputs[0].as<float>();
     float* to = outputs[0].as<float>();
+    if (!is_adaptive() && outputs.size() == 1) {
+      pool_rows(inputs[0], outputs[0]);
+      return {};
+    }
     auto* positions = outputs.size() == 2 ? outputs[1].as<std::int64_t>() : nullptr;
     const std::int64_t planes = inputs[0].type->shape[0] * inputs[0].type->shape[1];
     for (std::int64_t i = 0; i < planes; ++i, plane += volume(in)) {
@@ -111,6 +117,43 @@ class Pool final : public Operation {
     const std::int64_t counted =
         o_.counts_padding ? std::min(end, size + o_.windows.padding[axis]) - start : last - first;
     return {first, last, step, counted};
+  }
+
+  void pool_rows(const TensorView& input, const TensorView& output) const {
+    const Axes3 in = spatial(input.type->shape);
+    const Axes3 out = spatial(output.type->shape);
+    const Windows& windows = o_.windows;
+    PoolRow row = {.columns = in[2],
+                   .padding = windows.padding[2],
+                   .kernel = o_.kernel[2],
+                   .dilation = windows.dilation[2],
+                   .stride = windows.stride[2],
+                   .max = o_.max,
+                   .outputs = out[2],
+                   .out = output.as<float>()};
+    std::vector<float> joined(static_cast<std::size_t>(row.padded_columns()));
+    std::vector<float> counts(static_cast<std::size_t>(out[2]), 1.0F);
+    for (std::int64_t w = 0; w < out[2] && o_.divisor == 0; ++w) {
+      counts[static_cast<std::size_t>(w)] = static_cast<float>(reach(2, w, in, out).counted);
+    }
+    row.joined = joined.data();
+    row.counts = counts.data();
+    const float* image = input.as<float>();
+    for (std::int64_t i = 0; i < input.type->shape[0] * input.type->shape[1]; ++i, image += volume(in)) {
+      for (std::int64_t d = 0; d < out[0]; ++d) {
+        const Reach depth = reach(0, d, in, out);
+        for (std::int64_t h = 0; h < out[1]; ++h, row.out += out[2]) {
+          const Reach height = reach(1, h, in, out);
+          row.in = image + (depth.first * in[1] + height.first) * in[2];
+          row.planes = (depth.last - depth.first + depth.step - 1) / depth.step;
+          row.plane_step = depth.step * in[1] * in[2];
+          row.rows = (height.last - height.first + height.step - 1) / height.step;
+          row.row_step = height.step * in[2];
+          row.count = static_cast<float>(o_.divisor != 0 ? o_.divisor : depth.counted * height.counted);
+          pool_row(row);
+        }
+      }
+    }
   }
 
   static std::int64_t largest(const float* plane, const Axes3& in, const std::array<Reach, 3>& r) {

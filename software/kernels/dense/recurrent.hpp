@@ -10,8 +10,6 @@
 
 namespace cosoc::dense {
 
-inline float logistic(float x) { return 1.0F / (1.0F + std::exp(-x)); }
-
 /// x (T, N, I), `states` tensors (N, H), weights (gates * H, I) and (gates * H, H), and both biases (gates * H) or none
 /// -> y (T, N, H) and the last states.
 class Recurrent : public Operation {

@@ -158,27 +158,32 @@ class Reduce final : public Operation {
     }
   }
 
-  /// Four accumulators at a time, so that one sum need not wait for the other.
+  /// Several accumulators at a time, so that one sum need not wait for the other.
   template <class T, class Sum, class Function>
   static Sum along_row(const T* in, std::int64_t step, std::int64_t length, Sum sum, Sum start,
                        const Function& function) {
-    std::array<Sum, 4> parts = {sum, start, start, start};
+    constexpr std::int64_t count = 8;
+    std::array<Sum, count> parts;
+    parts.fill(start);
+    parts[0] = sum;
     std::int64_t i = 0;
-    for (; i + 4 <= length; i += 4) {
-      for (std::int64_t j = 0; j < 4; ++j) parts[j] = function(parts[j], in[(i + j) * step]);
+    if (step == 1) {
+      for (; i + count <= length; i += count) {
+        for (std::int64_t j = 0; j < count; ++j) parts[j] = function(parts[j], in[i + j]);
+      }
+    } else {
+      for (; i + count <= length; i += count) {
+        for (std::int64_t j = 0; j < count; ++j) parts[j] = function(parts[j], in[(i + j) * step]);
+      }
     }
     for (; i < length; ++i) parts[0] = function(parts[0], in[i * step]);
     if constexpr (std::is_same_v<T, Sum>) {
-      for (std::size_t j = 1; j < 4; ++j) parts[0] = function(parts[0], parts[j]);
+      for (std::size_t j = 1; j < count; ++j) parts[0] = function(parts[0], parts[j]);
       return parts[0];
     } else {
-      return combine(parts, start);
+      for (std::size_t j = 1; j < count; ++j) parts[0] = start == Sum(0) ? parts[0] + parts[j] : parts[0] * parts[j];
+      return parts[0];
     }
-  }
-
-  template <class Sum>
-  static Sum combine(const std::array<Sum, 4>& parts, Sum start) {
-    return start == Sum(0) ? (parts[0] + parts[1]) + (parts[2] + parts[3]) : parts[0] * parts[1] * parts[2] * parts[3];
   }
 
   /// The first position of the extreme; NaN counts as the extreme.

@@ -1,12 +1,81 @@
 /// Softmax along an axis, or its logarithm.
 #include <cmath>
-#include <limits>
 
+#include "kernels/dense/functions.hpp"
 #include "kernels/dense/operation.hpp"
+#include "kernels/dispatch.hpp"
 
 namespace cosoc {
 namespace dense {
 namespace {
+
+/// `inner` vectors side by side: element k of vector i at [k * inner + i].
+struct Call {
+  const float* in;
+  float* out;
+  std::int64_t length;
+  std::int64_t inner;
+  bool logarithm;
+};
+
+/// One vector whose elements follow each other.
+[[gnu::always_inline]] inline void along(const Call& call) {
+  float greatest = -functions::infinity;
+  for (std::int64_t i = 0; i < call.length; ++i) greatest = call.in[i] > greatest ? call.in[i] : greatest;
+  // Several sums, so that additions need not wait for each other.
+  constexpr std::int64_t width = 16;
+  float sums[width] = {};
+  for (std::int64_t first = 0; first < call.length; first += width) {
+    const std::int64_t count = std::min(width, call.length - first);
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float power = functions::exp(call.in[first + i] - greatest);
+      call.out[first + i] = power;
+      sums[i] += power;
+    }
+  }
+  double sum = 0.0;
+  for (const float part : sums) sum += part;
+  if (call.logarithm) {
+    const auto shift = static_cast<float>(std::log(sum));
+    for (std::int64_t i = 0; i < call.length; ++i) call.out[i] = (call.in[i] - greatest) - shift;
+  } else {
+    const auto factor = static_cast<float>(1.0 / sum);
+    for (std::int64_t i = 0; i < call.length; ++i) call.out[i] *= factor;
+  }
+}
+
+/// Vectors side by side, some at a time.
+[[gnu::always_inline]] inline void across(const Call& call) {
+  constexpr std::int64_t width = 64;
+  for (std::int64_t first = 0; first < call.inner; first += width) {
+    const std::int64_t count = std::min(width, call.inner - first);
+    float greatest[width], sums[width], factors[width];
+    std::fill_n(greatest, width, -functions::infinity);
+    std::fill_n(sums, width, 0.0F);
+    for (std::int64_t k = 0; k < call.length; ++k) {
+      const float* in = call.in + k * call.inner + first;
+      for (std::int64_t i = 0; i < count; ++i) greatest[i] = in[i] > greatest[i] ? in[i] : greatest[i];
+    }
+    for (std::int64_t k = 0; k < call.length; ++k) {
+      const float* in = call.in + k * call.inner + first;
+      float* out = call.out + k * call.inner + first;
+      for (std::int64_t i = 0; i < count; ++i) {
+        const float power = functions::exp(in[i] - greatest[i]);
+        out[i] = call.logarithm ? in[i] - greatest[i] : power;
+        sums[i] += power;
+      }
+    }
+    for (std::int64_t i = 0; i < count; ++i) factors[i] = call.logarithm ? functions::log(sums[i]) : 1.0F / sums[i];
+    for (std::int64_t k = 0; k < call.length; ++k) {
+      float* out = call.out + k * call.inner + first;
+      for (std::int64_t i = 0; i < count; ++i) out[i] = call.logarithm ? out[i] - factors[i] : out[i] * factors[i];
+    }
+  }
+}
+
+[[gnu::always_inline]] inline void softmax_any(const Call& call) { call.inner == 1 ? along(call) : across(call); }
+
+COSOC_DISPATCH(softmax, softmax_any, const Call&)
 
 class Softmax final : public Operation {
  public:
@@ -26,13 +95,13 @@ class Softmax final : public Operation {
 
   Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
     const AroundAxis axes = around(inputs[0].type->shape, axis_);
-    const float* in = inputs[0].as<float>();
-    float* out = outputs[0].as<float>();
+    const std::int64_t plane = axes.length * axes.inner;
     for (std::int64_t outer = 0; outer < axes.outer; ++outer) {
-      for (std::int64_t inner = 0; inner < axes.inner; ++inner) {
-        const std::int64_t first = outer * axes.length * axes.inner + inner;
-        along(in + first, out + first, axes.length, axes.inner);
-      }
+      softmax({.in = inputs[0].as<float>() + outer * plane,
+               .out = outputs[0].as<float>() + outer * plane,
+               .length = axes.length,
+               .inner = axes.inner,
+               .logarithm = logarithm_});
     }
     return {};
   }
@@ -42,21 +111,6 @@ class Softmax final : public Operation {
   }
 
  private:
-  void along(const float* in, float* out, std::int64_t length, std::int64_t step) const {
-    float greatest = -std::numeric_limits<float>::infinity();
-    for (std::int64_t i = 0; i < length; ++i) greatest = std::max(greatest, in[i * step]);
-    double sum = 0.0;
-    for (std::int64_t i = 0; i < length; ++i) {
-      const float power = std::exp(in[i * step] - greatest);
-      out[i * step] = logarithm_ ? in[i * step] - greatest : power;
-      sum += power;
-    }
-    const float total = static_cast<float>(logarithm_ ? std::log(sum) : 1.0 / sum);
-    for (std::int64_t i = 0; i < length; ++i) {
-      out[i * step] = logarithm_ ? out[i * step] - total : out[i * step] * total;
-    }
-  }
-
   std::size_t axis_;
   bool logarithm_;
 };

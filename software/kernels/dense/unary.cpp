@@ -1,8 +1,9 @@
 /// Functions of one element: float32 mathematics, and what int64, bool and complex64 have of it.
+#include "kernels/dense/unary.hpp"
+
 #include <array>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
 #include "kernels/dense/operation.hpp"
 
@@ -95,8 +96,6 @@ char letter(DType dtype) {
   }
 }
 
-float sigmoid(float x) { return 1.0F / (1.0F + std::exp(-x)); }
-
 template <class In, class Out, class Function>
 void map(const TensorView& input, const TensorView& output, const Function& function) {
   const auto count = static_cast<std::size_t>(input.type->elements());
@@ -156,75 +155,14 @@ class Unary final : public Operation {
 };
 
 void Unary::real(const TensorView& in, const TensorView& out) const {
+  const RealCall call = {.operation = names[operation_],
+                         .parameters = p_,
+                         .in = in.as<float>(),
+                         .out = out.as<float>(),
+                         .count = in.type->elements()};
+  if (map_real(call)) return;
   const std::string_view op = names[operation_];
-  const auto apply = [&](const auto& function) { map<float, float>(in, out, function); };
   const auto test = [&](const auto& function) { map<float, bool>(in, out, function); };
-  if (op == "neg") return apply([](float x) { return -x; });
-  if (op == "abs") return apply([](float x) { return std::fabs(x); });
-  if (op == "sign") return apply([](float x) { return static_cast<float>((x > 0.0F) - (x < 0.0F)); });
-  if (op == "floor") return apply([](float x) { return std::floor(x); });
-  if (op == "ceil") return apply([](float x) { return std::ceil(x); });
-  if (op == "trunc") return apply([](float x) { return std::trunc(x); });
-  if (op == "round") return apply([](float x) { return std::nearbyint(x); });
-  if (op == "exp") return apply([](float x) { return std::exp(x); });
-  if (op == "exp2") return apply([](float x) { return std::exp2(x); });
-  if (op == "expm1") return apply([](float x) { return std::expm1(x); });
-  if (op == "log") return apply([](float x) { return std::log(x); });
-  if (op == "log1p") return apply([](float x) { return std::log1p(x); });
-  if (op == "log2") return apply([](float x) { return std::log2(x); });
-  if (op == "log10") return apply([](float x) { return std::log10(x); });
-  if (op == "sqrt") return apply([](float x) { return std::sqrt(x); });
-  if (op == "rsqrt") return apply([](float x) { return 1.0F / std::sqrt(x); });
-  if (op == "reciprocal") return apply([](float x) { return 1.0F / x; });
-  if (op == "sin") return apply([](float x) { return std::sin(x); });
-  if (op == "cos") return apply([](float x) { return std::cos(x); });
-  if (op == "tan") return apply([](float x) { return std::tan(x); });
-  if (op == "asin") return apply([](float x) { return std::asin(x); });
-  if (op == "acos") return apply([](float x) { return std::acos(x); });
-  if (op == "atan") return apply([](float x) { return std::atan(x); });
-  if (op == "sinh") return apply([](float x) { return std::sinh(x); });
-  if (op == "cosh") return apply([](float x) { return std::cosh(x); });
-  if (op == "tanh") return apply([](float x) { return std::tanh(x); });
-  if (op == "asinh") return apply([](float x) { return std::asinh(x); });
-  if (op == "acosh") return apply([](float x) { return std::acosh(x); });
-  if (op == "atanh") return apply([](float x) { return std::atanh(x); });
-  if (op == "erf") return apply([](float x) { return std::erf(x); });
-  if (op == "erfc") return apply([](float x) { return std::erfc(x); });
-  if (op == "sigmoid") return apply(sigmoid);
-  if (op == "relu") return apply([](float x) { return x < 0.0F ? 0.0F : x; });
-  if (op == "gelu") {
-    constexpr float half_root = std::numbers::sqrt2_v<float> / 2.0F;
-    return apply([](float x) { return 0.5F * x * (1.0F + std::erf(x * half_root)); });
-  }
-  if (op == "gelu_tanh") {
-    constexpr float factor = std::numbers::sqrt2_v<float> * std::numbers::inv_sqrtpi_v<float>;
-    return apply([](float x) { return 0.5F * x * (1.0F + std::tanh(factor * (x + 0.044715F * x * x * x))); });
-  }
-  if (op == "silu") return apply([](float x) { return x / (1.0F + std::exp(-x)); });
-  if (op == "mish") return apply([](float x) { return x * std::tanh(x > 20.0F ? x : std::log1p(std::exp(x))); });
-  if (op == "hardswish") return apply([](float x) { return x * std::clamp(x + 3.0F, 0.0F, 6.0F) / 6.0F; });
-  if (op == "hardsigmoid") return apply([](float x) { return std::clamp(x + 3.0F, 0.0F, 6.0F) / 6.0F; });
-  if (op == "softplus") {
-    return apply([beta = p_[0], threshold = p_[1]](float x) {
-      return x * beta > threshold ? x : std::log1p(std::exp(x * beta)) / beta;
-    });
-  }
-  if (op == "elu") {
-    return apply([negative = p_[0] * p_[1], scale = p_[1], inner = p_[2]](float x) {
-      return x <= 0.0F ? std::expm1(x * inner) * negative : x * scale;
-    });
-  }
-  if (op == "leaky_relu") return apply([slope = p_[0]](float x) { return x > 0.0F ? x : x * slope; });
-  if (op == "clamp") {
-    // NaN stays NaN: it is neither below nor above.
-    return apply([low = p_[0], high = p_[1]](float x) {
-      const float raised = x < low ? low : x;
-      return raised > high ? high : raised;
-    });
-  }
-  if (op == "angle") {
-    return apply([](float x) { return std::isnan(x) ? x : x < 0.0F ? std::numbers::pi_v<float> : 0.0F; });
-  }
   if (op == "logical_not") return test([](float x) { return x == 0.0F; });
   if (op == "isnan") return test([](float x) { return std::isnan(x); });
   return test([](float x) { return std::isinf(x); });

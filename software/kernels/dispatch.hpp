@@ -1,0 +1,24 @@
+/// One function compiled for several instruction sets, of which the best is chosen at run time.
+///
+/// How loops become vectors is said to the compiler by the flags of the folder (software/SConscript): a function with
+/// an attribute `optimize` does not inline those of the standard library.
+#pragma once
+
+/// Defines `name(argument)`, which calls the function `body`, always_inline, as compiled for this machine.
+#define COSOC_DISPATCH(name, body, Argument) COSOC_DISPATCH_AS(name, body, Argument, "avx2,fma")
+
+/// The same without instructions that fuse a product and a sum: float results are the same on all machines.
+#define COSOC_DISPATCH_EXACT(name, body, Argument) COSOC_DISPATCH_AS(name, body, Argument, "avx2")
+
+#if defined(__x86_64__)
+#define COSOC_DISPATCH_AS(name, body, Argument, set)                                                    \
+  void name##_baseline(Argument argument) { body(argument); }                                           \
+  [[gnu::target(set)]] void name##_avx2(Argument argument) { body(argument); }                          \
+  void name(Argument argument) {                                                                        \
+    static const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0; \
+    avx2 ? name##_avx2(argument) : name##_baseline(argument);                                           \
+  }
+#else
+#define COSOC_DISPATCH_AS(name, body, Argument, set) \
+  void name(Argument argument) { body(argument); }
+#endif
