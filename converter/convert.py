@@ -20,6 +20,7 @@ from cosoc.converter.dense import as_array
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.estimate import estimate
 from cosoc.converter.fuse import fuse
+from cosoc.converter.fuse_dense import fuse_dense
 from cosoc.converter.ir import Constants, Graph
 from cosoc.converter.lower import lower, output_nodes
 from cosoc.converter.observe import Histogram
@@ -244,6 +245,7 @@ def passes(constants: Constants, accelerators: Collection[str], force: Mapping[s
     """Passes over the lowered graph, in order."""
     return [
         ("fuse", partial(fuse, constants=constants)),
+        ("fuse_dense", fuse_dense),
         ("fuse_signals", fuse_signals),
         ("tag_devices", partial(tag_devices, accelerators=accelerators)),
         ("tag_signals", partial(tag_signals, accelerators=accelerators)),

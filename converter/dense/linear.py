@@ -7,7 +7,7 @@ import torch
 
 from cosoc.converter.dense.call import Call, Value, View, lowers
 from cosoc.converter.dense.movement import apply_view
-from cosoc.converter.dense.operation import is_flag, is_integer, is_integers, operation
+from cosoc.converter.dense.operation import is_flag, is_integer, is_integers, is_number, operation
 from cosoc.converter.operators import UnsupportedError
 
 aten = torch.ops.aten
@@ -119,6 +119,7 @@ def linear(call: Call) -> Value:
 
 @operation(
     "convolution",
+    {"residual": is_flag, "low": is_number, "high": is_number},
     stride=is_integers,
     padding=is_integers,
     dilation=is_integers,
@@ -129,21 +130,33 @@ def linear(call: Call) -> Value:
 def convolution(
     x: torch.Tensor,
     weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-    *,
+    *more: torch.Tensor,
     stride: list[int],
     padding: list[int],
     dilation: list[int],
     output_padding: list[int],
     transposed: bool,
     groups: int,
+    residual: bool = False,
+    low: float | None = None,
+    high: float | None = None,
 ) -> torch.Tensor:
-    """float32 (N, C, [D, [H,]] W) by a weight in PyTorch's layout; padding before and after every axis, the same."""
+    """float32 (N, C, [D, [H,]] W) by a weight in PyTorch's layout; padding before and after every axis, the same.
+
+    A bias may follow, and does a residual that is added; then the result is clamped.
+    """
+    if not residual <= len(more) <= residual + 1:
+        raise ValueError(f"{len(more)} tensors behind the weight")
+    bias = more[0] if len(more) > residual else None
     axes = x.dim() - 2
     if not 1 <= axes <= 3 or any(len(values) != axes for values in (stride, padding, dilation, output_padding)):
         raise ValueError(f"{len(stride)} strides for shape {tuple(x.shape)}")
     result: torch.Tensor = aten.convolution.default(x, weight, bias, stride, padding, dilation, transposed, output_padding, groups)
-    return result
+    if residual:
+        if more[-1].shape != result.shape:
+            raise ValueError(f"a residual of shape {tuple(more[-1].shape)} for {tuple(result.shape)}")
+        result = result + more[-1]
+    return result if low is None and high is None else torch.clamp(result, low, high)
 
 
 CONVOLUTIONS = [f"conv{axes}d.{overload}" for axes in (1, 2, 3) for overload in ("default", "padding")]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -53,11 +53,13 @@ class DenseOperation:
         name: as it stands in bundles; the C++ kernel of this name computes it.
         compute: `compute(*tensors, **attributes)`: the outputs, for tensors of a device "meta" as well.
         attributes: a test of every attribute.
+        options: a test of every attribute that may be absent.
     """
 
     name: str
     compute: Compute
-    attributes: Mapping[str, Test]
+    attributes: dict[str, Test]
+    options: dict[str, Test] = field(default_factory=dict)
 
     def outputs(self, attributes: Mapping[str, Any], tensors: Sequence[torch.Tensor]) -> Tensors:
         """The outputs as a tuple."""
@@ -67,10 +69,10 @@ class DenseOperation:
     def problem(self, attributes: Mapping[str, Any], inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> str:
         """What is wrong with a node's attributes and types; empty when nothing is."""
         expected = sorted(self.attributes)
-        if sorted(attributes) != expected:
-            return f"attributes {sorted(attributes)}, expected {expected}"
-        for name, test in self.attributes.items():
-            if not test(attributes[name]):
+        if sorted(set(attributes) - set(self.options)) != expected:
+            return f"attributes {sorted(attributes)}, expected {expected} and perhaps some of {sorted(self.options)}"
+        for name, test in (self.attributes | self.options).items():
+            if name in attributes and not test(attributes[name]):
                 return f"attribute {name} = {attributes[name]!r} is not possible"
         wrong = [tensor for tensor in (*inputs, *outputs) if tensor.dtype not in TORCH_DTYPES]
         if wrong:
@@ -92,11 +94,11 @@ OPERATIONS: dict[str, DenseOperation] = {}
 """Every operation, by name; filled by the modules of the families."""
 
 
-def operation(name: str, **attributes: Test) -> Callable[[Compute], Compute]:
-    """Defines the operation of a bundle that the decorated function computes."""
+def operation(name: str, options: dict[str, Test] | None = None, **attributes: Test) -> Callable[[Compute], Compute]:
+    """Defines the operation of a bundle that the decorated function computes; `options` are attributes that may be absent."""
 
     def define(compute: Compute) -> Compute:
-        OPERATIONS[name] = DenseOperation(name, compute, attributes)
+        OPERATIONS[name] = DenseOperation(name, compute, attributes, options or {})
         return compute
 
     return define

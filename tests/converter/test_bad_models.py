@@ -212,7 +212,7 @@ def test_a_pass_that_breaks_the_graph_is_named() -> None:
     """The graph is verified after lowering and after each pass: whichever one breaks it, the message names that one."""
     conversion = convert_in_detail(nn.Conv2d(3, 4, 3).eval(), torch.randn(1, 3, 8, 8))
     listed = passes(dict(conversion.lowered_constants), ("c2d",), {})
-    assert [name for name, _ in listed] == ["fuse", "fuse_signals", "tag_devices", "tag_signals", "apply_force"]
+    assert [name for name, _ in listed] == ["fuse", "fuse_dense", "fuse_signals", "tag_devices", "tag_signals", "apply_force"]
 
     def broken(graph: Graph) -> Graph:
         return replace(graph, nodes=tuple(replace(node, devices=()) for node in graph.nodes))

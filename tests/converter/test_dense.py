@@ -148,6 +148,9 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "conv2d": (lambda: nn.Conv2d(3, 8, (3, 5), (2, 1), (1, 2)), (2, 3, 13, 17)),
     "conv2d groups": (lambda: nn.Conv2d(6, 8, 3, groups=2, dilation=2), (1, 6, 11, 9)),
     "conv2d depthwise": (lambda: nn.Conv2d(6, 12, 3, 2, 1, groups=6, bias=False), (2, 6, 11, 9)),
+    "conv2d each channel alone": (lambda: nn.Conv2d(6, 6, (3, 5), padding=(1, 3), dilation=(1, 2), groups=6), (2, 6, 11, 19)),
+    "conv2d strides": (lambda: nn.Conv2d(6, 6, 5, (2, 3), 2, groups=6), (1, 6, 12, 23)),
+    "conv2d deep": (lambda: nn.Conv2d(40, 7, 3, 2, 1), (1, 40, 37, 36)),
     "conv2d pointwise": (lambda: nn.Conv2d(16, 24, 1), (2, 16, 7, 7)),
     "conv2d same": (lambda: nn.Conv2d(3, 4, (4, 3), padding="same"), (1, 3, 8, 9)),
     "conv2d wide": (lambda: nn.Conv2d(64, 32, 3, padding=1), (1, 64, 40, 40)),
@@ -264,6 +267,27 @@ def test_attention(runner: Runner) -> None:
     runner.check(lambda q, k, v: [attention(q, k, v, attn_mask=mask) for mask in masks], q, k, v)
     runner.check(lambda q, k, v: attention(q, k[:, :2], v[:, :2], enable_gqa=True), q, k, v)
     runner.check(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), real(2, 5, 8))
+
+
+class Block(nn.Module):
+    """Two convolutions, an addition and activations."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, groups=groups, bias=False)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = functional.relu6(self.first(x) * 1.0)
+        return functional.relu(x + self.second(functional.relu(self.first(y)))), y
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(24, 1), (24, 24), (5, 1)])
+def test_additions_and_activations_become_part_of_convolutions(runner: Runner, channels: int, groups: int) -> None:
+    bundle = runner.check(Block(channels, groups), real(2, channels, 9, 7))
+    convolutions = [node.attributes for node in bundle.graph.nodes if node.op == "convolution"]
+    assert [(c.get("low"), c.get("high"), c.get("residual")) for c in convolutions][-1] == (0.0, None, True)
+    assert not any(node.op == "binary" and node.attributes["operation"] == "add" for node in bundle.graph.nodes)
 
 
 @pytest.mark.parametrize("make", [nn.LSTM, nn.GRU])
