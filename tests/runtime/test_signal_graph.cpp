@@ -34,7 +34,7 @@ TEST_CASE("a wrong call of an operation for signals is the graph's error") {
   Graph graph("signal");
   zip_int16(graph, "quotient", {graph.input("a", {DType::int16, {4, 2}})}, {.operation = ZIPOperator::div});
   REQUIRE_FALSE(graph.status());
-  CHECK_THAT(graph.status().error().message, Catch::Contains("quotient") && Catch::Contains("conjugate_mul"));
+  CHECK_THAT(graph.status().error().message, Catch::Contains("quotient") && Catch::Contains("expected 2 inputs"));
 }
 
 }  // namespace

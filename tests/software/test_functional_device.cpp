@@ -142,7 +142,7 @@ TEST_CASE("errors of commands") {
   command.interrupt = 0;
   std::uint8_t expected = 0;
   SECTION("opcode") {
-    command.opcode = 13;
+    command.opcode = static_cast<std::uint8_t>(zip::ZIPOperation::real_multiply_add) + 1;
     expected = static_cast<std::uint8_t>(ErrorCode::bad_opcode);
   }
   SECTION("length") {
