@@ -1,4 +1,4 @@
-"""A whole build for the ZCU102: everything that the archive must contain, and its programs under an emulated processor."""
+"""Builds for the ZCU102: the hardware, and (slow) the whole archive with its programs under an emulated processor."""
 
 from __future__ import annotations
 
@@ -15,21 +15,31 @@ from tests.boards.design import Design, run_tcl
 from tests.boards.socs import shape_of_wrapper
 from tests.build.scons import ROOT, scons
 
+OUTPUT = ROOT / "build" / "tests"
+SOC = ("board=zcu102", "c2d=0", "fft=0", "zip=1")
+"""One ZIP and no other accelerator."""
+
 
 @pytest.fixture(scope="module")
-def board_build(build: Path) -> Path:
-    """One ZIP and no other accelerator; the bundle is that of the build under test. Kept between runs: it takes minutes."""
-    output = ROOT / "build" / "tests"
-    options = ["board=zcu102", "c2d=0", "fft=0", "zip=1", f"model={build / 'bundle'}"]
-    result = scons(*options, output=output, timeout=1500)
+def hardware() -> Path:
+    """What Vivado needs, and the description of the SoC."""
+    folder = OUTPUT / "zcu102-c2d0-fft0-zip1"
+    result = scons(*SOC, *(str(folder / part) for part in ("verilog", "vivado", "soc.json")), output=OUTPUT)
     assert result.returncode == 0, result.stdout + result.stderr
-    (folder,) = output.glob("zcu102-c2d0-fft0-zip1-*")
     return folder
 
 
-pytestmark = pytest.mark.timeout(1600)
+@pytest.fixture(scope="module")
+def board_build(build: Path) -> Path:
+    """Everything; the bundle is that of the build under test. Kept between runs: all of the runtime is compiled for aarch64."""
+    result = scons(*SOC, f"model={build / 'bundle'}", output=OUTPUT, timeout=1500)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (folder,) = OUTPUT.glob("zcu102-c2d0-fft0-zip1-*")
+    return folder
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1600)
 def test_archive_is_complete(board_build: Path) -> None:
     with tarfile.open(board_build / "deploy.tar.gz") as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
@@ -53,21 +63,23 @@ def test_archive_is_complete(board_build: Path) -> None:
     assert not [name for name in names if "conv2d.v" in name or "fft.v" in name]
 
 
-def test_design_fits_the_real_wrapper(board_build: Path) -> None:
-    wrapper = shape_of_wrapper((board_build / "vivado" / "zip_block.v").read_text())
-    design = Design.of(run_tcl(board_build / "vivado" / "design.tcl"))
+def test_design_fits_the_real_wrapper(hardware: Path) -> None:
+    wrapper = shape_of_wrapper((hardware / "vivado" / "zip_block.v").read_text())
+    design = Design.of(run_tcl(hardware / "vivado" / "design.tcl"))
     assert design.problems({"cosoc_zip_block": wrapper}) == []
-    (accelerator,) = json.loads((board_build / "soc.json").read_text())["accelerators"]
+    (accelerator,) = json.loads((hardware / "soc.json").read_text())["accelerators"]
     assert design.interrupts() == {"zip0": accelerator["interrupt"]}
 
 
-def test_wrapper_and_accelerator_compile_together(board_build: Path, tmp_path: Path) -> None:
-    sources = [board_build / "verilog" / "zip.v", board_build / "vivado" / "zip_block.v"]
+def test_wrapper_and_accelerator_compile_together(hardware: Path, tmp_path: Path) -> None:
+    sources = [hardware / "verilog" / "zip.v", hardware / "vivado" / "zip_block.v"]
     command = ["iverilog", "-s", "cosoc_zip_block", "-o", str(tmp_path / "out"), *map(str, sources)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1600)
 def test_programs_run_on_aarch64(board_build: Path) -> None:
     command = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", str(board_build / "bin" / "cosoc-run"), "--help"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -75,6 +87,8 @@ def test_programs_run_on_aarch64(board_build: Path) -> None:
     assert "--mode" in result.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1600)
 def test_bundle_gives_the_same_bits_on_aarch64(board_build: Path, tmp_path: Path) -> None:
     """Without accelerators: on the CPU, with the kernels as they are compiled for the board."""
     bundle = Bundle.load(board_build / "bundle")
