@@ -163,6 +163,7 @@ def test_the_readme_as_printed(build: Path, tmp_path: Path, monkeypatch: pytest.
     """The names that it takes for granted are there; the default SoC is the one under test."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compiled_module, "DEFAULT_SOC", str(build))
+    torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
     names: dict[str, Any] = {"model": model, "example": images(1), "images": images(8), "image": images(1, 3)}
     exec(snippet(), names)
