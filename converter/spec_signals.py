@@ -101,15 +101,6 @@ def check_fft_multiply(node: Node, tensors: Sequence[Tensor], output: Tensor) ->
     require(len(tensors[1].shape) > 0, f"{tensors[1].name} has no axis")
 
 
-def check_fir(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
-    """complex64 (..., N) and taps (K) to (..., ceil(N / decimation))."""
-    source, taps = tensors
-    require(all(tensor.dtype == "complex64" for tensor in (*tensors, output)), "inputs and output: complex64")
-    require(len(taps.shape) == 1, f"{taps.name} has shape {taps.shape}, expected one axis")
-    require(len(source.shape) > 0, f"{source.name} has no axis")
-    expect_shape(output, (*source.shape[:-1], -(-source.shape[-1] // node.attributes["decimation"])))
-
-
 def check_gemm(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
     """(rows, depth) and (depth, columns), float32 or complex64."""
     first, second = tensors
@@ -154,7 +145,6 @@ SIGNALS: dict[str, Operation] = {
         options=({"factor": is_int16_pair},),
         optional_inputs=2,
     ),
-    "fir": Operation(2, {"decimation": whole(1, 65535)}, check_fir),
     "gemm": Operation(2, {}, check_gemm),
     "transpose": Operation(1, {}, check_complex),
     "magnitude_squared": Operation(1, {}, check_complex),
