@@ -31,17 +31,6 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
 }
 
 
-class Apply(nn.Module):
-    """A function of tensors as a model."""
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *inputs: torch.Tensor) -> object:
-        return self.function(*inputs)
-
-
 def best_of_both(ours: Callable[[], float], eager: Callable[[], float], rounds: int, seconds: float) -> tuple[float, float]:
     """The shortest of many times of both, taken in turn, after one that warms up: at most `rounds`, for about so many seconds."""
     ours(), eager()
@@ -178,7 +167,7 @@ def add_kernels(report: Report, session: Session, folder: Path) -> None:
     """The time of kernels alone, the worst first."""
     ratios: list[tuple[float, str, float, float]] = []
     for name, (function, inputs) in dense_calls.calls().items():
-        module = function if isinstance(function, nn.Module) else Apply(function)
+        module = function if isinstance(function, nn.Module) else dense_calls.Apply(function)
         convert(module.eval(), inputs, precision="float").save(folder / "kernel.bundle")
         model = session.load(folder / "kernel.bundle")
         arrays = arrays_of(model, inputs)

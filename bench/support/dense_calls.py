@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 Call = tuple[Callable[..., object], tuple[torch.Tensor, ...]]
@@ -18,6 +19,17 @@ POSITIVE = "log log1p log2 log10".split()
 UNIT = "asin acos atanh".split()
 ACTIVATIONS = "gelu silu mish hardswish hardsigmoid softplus elu leaky_relu".split()
 BINARY = "add sub mul div maximum minimum fmod remainder pow atan2 eq lt logical_and".split()
+
+
+class Apply(nn.Module):
+    """A function of tensors as a model."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: torch.Tensor) -> object:
+        return self.function(*inputs)
 
 
 def seeded(*shape: int) -> torch.Tensor:

@@ -10,23 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.support.dense_calls import Apply
 from cosoc.converter import Bundle, convert, emulation
 from cosoc.converter.compare import disagreement
 from cosoc.runtime import Session
 
 TOLERANCE = 2e-5
 """Largest difference relative to the largest result: sums in another order, functions of another library."""
-
-
-class Apply(nn.Module):
-    """A function of tensors as a model."""
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *inputs: torch.Tensor) -> object:
-        return self.function(*inputs)
 
 
 def results(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
