@@ -114,8 +114,11 @@ class Convolution final : public Operation, public Preparable {
                                 .residual = residual == nullptr ? nullptr : residual + first,
                                 .low = fused_.low,
                                 .high = fused_.high};
-        convolve(p, way, inputs[0].as<float>() + at * p.in_channels * volume(p.in), weight, epilogue,
-                 outputs[0].as<float>() + first);
+        convolve(way, {.problem = p,
+                       .in = inputs[0].as<float>() + at * p.in_channels * volume(p.in),
+                       .weights = weight,
+                       .epilogue = epilogue,
+                       .out = outputs[0].as<float>() + first});
       }
     }
     return {};
@@ -141,17 +144,16 @@ class Convolution final : public Operation, public Preparable {
 
   static std::int64_t weights_of(const Problem& p) { return p.in_channels * p.out_channels * volume(p.kernel); }
 
-  static void convolve(const Problem& p, Way way, const float* in, const float* weight, const Epilogue& epilogue,
-                       float* out) {
+  static void convolve(Way way, const Call& call) {
     switch (way) {
       case Way::winograd:
-        return convolve_winograd(p, in, weight, epilogue, out);
+        return convolve_winograd(call);
       case Way::unrolled:
-        return convolve_unrolled(p, in, weight, epilogue, out);
+        return convolve_unrolled(call);
       case Way::single:
-        return convolve_single(p, in, weight, epilogue, out);
+        return convolve_single(call);
       case Way::transposed:
-        return convolve_transposed(p, in, weight, epilogue, out);
+        return convolve_transposed(call);
     }
   }
 

@@ -40,26 +40,31 @@ struct Epilogue {
   }
 };
 
+/// One group of one image; `weights` are packed as the function wants them.
+struct Call {
+  const Problem& problem;
+  const float* in;
+  const float* weights;
+  const Epilogue& epilogue;
+  float* out;
+};
+
 /// Winograd's minimal filtering F(2x2, 3x3): 16 products for 4 outputs instead of 36. For 3x3 kernels without stride.
 /// Source: A. Lavin, S. Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016, section 4.1.
 bool suits_winograd(const Problem& problem);
 /// `weight` of one group, transformed and packed.
 std::vector<float> pack_winograd(const Problem& problem, const float* weight);
-void convolve_winograd(const Problem& problem, const float* in, const float* packed, const Epilogue& epilogue,
-                       float* out);
+void convolve_winograd(const Call& call);
 
 /// A matrix product of weights, as `pack_rows` leaves them, and patches.
-void convolve_unrolled(const Problem& problem, const float* in, const float* packed, const Epilogue& epilogue,
-                       float* out);
+void convolve_unrolled(const Call& call);
 
 /// One input channel: every tap adds a scaled row.
-void convolve_single(const Problem& problem, const float* in, const float* weight, const Epilogue& epilogue,
-                     float* out);
+void convolve_single(const Call& call);
 
 /// Transposed: every input pixel adds its products with all weights to the outputs under the kernel. `turned` are the
 /// weights of one group as a matrix of a row for every output channel and tap.
 std::vector<float> turn_transposed(const Problem& problem, const float* weight);
-void convolve_transposed(const Problem& problem, const float* in, const float* turned, const Epilogue& epilogue,
-                         float* out);
+void convolve_transposed(const Call& call);
 
 }  // namespace cosoc::dense

@@ -13,14 +13,6 @@ constexpr std::int64_t width = 16;
 using Floats [[gnu::vector_size(64)]] = float;
 using Stored [[gnu::vector_size(64), gnu::aligned(4), gnu::may_alias]] = float;
 
-struct Call {
-  const Problem& p;
-  const float* in;
-  const float* weight;
-  const Epilogue& epilogue;
-  float* out;
-};
-
 /// The image with its padding. Every row has its columns by their remainder modulo the stride, so that the inputs of
 /// one tap lie side by side.
 struct Padded {
@@ -81,7 +73,7 @@ struct Padded {
 }
 
 [[gnu::always_inline]] inline void convolve_all(const Call& call) {
-  const Problem& p = call.p;
+  const Problem& p = call.problem;
   const Windows& w = p.windows;
   Padded padded{nullptr, {}, w.stride[2]};
   for (std::size_t axis = 0; axis < 3; ++axis) {
@@ -93,7 +85,7 @@ struct Padded {
   fill(p, call.in, padded);
   std::int64_t offset = 0;
   for (std::int64_t channel = 0; channel < p.out_channels; ++channel) {
-    const float* weight = call.weight + channel * volume(p.kernel);
+    const float* weight = call.weights + channel * volume(p.kernel);
     for (std::int64_t depth = 0; depth < p.out[0]; ++depth) {
       for (std::int64_t height = 0; height < p.out[1]; ++height, offset += p.out[2]) {
         if (p.kernel == Axes3{1, 3, 3}) {
@@ -114,9 +106,6 @@ COSOC_DISPATCH(convolve_chosen, convolve_all, const Call&)
 
 }  // namespace
 
-void convolve_single(const Problem& problem, const float* in, const float* weight, const Epilogue& epilogue,
-                     float* out) {
-  convolve_chosen({problem, in, weight, epilogue, out});
-}
+void convolve_single(const Call& call) { convolve_chosen(call); }
 
 }  // namespace cosoc::dense

@@ -38,7 +38,8 @@ std::vector<float> turn_transposed(const Problem& p, const float* weight) {
   return turned;
 }
 
-void convolve_transposed(const Problem& p, const float* in, const float* turned, const Epilogue& epilogue, float* out) {
+void convolve_transposed(const Call& call) {
+  const auto& [p, in, turned, epilogue, out] = call;
   const std::int64_t taps = volume(p.kernel);
   const std::int64_t pixels = volume(p.in);
   std::vector<float> values(static_cast<std::size_t>(p.out_channels * taps * pixels));

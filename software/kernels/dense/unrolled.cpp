@@ -13,14 +13,6 @@ namespace {
 constexpr std::int64_t block_columns = 256;
 constexpr std::int64_t block_depth = 256;
 
-struct Call {
-  const Problem& p;
-  const float* in;
-  const float* packed;
-  const Epilogue& epilogue;
-  float* out;
-};
-
 /// The inputs of one tap and one channel under the outputs [first, first + count), zero where there is padding.
 [[gnu::always_inline]] inline void gather_tap(const Problem& p, const float* image, std::int64_t tap,
                                               std::int64_t first, std::int64_t count, float* values) {
@@ -83,7 +75,7 @@ struct Call {
 }
 
 [[gnu::always_inline]] inline void convolve_all(const Call& call) {
-  const Problem& p = call.p;
+  const Problem& p = call.problem;
   const std::int64_t depth = p.in_channels * volume(p.kernel);
   const std::int64_t pixels = volume(p.out);
   const std::int64_t widest = whole_panels(std::min(pixels, block_columns), panel_columns) * panel_columns;
@@ -97,7 +89,7 @@ struct Call {
       multiply({.rows = p.out_channels,
                 .columns = count,
                 .depth = part,
-                .a = call.packed + k * panel_rows,
+                .a = call.weights + k * panel_rows,
                 .a_depth = depth,
                 .b = row + widest,
                 .c = call.out + first,
@@ -115,9 +107,6 @@ COSOC_DISPATCH(convolve_chosen, convolve_all, const Call&)
 
 }  // namespace
 
-void convolve_unrolled(const Problem& problem, const float* in, const float* packed, const Epilogue& epilogue,
-                       float* out) {
-  convolve_chosen({problem, in, packed, epilogue, out});
-}
+void convolve_unrolled(const Call& call) { convolve_chosen(call); }
 
 }  // namespace cosoc::dense

@@ -23,14 +23,6 @@ using Lanes [[gnu::vector_size(32)]] = int;
 const Stored& at(const float* from) { return *reinterpret_cast<const Stored*>(from); }
 Stored& at(float* to) { return *reinterpret_cast<Stored*>(to); }
 
-struct Call {
-  const Problem& p;
-  const float* in;
-  const float* packed;
-  const Epilogue& epilogue;
-  float* out;
-};
-
 /// Some rows of tiles of one image.
 struct Block {
   std::int64_t first_row;  // of tiles
@@ -100,7 +92,7 @@ struct Block {
 [[gnu::always_inline]] inline void finish_tiles(const Call& call, const Block& block, const float* sums,
                                                 std::int64_t step, std::int64_t channel, float* rows) {
   const std::int64_t pitch = 2 * (block.across + width);
-  const Axes3& extent = call.p.out;
+  const Axes3& extent = call.problem.out;
   for (std::int64_t row = 0; row < block.rows; ++row) {
     for (std::int64_t tile = 0; tile < block.across; tile += width) {
       const float* from = sums + row * block.across + tile;
@@ -132,7 +124,7 @@ struct Block {
 }
 
 [[gnu::always_inline]] inline void convolve_block(const Call& call, const Block& block, float* scratch) {
-  const Problem& p = call.p;
+  const Problem& p = call.problem;
   const std::int64_t panels = block.panels();
   const std::int64_t tiles = panels * panel_columns;
   const std::int64_t pitch = block.across + 1 + width;
@@ -163,7 +155,7 @@ struct Block {
     multiply({.rows = p.out_channels,
               .columns = tiles,
               .depth = p.in_channels,
-              .a = call.packed + point * packed_floats(p.out_channels, p.in_channels),
+              .a = call.weights + point * packed_floats(p.out_channels, p.in_channels),
               .a_depth = p.in_channels,
               .b = inputs + point * p.in_channels * tiles,
               .c = sums + point * p.out_channels * tiles,
@@ -175,7 +167,7 @@ struct Block {
 }
 
 [[gnu::always_inline]] inline void convolve_all(const Call& call) {
-  const Problem& p = call.p;
+  const Problem& p = call.problem;
   const std::int64_t rows = whole_panels(p.out[1], 2);
   const std::int64_t across = whole_panels(p.out[2], 2);
   const std::int64_t channels = p.in_channels + p.out_channels;
@@ -227,9 +219,6 @@ std::vector<float> pack_winograd(const Problem& p, const float* weight) {
   return packed;
 }
 
-void convolve_winograd(const Problem& problem, const float* in, const float* packed, const Epilogue& epilogue,
-                       float* out) {
-  convolve_chosen({problem, in, packed, epilogue, out});
-}
+void convolve_winograd(const Call& call) { convolve_chosen(call); }
 
 }  // namespace cosoc::dense
