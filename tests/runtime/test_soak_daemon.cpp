@@ -177,7 +177,7 @@ TEST_CASE("applications under a daemon are right while others are killed and acc
   soc.cpu_cores = 2;
   soc.memory_bytes = 64 << 20;
   DaemonSoak soak;
-  soak.socket = "/tmp/cosoc-soak-" + std::to_string(::getpid()) + ".socket";
+  soak.socket = std::filesystem::temp_directory_path() / ("cosoc-soak-" + std::to_string(::getpid()) + ".socket");
   auto accelerators =
       Accelerators::over({}, soc, test::make_threaded_platform(soc, {"", test::Fault::random, 0}), 50ms);
   REQUIRE(accelerators);
