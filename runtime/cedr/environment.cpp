@@ -21,7 +21,7 @@ Status read(const char* name, Number& number) {
   const char* end = text + std::strlen(text);
   const auto [stop, error] = std::from_chars(text, end, number);
   if (error == std::errc() && stop == end) return {};
-  return failure(std::string(name) + " must be a number, not \"" + text + "\"");
+  return failure(std::string(name).append(" must be a number, not \"").append(text).append("\""));
 }
 
 }  // namespace

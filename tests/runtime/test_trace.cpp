@@ -142,7 +142,8 @@ TEST_CASE("what is in the file while the trace goes on is whole, and lacks no mo
 
 TEST_CASE("names of any bytes give a valid trace") {
   const TraceFile file;
-  const std::string hostile("quote\" back\\ line\n nul\0 \xff\xc3 \xc3\xa9 \x7f", 34);
+  using namespace std::string_literals;
+  const std::string hostile = "quote\" back\\ line\n nul\0 \xff\xc3 \xc3\xa9 \x7f"s;
   auto trace = Trace::open(file.path, {{hostile}, hostile, true});
   REQUIRE(trace);
   (*trace)->write(make_event(hostile));

@@ -20,7 +20,7 @@ Result<std::unique_ptr<UdmabufMemory>> UdmabufMemory::open(const std::filesystem
                    "; load the module u-dma-buf and the overlay " + "of this SoC, which has a buffer '" + name + "'");
   }
   if (*size < bytes) {
-    return failure(std::string("u-dma-buf '") + name + "' has " + std::to_string(*size) + " bytes, the SoC needs " +
+    return failure("u-dma-buf '" + std::string(name) + "' has " + std::to_string(*size) + " bytes, the SoC needs " +
                    std::to_string(bytes) + "; load the overlay that belongs to this soc.json");
   }
   const std::filesystem::path path = devices / name;
