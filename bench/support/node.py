@@ -29,6 +29,7 @@ def run_node(
     constants: Mapping[str, Array] | None = None,
     mode: str = "rtl",
     trace: Path | None = None,
+    without: Sequence[str] = (),
 ) -> tuple[TaskRecord, Array]:
     """Runs one operation on one kind of device.
 
@@ -38,6 +39,7 @@ def run_node(
         output: an array of the shape and dtype of the result.
         device: `cpu` or the kind of accelerator, or several of them.
         trace: where the trace goes, if there shall be one.
+        without: names of devices that leave the SoC before.
 
     Returns:
         What the runtime recorded of the node, and the result.
@@ -70,6 +72,8 @@ def run_node(
         }
         Path(folder, "graph.json").write_text(json.dumps(graph))
         with Session(soc=build, mode=mode, trace=trace) as session:
+            for name in without:
+                session.remove_device(name)
             model = session.load(folder)
             (result,) = model.run(inputs)
             return model.report()[0], result

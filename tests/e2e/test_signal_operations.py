@@ -39,7 +39,7 @@ PARAMETERS = {
 }
 """Small, so that the RTL is quickly compiled; what is tested does not depend on the number format of the transform."""
 
-CONFIG = SoCConfig.make({"fft": 1, "zip": 2}, PARAMETERS)
+CONFIG = SoCConfig.make({"fft": 2, "zip": 2}, PARAMETERS)
 MODES = ("functional", "rtl")
 
 
@@ -114,6 +114,19 @@ def test_convolution_in_two_passes(soc: Path) -> None:
     assert np.linalg.norm(y - exact) < 1e-3 * np.linalg.norm(exact)
 
 
+@pytest.mark.parametrize("inverse", [False, True], ids=["forward", "inverse"])
+def test_two_ffts_give_the_same_bits(soc: Path, inverse: bool) -> None:
+    """Each of the two in turn, because the other one has left."""
+    x = white_noise(np.random.default_rng(4), 5 * 16).reshape(5, 16)
+    expected = transform(x, inverse, config=fft_config())
+    attributes = {"direction": "inverse" if inverse else "forward"}
+    for mode in MODES:
+        for name, other in (("fft0", "fft1"), ("fft1", "fft0")):
+            record, found = run_node(soc, "fft", attributes, {"x": x}, x, device="fft", mode=mode, without=[other])
+            assert record["device"] == name
+            assert same_bits(found, expected), (mode, name)
+
+
 def int16(seed: int, *shape: int) -> Array:
     return np.random.default_rng(seed).integers(-(1 << 15), 1 << 15, shape).astype(np.int16)
 
@@ -154,7 +167,7 @@ def test_an_operand_that_repeats_and_a_constant(soc: Path) -> None:
         assert same_bits(found, scaled), mode
 
 
-def test_two_accelerators_give_the_same_bits(soc: Path, tmp_path: Path) -> None:
+def test_two_zips_give_the_same_bits(soc: Path, tmp_path: Path) -> None:
     """The same product on both ZIPs at the same time, in RTL."""
     a, b = int16(7, 40, 2), int16(8, 40, 2)
     attributes = {"operation": "mul", "numbers": "complex", "shift": 13}
