@@ -30,7 +30,7 @@ def main() -> int:
     build = Path(os.environ.get("COSOC_BUILD", ROOT / "build" / "sim-c2d1-fft1-zip1"))
     if not (build / "soc.json").is_file():
         parser.error(f"there is no build in {build}; make it with `./dev scons`")
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 132)  # A file has room for whole names.
     failed = False
     for name in options.names or names():
         console.print(f"bench {name} ...", highlight=False)

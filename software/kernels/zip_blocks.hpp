@@ -7,8 +7,8 @@
 ///     using Operands = ZIPOperands;    // vectors of them
 ///     struct Block;                    // real and imaginary parts; of real numbers the first eight and the last eight
 ///     explicit Arithmetic(const Operands&);
-///     void load(Block& to, const Number* from, bool real) const;
-///     void store(Number* to, const Block& from, bool real) const;
+///     void load(Block& to, const Number* from, bool in_order) const;    // the first eight and the last eight
+///     void store(Number* to, const Block& from, bool in_order) const;
 ///     void store_parts(Number* to, const Block& from) const;             // the real parts alone
 ///     template <ZIPKind kind> void compute(Block& out, const Block& a, const Block& b, const Block& c) const;
 #pragma once
@@ -32,6 +32,8 @@ template <class Arithmetic, ZIPKind kind>
   constexpr std::size_t numbers = 2 * width;  // of a block
   const Arithmetic arithmetic(operands);
   const std::size_t total = operands.count * (is_real(kind) ? 1 : 2);
+  // A sum of complex numbers is one of twice as many real ones.
+  constexpr bool in_order = is_real(kind) || kind == ZIPKind::add || kind == ZIPKind::sub;
   constexpr std::size_t shrink = is_narrow(kind) ? 2 : 1;
   std::array<Number, numbers> rest_a{};
   std::array<Number, numbers> rest_b{};
@@ -49,15 +51,15 @@ template <class Arithmetic, ZIPKind kind>
     Block b;
     Block c;
     Block out;
-    arithmetic.load(a, source(operands.a, rest_a), is_real(kind));
-    arithmetic.load(b, source(operands_of(kind) > 1 ? operands.b : nullptr, rest_b), is_real(kind));
-    arithmetic.load(c, source(operands_of(kind) > 2 ? operands.c : nullptr, rest_c), is_real(kind));
+    arithmetic.load(a, source(operands.a, rest_a), in_order);
+    arithmetic.load(b, source(operands_of(kind) > 1 ? operands.b : nullptr, rest_b), in_order);
+    arithmetic.load(c, source(operands_of(kind) > 2 ? operands.c : nullptr, rest_c), in_order);
     arithmetic.template compute<kind>(out, a, b, c);
     Number* const target = whole ? operands.out + first / shrink : rest_out.data();
     if (is_narrow(kind)) {
       arithmetic.store_parts(target, out);
     } else {
-      arithmetic.store(target, out, is_real(kind));
+      arithmetic.store(target, out, in_order);
     }
     if (!whole) std::memcpy(operands.out + first / shrink, rest_out.data(), left / shrink * sizeof(Number));
   }

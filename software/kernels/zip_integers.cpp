@@ -62,20 +62,20 @@ struct IntegerArithmetic {
   [[gnu::always_inline]] explicit IntegerArithmetic(const Operands& operands)
       : left_(static_cast<double>(std::uint64_t{1} << operands.shift)), right_(1 / left_) {}
 
-  [[gnu::always_inline]] void load(Block& to, const std::int16_t* from, bool real) const {
+  [[gnu::always_inline]] void load(Block& to, const std::int16_t* from, bool in_order) const {
     const Shorts first = *reinterpret_cast<const Stored*>(from);
     const Shorts second = *reinterpret_cast<const Stored*>(from + width);
-    widen(to.re, real ? first : __builtin_shufflevector(first, second, 0, 2, 4, 6, 8, 10, 12, 14));
-    widen(to.im, real ? second : __builtin_shufflevector(first, second, 1, 3, 5, 7, 9, 11, 13, 15));
+    widen(to.re, in_order ? first : __builtin_shufflevector(first, second, 0, 2, 4, 6, 8, 10, 12, 14));
+    widen(to.im, in_order ? second : __builtin_shufflevector(first, second, 1, 3, 5, 7, 9, 11, 13, 15));
   }
 
-  [[gnu::always_inline]] void store(std::int16_t* to, const Block& from, bool real) const {
+  [[gnu::always_inline]] void store(std::int16_t* to, const Block& from, bool in_order) const {
     Shorts re;
     Shorts im;
     narrow(re, from.re);
     narrow(im, from.im);
-    const Shorts first = real ? re : __builtin_shufflevector(re, im, 0, 8, 1, 9, 2, 10, 3, 11);
-    const Shorts second = real ? im : __builtin_shufflevector(re, im, 4, 12, 5, 13, 6, 14, 7, 15);
+    const Shorts first = in_order ? re : __builtin_shufflevector(re, im, 0, 8, 1, 9, 2, 10, 3, 11);
+    const Shorts second = in_order ? im : __builtin_shufflevector(re, im, 4, 12, 5, 13, 6, 14, 7, 15);
     *reinterpret_cast<Stored*>(to) = first;
     *reinterpret_cast<Stored*>(to + width) = second;
   }
