@@ -69,7 +69,7 @@ struct ReadySession {
 
 /// Never destroyed: children of a fork have not got its threads, and end as any process.
 ReadySession& ready_session() {
-  static ReadySession& ready = *std::make_unique<ReadySession>().release();
+  static ReadySession& ready = *new ReadySession;
   return ready;
 }
 

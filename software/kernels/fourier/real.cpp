@@ -45,7 +45,7 @@ std::shared_ptr<const RealSplit> real_split_of(std::size_t half) {
   using Latest = std::shared_ptr<const RealSplit>;
   static std::mutex mutex;
   // Never destroyed: sessions may still compute while the process exits.
-  static Latest& latest = *std::make_unique<Latest>().release();
+  static Latest& latest = *new Latest;
   const std::lock_guard lock(mutex);
   if (!latest || latest->half() != half) latest = std::make_shared<const RealSplit>(half);
   return latest;

@@ -198,7 +198,7 @@ std::shared_ptr<const Transform> transform_of(std::size_t length, Direction dire
   static std::mutex mutex;
   using Recent = std::list<std::pair<Direction, std::shared_ptr<const Transform>>>;  // the last used one first
   // Never destroyed: sessions may still compute while the process exits.
-  static Recent& recent = *std::make_unique<Recent>().release();
+  static Recent& recent = *new Recent;
   const auto matches = [&](const auto& entry) { return entry.first == direction && entry.second->length() == length; };
   const std::lock_guard lock(mutex);
   auto found = std::ranges::find_if(recent, matches);
