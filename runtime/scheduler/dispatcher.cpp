@@ -28,7 +28,10 @@ void Dispatcher::admit(Task& task, Time now) {
     before.task->waiting.push_back(&task);
     ++task.missing;
   }
-  if (task.missing == 0) make_ready(task);
+  if (task.missing != 0) return;
+  // It may have lain in the inbox of an executor whose devices were busy.
+  if (trace_ != nullptr) now_ = task.submitted;
+  make_ready(task);
 }
 
 void Dispatcher::make_ready(Task& task) {

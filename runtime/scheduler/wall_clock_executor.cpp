@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <thread>
@@ -68,9 +69,13 @@ class WallClockExecutor final : public Executor {
 
   Time now() const override { return std::chrono::duration_cast<Time>(Clock::now() - opened_); }
 
+  /// While all devices are busy, nothing could start: the first that is not will find what was posted, and decide over
+  /// all of it at once. The same argument as for `work_off_inbox`: posting comes before looking at devices, and a
+  /// device that becomes idle before looking at the inbox.
   void submit(Task& first, Task& last) override {
+    const bool order = first.order_to_device != DeviceOrder::none;
     post(first, last);
-    work_off_inbox();
+    if (order || !all_busy()) work_off_inbox();
   }
 
   void wait(const TaskGroup& group) override {
@@ -106,6 +111,11 @@ class WallClockExecutor final : public Executor {
     last.next = inbox_.load(std::memory_order_relaxed);
     while (!inbox_.compare_exchange_weak(last.next, &first)) {
     }
+  }
+
+  bool all_busy() const {
+    const auto busy = [](const Worker& worker) { return worker.occupation.load() == Occupation::busy; };
+    return std::ranges::all_of(workers_, busy);
   }
 
   /// Works off what has arrived, unless another thread is at it and will see

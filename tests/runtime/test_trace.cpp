@@ -102,6 +102,36 @@ TEST_CASE("a trace tells where and when every task ran, what followed it, and wh
   CHECK_FALSE(tasks.at("power")["args"].contains("cycles"));
 }
 
+TEST_CASE("a task that comes while its device computes is ready at once, not when the device is free") {
+  const TraceFile file;
+  {
+    auto session = Session::open({.mode = Mode::cpu, .trace = file.path, .cpu_cores = 1});
+    REQUIRE(session);
+    const auto client = session->client();
+    REQUIRE(client);
+    const TensorType type{.dtype = DType::float32, .shape = {16}};
+    const auto slow = make_user_kernel(
+        "slow",
+        [](auto, auto) {
+          std::this_thread::sleep_for(20ms);
+          return Status();
+        },
+        16);
+    std::vector<Future> futures;
+    for (const char* name : {"first", "second"}) {
+      const auto call = client->prepare(slow, {type}, {type}, {.name = name});
+      const auto x = client->allocate(type);
+      REQUIRE((call && x));
+      futures.push_back(client->submit(*call, {*x}, {*x}));
+    }
+    for (const Future& future : futures) CHECK(future.wait());
+  }
+  const auto tasks = file.tasks();
+  const json& second = tasks.at("second");
+  CHECK(second["args"]["ready_us"] == second["args"]["submit_us"]);
+  CHECK(second["ts"].get<double>() - second["args"]["ready_us"].get<double>() > 10000.0);
+}
+
 TEST_CASE("equal runs in simulated time give equal traces, valid after every run") {
   std::vector<std::string> texts;
   for (int i = 0; i < 2; ++i) {
