@@ -6,8 +6,6 @@
 
 #include <algorithm>
 
-#include "daemon/descriptor.hpp"
-
 namespace cosoc::daemon {
 namespace {
 
@@ -30,6 +28,20 @@ Status JobLogs::clear() const {
 
 std::filesystem::path JobLogs::path_of(std::uint64_t job) const {
   return folder_ / ("job-" + std::to_string(job) + ".log");
+}
+
+Descriptor JobLogs::make(std::uint64_t job) const {
+  return Descriptor(::open(path_of(job).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+}
+
+void JobLogs::prepare(std::uint64_t job) {
+  if (prepared_ && prepared_job_ == job) return;
+  prepared_ = make(job);
+  prepared_job_ = job;
+}
+
+Descriptor JobLogs::open(std::uint64_t job) {
+  return prepared_job_ == job && prepared_ ? std::move(prepared_) : make(job);
 }
 
 nlohmann::json JobLogs::read(std::uint64_t job, std::uint64_t offset) const {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "daemon/descriptor.hpp"
 #include "device/result.hpp"
 
 namespace cosoc::daemon {
@@ -15,7 +16,10 @@ class JobLogs {
 
   /// Makes the folder, the user's alone, and removes what an earlier daemon left in it.
   Status clear() const;
-  std::filesystem::path path_of(std::uint64_t job) const;
+  /// Makes the log of a job that may come; `open` then takes less time.
+  void prepare(std::uint64_t job);
+  /// To append to; none when that fails.
+  Descriptor open(std::uint64_t job);
   /// A part of what there is from `offset` on: `text`, and `next`, where the following part begins.
   nlohmann::json read(std::uint64_t job, std::uint64_t offset) const;
   /// Gives the oldest part of a log that is too long back to the disk; positions in it stay the same.
@@ -23,8 +27,13 @@ class JobLogs {
   void forget(std::uint64_t job) const;
 
  private:
+  std::filesystem::path path_of(std::uint64_t job) const;
+  Descriptor make(std::uint64_t job) const;
+
   std::filesystem::path folder_;
   std::uint64_t limit_;
+  std::uint64_t prepared_job_ = 0;
+  Descriptor prepared_;
 };
 
 }  // namespace cosoc::daemon

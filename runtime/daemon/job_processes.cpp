@@ -33,36 +33,43 @@ Status Jobs::start_zygote() {
   return {};
 }
 
+/// False: no process waits, and the report of the next one comes back here.
 bool Jobs::begin(Job& job) {
-  const bool bundle = job.spec.kind == "bundle";
-  std::vector<std::string> arguments = job.spec.arguments;
-  if (bundle) arguments.insert(arguments.begin(), job.spec.program);
-  const std::uint64_t instance = last_instance_ + 1;
-  const nlohmann::json work = {{"instance", instance},
-                               {"shared", job.spec.kind == "so"},
-                               {"program", bundle ? options_.runner.string() : job.spec.program},
-                               {"arguments", arguments},
-                               {"folder", job.spec.folder},
-                               {"log", logs_.path_of(job.id).string()},
-                               {"name", job.spec.name},
-                               {"priority", job.spec.priority},
-                               {"weight", job.spec.weight},
-                               {"memory", job.spec.memory},
-                               {"host_memory", job.spec.host_memory}};
-  if (!zygote_->become(work)) {
-    // Its queue is full: the next report makes room.
-    return false;
-  }
-  last_instance_ = instance;
-  instances_[instance] = {.job = job.id, .number = ++job.begun};
+  const JobSpec& spec = job.spec;
+  const bool bundle = spec.kind == "bundle";
+  WorkOrder work = {.kind = spec.kind == "so" ? WorkOrder::shared : WorkOrder::program,
+                    .needs_session = spec.memory != 0,
+                    .host_memory = spec.host_memory,
+                    .folder = spec.folder,
+                    // The rest is for programs that connect themselves; the open session has it from `started_`.
+                    .environment = {"COSOC_NAME=" + spec.name, "COSOC_PRIORITY=" + std::to_string(spec.priority),
+                                    "COSOC_WEIGHT=" + nlohmann::json(spec.weight).dump()},
+                    .arguments = {bundle ? options_.runner.string() : spec.program}};
+  if (spec.memory != 0) work.environment.push_back("COSOC_MEMORY=" + std::to_string(spec.memory));
+  if (bundle) work.arguments.push_back(spec.program);
+  work.arguments.insert(work.arguments.end(), spec.arguments.begin(), spec.arguments.end());
+  const int process = zygote_->become(work, logs_.open(job.id));
+  if (process == 0) return false;
+  started_(process, spec);
+  Instance& instance = instances_[++last_instance_];
+  instance = {.job = job.id, .number = ++job.begun, .process = process};
+  by_process_[process] = last_instance_;
   ++job.running;
+  watch_logs();
+  if (spec.time_limit != 0.0) limit_time(instance, spec.time_limit);
   return true;
+}
+
+void Jobs::limit_time(Instance& instance, double seconds) {
+  instance.limit = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  watch_limits();
 }
 
 void Jobs::handle(const ZygoteReport& report) {
   switch (report.kind) {
-    case ZygoteReport::started:
-      return begun(report);
+    case ZygoteReport::waits:
+      logs_.prepare(last_job_ + 1);
+      return pump();
     case ZygoteReport::ended:
       return ended(report);
     case ZygoteReport::lost:
@@ -70,22 +77,6 @@ void Jobs::handle(const ZygoteReport& report) {
     default:
       return;
   }
-}
-
-void Jobs::begun(const ZygoteReport& report) {
-  const auto found = instances_.find(report.instance);
-  if (found != instances_.end()) started_(report.process, jobs_.at(found->second.job).spec);
-  zygote_->fork_one();
-  if (found == instances_.end()) return;
-  found->second.process = report.process;
-  by_process_[report.process] = report.instance;
-  const Job& job = jobs_.at(found->second.job);
-  watch_logs();
-  if (job.ending) ::kill(-report.process, SIGKILL);
-  if (job.spec.time_limit == 0.0) return;
-  const std::chrono::duration<double> limit(job.spec.time_limit);
-  found->second.limit = Clock::now() + std::chrono::duration_cast<Clock::duration>(limit);
-  watch_limits();
 }
 
 /// Ends what is overdue, and comes back for the next one: one timer serves all.
@@ -123,6 +114,7 @@ void Jobs::ended(const ZygoteReport& report) {
   const auto found = by_process_.find(report.process);
   if (found == by_process_.end()) {
     // One that waited for work died; not at once again, in case all do.
+    if (zygote_->forget(report.process)) return;
     loop_.at(Clock::now() + std::chrono::seconds(1), [this] {
       if (zygote_) zygote_->fork_one();
     });
@@ -163,7 +155,7 @@ void Jobs::lose_zygote() {
     zygote_.reset();
     std::vector<std::uint64_t> lost;
     for (const auto& [id, instance] : instances_) {
-      if (instance.process != 0) ::kill(-instance.process, SIGKILL);
+      ::kill(-instance.process, SIGKILL);
       lost.push_back(id);
     }
     for (const std::uint64_t id : lost) finish(id, "was ended because the daemon's process that starts others died");

@@ -69,6 +69,7 @@ Result<JobSpec> read_job(const nlohmann::json& message) {
   job.name = std::filesystem::path(job.program).filename().string().substr(0, 64);
   job.folder = "/";
   if (const std::string* folder = find_text(message, "folder")) job.folder = *folder;
+  if (job.folder.find('\0') != std::string::npos) return failure("a folder is a path without zeros");
   job.count = message.contains("count") ? find_number(message, "count").value_or(0) : 1;
   if (job.count < 1 || job.count > max_count) {
     return failure("a job has 1.." + std::to_string(max_count) + " instances");

@@ -45,7 +45,7 @@ Result<nlohmann::json> Jobs::submit(const nlohmann::json& message) {
   Job& job = jobs_[++last_job_];
   job.id = last_job_;
   job.spec = std::move(*spec);
-  job.random.seed(job.id);
+  if (job.spec.rate > 0.0) job.random = std::make_unique<std::mt19937_64>(job.id);
   if (job.spec.time_limit == 0.0) job.spec.time_limit = options_.time_limit;
   if (job.spec.host_memory == 0) job.spec.host_memory = options_.host_memory;
   ++open_;
@@ -63,7 +63,7 @@ void Jobs::arrive(std::uint64_t id) {
   due_.emplace(-job.spec.priority, id);
   if (job.arrived < job.spec.count) {
     double wait = job.spec.period;
-    if (job.spec.rate > 0.0) wait = std::exponential_distribution<double>(job.spec.rate)(job.random);
+    if (job.random) wait = std::exponential_distribution<double>(job.spec.rate)(*job.random);
     const auto pause = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(wait));
     loop_.at(Clock::now() + pause, [this, id] { arrive(id); });
   }
@@ -119,7 +119,7 @@ Result<nlohmann::json> Jobs::end(const nlohmann::json& message) {
   if (job.report.empty()) job.report = "was ended on request";
   due_.erase({-job.spec.priority, *id});
   for (const auto& [number, instance] : instances_) {
-    if (instance.job == *id && instance.process != 0) ::kill(-instance.process, SIGKILL);
+    if (instance.job == *id) ::kill(-instance.process, SIGKILL);
   }
   nlohmann::json answer = describe(job);
   settle(job);

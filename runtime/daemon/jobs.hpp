@@ -78,15 +78,15 @@ class Jobs {
     std::uint64_t failed = 0;
     std::uint64_t never = 0;  // that will not start
     bool ending = false;
-    std::string report;  // of the first failure
-    std::mt19937_64 random;
+    std::string report;                       // of the first failure
+    std::unique_ptr<std::mt19937_64> random;  // of Poisson arrivals
 
     bool ended() const { return done + failed + never == spec.count; }
   };
   struct Instance {
     std::uint64_t job = 0;
     std::uint64_t number = 0;  // in the job
-    int process = 0;           // 0: not yet
+    int process = 0;
     bool overdue = false;
     Instant limit = Instant::max();
   };
@@ -102,7 +102,7 @@ class Jobs {
   void pump();
   bool begin(Job& job);
   void handle(const ZygoteReport& report);
-  void begun(const ZygoteReport& report);
+  void limit_time(Instance& instance, double seconds);
   void ended(const ZygoteReport& report);
   void watch_limits();
   void watch_logs();

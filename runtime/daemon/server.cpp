@@ -84,7 +84,10 @@ void Server::accept() {
   peer.process = credentials.pid;
   peer.owner = credentials.uid == ::getuid() || credentials.uid == 0;
   peer.socket = std::move(socket);
-  if (!loop_->add(peer.socket.get(), [this, id](std::uint32_t events) { receive(id, events); })) peers_.erase(id);
+  // The first message is there already, as a rule: somebody waits for what it asks, and nobody for this.
+  receive(id, EPOLLIN);
+  if (!peers_.contains(id)) return;
+  if (!loop_->add(peer.socket.get(), [this, id](std::uint32_t events) { receive(id, events); })) end(id);
 }
 
 void Server::receive(std::uint64_t id, std::uint32_t events) {

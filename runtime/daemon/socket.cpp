@@ -104,12 +104,15 @@ Result<Descriptor> connect_to(const std::filesystem::path& path) {
 }
 
 Status send_message(int socket, const nlohmann::json& message, std::span<const int> descriptors, bool wait) {
-  std::string text = message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return send_text(socket, message.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), descriptors, wait);
+}
+
+Status send_text(int socket, std::string_view text, std::span<const int> descriptors, bool wait) {
   if (text.size() > max_message) {
     return failure("a message to or from the daemon has at most " + std::to_string(max_message) + " bytes, not " +
                    std::to_string(text.size()));
   }
-  iovec part{.iov_base = text.data(), .iov_len = text.size()};
+  iovec part{.iov_base = const_cast<char*>(text.data()), .iov_len = text.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(max_descriptors * sizeof(int))> control{};
   msghdr header{};
   header.msg_iov = &part;

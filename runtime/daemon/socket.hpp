@@ -49,6 +49,8 @@ class Listener {
 Result<Descriptor> connect_to(const std::filesystem::path& path);
 
 /// Sends one message. Without `wait` a full socket is an error.
+Status send_text(int socket, std::string_view text, std::span<const int> descriptors = {}, bool wait = true);
+/// The same with the text of an object.
 Status send_message(int socket, const nlohmann::json& message, std::span<const int> descriptors = {}, bool wait = true);
 /// Receives one message; nothing when the other side has closed, or when there is none and the socket does not block.
 Result<std::optional<Message>> receive_message(int socket);

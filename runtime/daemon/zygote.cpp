@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -33,17 +34,16 @@ Result<Pair> make_pair() {
 
 Result<std::unique_ptr<Zygote>> Zygote::start(const std::filesystem::path& program, const std::filesystem::path& socket,
                                               std::uint32_t ready, EventLoop& loop, Reported reported) {
-  auto work = make_pair();
   auto reports = make_pair();
   auto orders = make_pair();
-  if (!work || !reports || !orders) return failure("cannot make the sockets of the zygote");
-  std::unique_ptr<Zygote> zygote(new Zygote(loop, std::move(reported)));
+  if (!reports || !orders) return failure("cannot make the sockets of the zygote");
+  std::unique_ptr<Zygote> zygote(new Zygote(loop, std::move(reported), ready));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   // Numbers above those of the zygote first, so that none is overwritten before it is copied.
-  std::array<Descriptor, 3> high;
-  const std::array<int, 3> theirs = {work->theirs.get(), reports->theirs.get(), orders->theirs.get()};
-  const std::array<int, 3> wanted = {zygote_work, zygote_reports, zygote_orders};
+  std::array<Descriptor, 2> high;
+  const std::array<int, 2> theirs = {reports->theirs.get(), orders->theirs.get()};
+  const std::array<int, 2> wanted = {zygote_reports, zygote_orders};
   for (std::size_t i = 0; i < high.size(); ++i) {
     high[i] = Descriptor(::fcntl(theirs[i], F_DUPFD_CLOEXEC, 16));
     posix_spawn_file_actions_adddup2(&actions, high[i].get(), wanted[i]);
@@ -62,7 +62,6 @@ Result<std::unique_ptr<Zygote>> Zygote::start(const std::filesystem::path& progr
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (error != 0) return failure("cannot start " + path + ": " + std::strerror(error) + "; build it with scons");
-  zygote->work_ = std::move(work->ours);
   zygote->reports_ = std::move(reports->ours);
   zygote->orders_ = std::move(orders->ours);
   ::fcntl(zygote->reports_.get(), F_SETFL, O_NONBLOCK);
@@ -80,7 +79,7 @@ Zygote::~Zygote() {
   if (reports_) loop_.remove(reports_.get());
   if (exit_) loop_.remove(exit_.get());
   // The end of the sockets ends those that wait; the zygote itself may be in the middle of a fork.
-  work_ = Descriptor();
+  waiting_.clear();
   orders_ = Descriptor();
   reports_ = Descriptor();
   int status = 0;
@@ -88,7 +87,86 @@ Zygote::~Zygote() {
   }
 }
 
-Status Zygote::become(const nlohmann::json& work) { return send_message(work_.get(), work, {}, false); }
+FileIdentity FileIdentity::of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  return {.device = status.st_dev,
+          .number = status.st_ino,
+          .size = status.st_size,
+          .changed_s = status.st_mtim.tv_sec,
+          .changed_ns = status.st_mtim.tv_nsec};
+}
+
+int Zygote::become(const WorkOrder& work, const Descriptor& log) {
+  const bool shared = work.kind == WorkOrder::shared;
+  const FileIdentity wanted = shared ? FileIdentity::of(work.arguments.front()) : FileIdentity();
+  const int number = log.get();
+  for (;;) {
+    const auto chosen = choose(wanted);
+    if (chosen == waiting_.end()) return 0;
+    if (!send_text(chosen->work.get(), encode(work), std::span(&number, log ? 1 : 0), false)) {
+      // It has died: the report of its end replaces it.
+      chosen->work = Descriptor();
+      continue;
+    }
+    const int process = chosen->process;
+    const bool missed = shared && chosen->loaded != wanted;
+    waiting_.erase(chosen);
+    fork_one();
+    if (missed) expect(work.arguments.front(), wanted);
+    return process;
+  }
+}
+
+/// One that has it loaded, or else one that has nothing loaded. If all have others, one of these makes room.
+std::deque<Zygote::Waiting>::iterator Zygote::choose(const FileIdentity& wanted) {
+  const auto find = [this](const FileIdentity& identity) {
+    return std::ranges::find_if(waiting_, [&](const Waiting& item) { return item.work && item.loaded == identity; });
+  };
+  auto found = find(wanted);
+  if (found == waiting_.end()) found = find({});
+  if (found != waiting_.end()) return found;
+  const auto other = std::ranges::find_if(waiting_, [](const Waiting& item) { return static_cast<bool>(item.work); });
+  if (other != waiting_.end()) retire(other);
+  return waiting_.end();
+}
+
+/// The process ends when it sees that its socket has.
+void Zygote::retire(std::deque<Waiting>::iterator waiting) {
+  retired_.insert(waiting->process);
+  waiting_.erase(waiting);
+  fork_one();
+}
+
+/// What no process had loaded is loaded by the next ones; what comes for the second time in a row, instead of others.
+void Zygote::expect(const std::string& program, const FileIdentity& identity) {
+  const bool again = expected_identity_ == identity;
+  expected_ = program;
+  expected_identity_ = identity;
+  if (!again) return;
+  const auto stale = [&](const Waiting& item) {
+    return item.work && item.loaded != identity && item.loaded != FileIdentity();
+  };
+  for (auto found = std::ranges::find_if(waiting_, stale); found != waiting_.end();
+       found = std::ranges::find_if(waiting_, stale)) {
+    retire(found);
+  }
+}
+
+/// Has one process load what is expected, as long as another one is left that has nothing loaded.
+void Zygote::load_one() {
+  const auto has = [](const Waiting& item) { return item.loaded != FileIdentity(); };
+  if (expected_.empty() || static_cast<std::uint32_t>(std::ranges::count_if(waiting_, has)) + 1 >= ready_) return;
+  const auto found = std::ranges::find_if(waiting_, [&](const Waiting& item) { return item.work && !has(item); });
+  if (found == waiting_.end()) return;
+  const WorkOrder what = {.kind = WorkOrder::load, .folder = {}, .environment = {}, .arguments = {expected_}};
+  if (send_text(found->work.get(), encode(what), {}, false)) found->loaded = expected_identity_;
+}
+
+bool Zygote::forget(int process) {
+  std::erase_if(waiting_, [process](const Waiting& item) { return item.process == process; });
+  return retired_.erase(process) != 0;
+}
 
 void Zygote::fork_one() {
   const char order = 'f';
@@ -104,8 +182,18 @@ void Zygote::lose() {
 }
 
 void Zygote::receive() {
-  ZygoteReport report;
-  while (::recv(reports_.get(), &report, sizeof(report), 0) == static_cast<ssize_t>(sizeof(report))) reported_(report);
+  for (;;) {
+    auto message = receive_message(reports_.get());
+    if (!message || !*message || (**message).text.size() != sizeof(ZygoteReport)) return;
+    ZygoteReport report;
+    std::memcpy(&report, (**message).text.data(), sizeof(report));
+    auto& descriptors = (**message).descriptors;
+    const bool waits = report.kind == ZygoteReport::waits && !descriptors.empty();
+    if (waits) waiting_.push_back({.process = report.process, .work = std::move(descriptors.front()), .loaded = {}});
+    reported_(report);
+    // If it has no work already.
+    if (waits) load_one();
+  }
 }
 
 }  // namespace cosoc::daemon

@@ -1,30 +1,49 @@
 /// Processes of applications, forked in advance from one that has the runtime loaded.
 ///
-/// The daemon talks with the zygote over two sockets. Work: every message is one process to become, and goes to one of
-/// the processes that wait there. Reports: `started` from that process, `ended` from the zygote, in this order.
+/// The daemon talks with the zygote over two sockets, orders and reports, and with each process that waits over one of
+/// its own, whose end comes with the report.
 #pragma once
 
+#include <sys/stat.h>
+
+#include <deque>
 #include <filesystem>
 #include <functional>
+#include <set>
 
 #include "daemon/event_loop.hpp"
 #include "daemon/socket.hpp"
+#include "daemon/work_order.hpp"
 
 namespace cosoc::daemon {
 
 /// Descriptors of the zygote's ends.
-inline constexpr int zygote_work = 3;
-inline constexpr int zygote_reports = 4;
-inline constexpr int zygote_orders = 5;
+inline constexpr int zygote_reports = 3;
+inline constexpr int zygote_orders = 4;
 
 /// What the zygote tells.
 struct ZygoteReport {
-  enum Kind : std::uint32_t { ready, started, ended, lost };
-  std::uint32_t kind = ready;
+  enum Kind : std::uint32_t {
+    waits,  // from a process, with the socket for its work
+    ended,  // from the zygote
+    lost,   // the zygote itself
+  };
+  std::uint32_t kind = waits;
   std::int32_t process = 0;
-  std::uint64_t instance = 0;  // of `started`; `lost` is the end of the zygote itself
-  std::int32_t status = 0;     // of `ended`, as waitpid gives it
-  std::uint32_t unused = 0;
+  std::int32_t status = 0;  // of `ended`, as waitpid gives it
+};
+
+/// Tells whether a file is the one that it was.
+struct FileIdentity {
+  dev_t device = 0;
+  ino_t number = 0;
+  off_t size = 0;
+  std::int64_t changed_s = 0;
+  std::int64_t changed_ns = 0;
+
+  /// All 0 when there is no such file.
+  static FileIdentity of(const std::string& path);
+  bool operator==(const FileIdentity&) const = default;
 };
 
 class Zygote {
@@ -38,19 +57,38 @@ class Zygote {
   /// Ends the zygote and whatever waits; not what runs.
   ~Zygote();
 
-  /// Lets one of the processes become this instance.
-  Status become(const nlohmann::json& work);
+  /// Lets one of the processes become this, and print into `log`; another one takes its place. Which process it is; 0:
+  /// none waits, and a report tells of the next one. Where there are several, all but one of them have the shared
+  /// object loaded that was wanted last.
+  int become(const WorkOrder& work, const Descriptor& log);
   /// Has one process more wait.
   void fork_one();
+  /// A process has ended that became nothing. Whether that was meant, and another one has its place.
+  bool forget(int process);
 
  private:
-  Zygote(EventLoop& loop, Reported reported) : loop_(loop), reported_(std::move(reported)) {}
+  struct Waiting {
+    int process = 0;
+    Descriptor work;
+    FileIdentity loaded;  // the shared object that it has, or that it was told to load
+  };
+
+  Zygote(EventLoop& loop, Reported reported, std::uint32_t ready)
+      : loop_(loop), reported_(std::move(reported)), ready_(ready) {}
   void receive();
   void lose();
+  void load_one();
+  std::deque<Waiting>::iterator choose(const FileIdentity& wanted);
+  void retire(std::deque<Waiting>::iterator waiting);
+  void expect(const std::string& program, const FileIdentity& identity);
 
   EventLoop& loop_;
   Reported reported_;
-  Descriptor work_;
+  std::uint32_t ready_;
+  std::deque<Waiting> waiting_;  // the oldest first
+  std::set<int> retired_;        // processes that end because others are wanted
+  std::string expected_;         // path of the shared object that was wanted last
+  FileIdentity expected_identity_;
   Descriptor reports_;
   Descriptor orders_;
   int process_ = 0;

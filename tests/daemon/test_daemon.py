@@ -108,6 +108,43 @@ def test_a_process_that_waits_has_no_core_and_becomes_the_application(daemon: Da
     ask(daemon.socket, {"type": "end", "job": job})
 
 
+def test_applications_are_loaded_in_advance_unless_that_would_show(daemon: Daemon, tmp_path: Path) -> None:
+    def build_shared(name: str, *lines: str) -> str:
+        source, made = tmp_path / f"{name}.c", tmp_path / f"{name}.new"
+        source.write_text("\n".join(["#include <stdio.h>", "#include <stdlib.h>", *lines]))
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", made, source], check=True, timeout=TIMEOUT)
+        return str(made.replace(tmp_path / f"{name}.so"))
+
+    def waiting_with(program: str) -> bool:
+        waiting = [client["process"] for client in daemon.state()["clients"] if client["job"] == 0]
+        return len(waiting) == 2 and any(program in Path(f"/proc/{process}/maps").read_text() for process in waiting)
+
+    def run(program: str) -> str:
+        job: int = ask(daemon.socket, {"type": "submit", "kind": "so", "program": program, "arguments": ["", "b"]})["job"]
+        assert daemon.wait(job)["done"] == 1
+        return daemon.log(job)
+
+    main = 'int main(int count, char** words) { printf("%d %s%s\\n", count, words[1], words[2]); return 0; }'
+    silent = build_shared("silent", main)
+    # The second time in a row it takes the place of what is loaded.
+    assert [run(silent), run(silent)] == ["3 b\n"] * 2
+    end = time.monotonic() + TIMEOUT
+    while not waiting_with(silent):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert [run(silent), run(silent)] == ["3 b\n"] * 2
+    # The file changes while processes wait that have the old one.
+    build_shared("silent", main.replace("%d", "new %d"))
+    assert [run(silent), run(silent)] == ["new 3 b\n"] * 2
+    # A constructor tells who runs it, and where.
+    begin = 'static void begin(void) { printf("%s, ", getenv("COSOC_NAME")); }'
+    loud = build_shared("loud", f"__attribute__((constructor)) {begin}", main)
+    for _ in range(4):
+        assert run(loud) == "loud.so, 3 b\n"
+        time.sleep(0.05)
+        assert not waiting_with(loud)
+
+
 def test_programs_and_what_they_print(daemon: Daemon) -> None:
     message = {"type": "submit", "kind": "program", "program": str(daemon.program), "arguments": ["print", "5"], "count": 3}
     job: int = ask(daemon.socket, message)["job"]

@@ -8,6 +8,7 @@
 
 #include "daemon/connection.hpp"
 #include "daemon/server.hpp"
+#include "daemon/work_order.hpp"
 #include "runtime/support.hpp"
 
 namespace test {
@@ -279,5 +280,22 @@ TEST_CASE("applications of one daemon compute side by side on one accelerator") 
   CHECK(problems == std::vector<std::string>(4));
 }
 
+TEST_CASE("what a process is told comes over as it was") {
+  const WorkOrder work = {.kind = WorkOrder::program,
+                          .needs_session = true,
+                          .host_memory = UINT64_MAX,
+                          .folder = "/a b",
+                          .environment = {"A=", "B=\n"},
+                          .arguments = {"/p", "", "x y", ""}};
+  const WorkOrder got = decode(encode(work));
+  CHECK((got.kind == work.kind && got.needs_session && got.host_memory == work.host_memory));
+  CHECK(got.folder == work.folder);
+  CHECK(got.environment == work.environment);
+  CHECK(got.arguments == work.arguments);
+  CHECK(decode("").arguments.empty());
+  CHECK(decode(std::string_view("1\0000\0000\000/\000999\000A", 13)).arguments.empty());
+}
+
 }  // namespace
+
 }  // namespace test

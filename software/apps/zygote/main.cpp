@@ -18,11 +18,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daemon/socket.hpp"
 #include "daemon/zygote.hpp"
+#include "library.hpp"
 #include "session/session_state.hpp"
 
 namespace {
@@ -33,22 +36,14 @@ using namespace cosoc::daemon;
 /// Ends of applications that could not begin; others are theirs.
 constexpr int cannot_start = 127;
 
-void report(const ZygoteReport& what) {
-  while (::send(zygote_reports, &what, sizeof(what), MSG_NOSIGNAL) < 0 && errno == EINTR) {
-  }
+void report(const ZygoteReport& what, std::span<const int> descriptors = {}) {
+  static_cast<void>(send_text(zygote_reports, {reinterpret_cast<const char*>(&what), sizeof(what)}, descriptors));
 }
 
 [[noreturn]] void give_up(const std::string& why) {
   std::fprintf(stderr, "cosoc: %s\n", why.c_str());
   std::fflush(stderr);
   ::_exit(cannot_start);
-}
-
-void redirect_output(const std::string& log) {
-  const int output = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  if (output < 0) return;
-  ::dup2(output, STDOUT_FILENO);
-  ::dup2(output, STDERR_FILENO);
 }
 
 void empty_input() {
@@ -77,6 +72,12 @@ void touch_pages() {
   }
 }
 
+/// Loads it before its work comes, if nobody notices.
+void load_in_advance(const std::string& program) {
+  // What fails is tried again, and reported, when the work comes.
+  if (loads_silently(program)) static_cast<void>(::dlopen(program.c_str(), RTLD_NOW | RTLD_GLOBAL));
+}
+
 /// Runs `main` of a shared object.
 [[noreturn]] void run_shared(const std::string& program, std::vector<char*>& arguments) {
   void* library = ::dlopen(program.c_str(), RTLD_NOW | RTLD_GLOBAL);
@@ -93,30 +94,37 @@ void limit_memory(std::uint64_t bytes) {
   static_cast<void>(::setrlimit(RLIMIT_DATA, &limit));
 }
 
-[[noreturn]] void become(const nlohmann::json& work) {
-  report({.kind = ZygoteReport::started, .process = ::getpid(), .instance = work.at("instance")});
-  ::close(zygote_work);
-  ::close(zygote_reports);
-  redirect_output(work.at("log"));
-  const std::string folder = work.at("folder");
-  if (::chdir(folder.c_str()) != 0) give_up("cannot enter " + folder);
-  ::setenv("COSOC_NAME", work.at("name").get<std::string>().c_str(), 1);
-  // For programs that connect themselves; the daemon gives these to the session that is open already.
-  ::setenv("COSOC_PRIORITY", work.at("priority").dump().c_str(), 1);
-  ::setenv("COSOC_WEIGHT", work.at("weight").dump().c_str(), 1);
-  if (work.at("memory") != 0) {
-    ::setenv("COSOC_MEMORY", work.at("memory").dump().c_str(), 1);
-    drop_ready_session();
-  }
-  limit_memory(work.at("host_memory"));
-  std::vector<std::string> words = {work.at("program")};
-  for (const auto& argument : work.at("arguments")) words.push_back(argument);
+void redirect_output(const Descriptor& log) {
+  ::dup2(log.get(), STDOUT_FILENO);
+  ::dup2(log.get(), STDERR_FILENO);
+}
+
+[[noreturn]] void become(WorkOrder& work) {
+  if (::chdir(work.folder.c_str()) != 0) give_up("cannot enter " + work.folder);
+  for (std::string& entry : work.environment) ::putenv(entry.data());
+  if (work.needs_session) drop_ready_session();
+  limit_memory(work.host_memory);
   std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
+  for (std::string& word : work.arguments) arguments.push_back(word.data());
   arguments.push_back(nullptr);
-  if (work.at("shared").get<bool>()) run_shared(words.front(), arguments);
-  ::execv(words.front().c_str(), arguments.data());
-  give_up("cannot execute " + words.front());
+  if (work.kind == WorkOrder::shared) run_shared(work.arguments.front(), arguments);
+  ::execv(arguments.front(), arguments.data());
+  give_up("cannot execute " + work.arguments.front());
+}
+
+/// The socket for the work of this process; the daemon has its other end.
+Descriptor tell_that_we_wait() {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) ::_exit(cannot_start);
+  const Descriptor theirs(ends[1]);
+  report({.kind = ZygoteReport::waits, .process = ::getpid()}, {&ends[1], 1});
+  ::close(zygote_reports);
+  return Descriptor(ends[0]);
+}
+
+bool has_message(const Descriptor& socket) {
+  pollfd request{.fd = socket.get(), .events = POLLIN, .revents = 0};
+  return ::poll(&request, 1, 0) > 0;
 }
 
 /// A child: one application, or nothing when the daemon ends before. What every application needs is there in advance:
@@ -127,12 +135,21 @@ void limit_memory(std::uint64_t bytes) {
   static_cast<void>(keep_session_ready(socket));
   ::setsid();
   empty_input();
-  touch_pages();
-  const auto message = receive_message(zygote_work);
-  if (!message || !*message) ::_exit(0);
-  const auto work = parse_message((**message).text);
-  if (!work) ::_exit(cannot_start);
-  become(*work);
+  Descriptor daemon = tell_that_we_wait();
+  for (;;) {
+    if (!has_message(daemon)) touch_pages();
+    auto message = receive_message(daemon.get());
+    if (!message || !*message) ::_exit(0);
+    WorkOrder work = decode((**message).text);
+    if (work.arguments.empty()) ::_exit(cannot_start);
+    if (work.kind == WorkOrder::load) {
+      load_in_advance(work.arguments.front());
+      continue;
+    }
+    for (const Descriptor& log : std::exchange((**message).descriptors, {})) redirect_output(log);
+    daemon = Descriptor();
+    become(work);
+  }
 }
 
 void fork_child(const std::string& socket, const sigset_t& before) {
@@ -158,7 +175,7 @@ int main(int count, char** arguments) {
     return 2;
   }
   const std::string socket = arguments[1];
-  for (const int end : {zygote_work, zygote_reports, zygote_orders}) ::fcntl(end, F_SETFD, FD_CLOEXEC);
+  for (const int end : {zygote_reports, zygote_orders}) ::fcntl(end, F_SETFD, FD_CLOEXEC);
   sigset_t before;
   sigset_t child_ends;
   sigemptyset(&child_ends);
