@@ -65,7 +65,8 @@ bool Compilation::plan(const LayerCall& call, const Places& places, const Featur
     const PlannedPass planned = {config_,          call.layer, choice.pass, tiling,
                                  choice.residency, layout,     places,      choice.stored};
     if (!generate(planned, trial)) continue;
-    const double cycles = schedule(config_, trial.assembler.finish(), memory_latency_).cycles;
+    const double limit = found ? choice.cycles : no_limit;
+    const double cycles = estimator_.cycles(trial.assembler.finish(), limit);
     if (found && cycles >= choice.cycles) continue;
     choice.tiling = tiling;
     choice.layout = std::move(layout);
@@ -167,7 +168,7 @@ Result<Program> Compilation::run() {
     residents_.drop(number, engine_);
   }
   program_.instructions = engine_.assembler.finish();
-  program_.cycles = schedule(config_, program_.instructions, memory_latency_).cycles;
+  program_.cycles = estimator_.cycles(program_.instructions);
   return std::move(program_);
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "drivers/conv2d/estimator.hpp"
 #include "drivers/conv2d/residents.hpp"
 
 namespace cosoc::conv2d {
@@ -23,10 +24,10 @@ struct Choice {
 class Compilation {
  public:
   /// `width` is the number of tilings that are tried for each pass.
-  Compilation(const Config& config, double memory_latency, std::span<const LayerCall> calls, Place constants,
+  Compilation(const Config& config, Estimator& estimator, std::span<const LayerCall> calls, Place constants,
               std::size_t width)
       : config_(config),
-        memory_latency_(memory_latency),
+        estimator_(estimator),
         calls_(calls),
         constants_(constants),
         width_(width),
@@ -44,7 +45,7 @@ class Compilation {
   bool append(const LayerCall& call, const Places& places, const Choice& choice);
 
   const Config& config_;
-  double memory_latency_;
+  Estimator& estimator_;
   std::span<const LayerCall> calls_;
   Place constants_;
   std::size_t width_;

@@ -15,10 +15,11 @@ constexpr std::array<std::size_t, 3> search_widths = {8, 10, 12};
 
 Result<Program> Compiler::compile(std::span<const LayerCall> calls, Place constants) const {
   // The tiling that is best for one layer need not be for the next ones: searches of other widths end elsewhere.
-  auto best = Compilation(config_, memory_latency_, calls, constants, search_widths.front()).run();
+  Estimator estimator(config_, memory_latency_);
+  auto best = Compilation(config_, estimator, calls, constants, search_widths.front()).run();
   if (!best || calls.size() == 1) return best;
   for (const std::size_t width : std::span(search_widths).subspan(1)) {
-    auto other = Compilation(config_, memory_latency_, calls, constants, width).run();
+    auto other = Compilation(config_, estimator, calls, constants, width).run();
     if (other && other->cycles < best->cycles) best = std::move(other);
   }
   return best;

@@ -30,15 +30,30 @@ Simulation::Simulation(const Config& config, std::span<const std::uint32_t> prog
       instructions_(decode_stream(program)),
       memory_(memory_latency, 128.0 / config.memory_port_bits),
       banks_(config.pixel_lanes, (config.activation_bits == 8 ? 16 : 8) / config.output_lanes),
-      parts_(instructions_.size()) {
+      parts_(instructions_.size()),
+      work_(array_work(config, instructions_)) {
   for (std::size_t port = 0; port < config.memory_ports; ++port) {
     reads_.emplace_back(memory_, banks_, starved_, port);
     writes_.emplace_back(memory_, banks_, blocked_, port);
   }
   now_ = memory_latency + fetch_latency;
+  for (const ArrayWork& work : work_) array_left_ += work.cycles();
+  beats_[SharedMemory::read] = 2 * instructions_.size();
+  for (const StreamInstruction& instruction : instructions_) {
+    beats_[instruction.unit == Unit::store ? SharedMemory::write : SharedMemory::read] += beats_of(instruction);
+  }
 }
 
-Schedule Simulation::run() {
+/// What the program takes at least: the array goes on without a gap, ports move a beat in each cycle.
+double Simulation::least_cycles() const {
+  const double array = std::max(now_, array_free_) + array_left_;
+  const std::uint64_t reads = beats_[SharedMemory::read] - memory_.beats_read();
+  const std::uint64_t writes = beats_[SharedMemory::write] - memory_.beats_written();
+  const double beats = static_cast<double>(std::max(reads, writes)) / config_.memory_ports * memory_.beat_cycles();
+  return std::max(array, now_ + beats) + memory_.latency() + completion_latency;
+}
+
+Schedule Simulation::run(double limit) {
   while (true) {
     fetch();
     bool progress = true;
@@ -51,6 +66,7 @@ Schedule Simulation::run() {
     const double next = next_event();
     if (next == never) break;
     now_ = next;
+    if (least_cycles() >= limit) return {.cycles = limit};
   }
   return {.cycles = now_ + memory_.latency() + completion_latency,
           .beats_read = memory_.beats_read(),
@@ -155,8 +171,8 @@ double Simulation::next_event() const {
   return next;
 }
 
-Schedule schedule(const Config& config, std::span<const std::uint32_t> program, double memory_latency) {
-  return Simulation(config, program, memory_latency).run();
+Schedule schedule(const Config& config, std::span<const std::uint32_t> program, double memory_latency, double limit) {
+  return Simulation(config, program, memory_latency).run(limit);
 }
 
 }  // namespace cosoc::conv2d

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "cosoc/generated/conv2d.hpp"
@@ -13,6 +14,8 @@ namespace cosoc::conv2d {
 
 /// Cycles from a read address to its first beat, where nothing else is known: 150 ns at 300 MHz, an estimate.
 inline constexpr double default_memory_latency = 45;
+
+inline constexpr double no_limit = std::numeric_limits<double>::infinity();
 
 /// What the engine's counters tell of a command that runs alone.
 struct Schedule {
@@ -24,8 +27,9 @@ struct Schedule {
 };
 
 /// The schedule of a program of encoded instructions that the engine accepts. The memory is the ZCU102's at 300 MHz, as
-/// the DDR model of the simulation has it, but for its latency in cycles.
+/// the DDR model of the simulation has it, but for its latency in cycles. A program that takes `limit` cycles or more
+/// may have `limit` as its cycles and nothing else: as soon as that is certain, no more is simulated.
 Schedule schedule(const Config& config, std::span<const std::uint32_t> program,
-                  double memory_latency = default_memory_latency);
+                  double memory_latency = default_memory_latency, double limit = no_limit);
 
 }  // namespace cosoc::conv2d

@@ -1,6 +1,7 @@
 #include "drivers/conv2d/shared_memory.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace cosoc::conv2d {
@@ -19,6 +20,22 @@ struct Capacity {
 constexpr Capacity one_port = {15.87 / 16, 16.0 / 16, 31.1 / 16};
 constexpr Capacity two_ports = {31.53 / 16, 32.0 / 16, 42.0 / 16};
 
+/// Beats per cycle while the channels with these bits move.
+constexpr double throughput(std::size_t moving) {
+  const int reads = std::popcount(moving & 5U);
+  const int writes = std::popcount(moving & 10U);
+  if (reads + writes == 0) return peak;
+  const Capacity& capacity = (moving & 3U) != 0 && (moving & 12U) != 0 ? two_ports : one_port;
+  const double minor = 2.0 * std::min(reads, writes) / (reads + writes);
+  const double pure = reads >= writes ? capacity.read : capacity.write;
+  return pure * (1 - minor) + capacity.mixed * minor;
+}
+constexpr auto throughputs = [] {
+  std::array<double, 16> each{};
+  for (std::size_t moving = 0; moving < each.size(); ++moving) each[moving] = throughput(moving);
+  return each;
+}();
+
 }  // namespace
 
 void SharedMemory::begin(std::size_t port, Direction direction, double from, std::uint64_t beats) {
@@ -33,7 +50,8 @@ void SharedMemory::begin(std::size_t port, Direction direction, double from, std
 
 double SharedMemory::next(std::size_t port, Direction direction) const {
   const Channel& channel = channels_[2 * port + direction];
-  return std::max(std::floor(channel.from), static_cast<double>(cycle_)) + static_cast<double>(channel.left);
+  return static_cast<double>(std::max(static_cast<std::int64_t>(channel.from), cycle_)) +
+         static_cast<double>(channel.left);
 }
 
 std::optional<SharedMemory::Moved> SharedMemory::take(std::size_t port, Direction direction) {
@@ -79,15 +97,11 @@ void SharedMemory::step() {
 
 /// Beats that memory can move more after this cycle.
 double SharedMemory::refill() const {
-  const auto moves = [&](std::size_t channel) { return cycle_ < channels_[channel].wanted_until ? 1 : 0; };
-  const int reads = moves(0) + moves(2);
-  const int writes = moves(1) + moves(3);
-  if (reads + writes == 0) return peak;
-  const bool both = moves(0) + moves(1) > 0 && moves(2) + moves(3) > 0;
-  const Capacity& capacity = both ? two_ports : one_port;
-  const double minor = 2.0 * std::min(reads, writes) / (reads + writes);
-  const double pure = reads >= writes ? capacity.read : capacity.write;
-  return pure * (1 - minor) + capacity.mixed * minor;
+  std::size_t moving = 0;
+  for (std::size_t i = 0; i < channels; ++i) {
+    if (cycle_ < channels_[i].wanted_until) moving |= std::size_t{1} << i;
+  }
+  return throughputs[moving];
 }
 
 }  // namespace cosoc::conv2d

@@ -7,7 +7,7 @@
 #include <queue>
 #include <vector>
 
-#include "drivers/conv2d/instruction_stream.hpp"
+#include "drivers/conv2d/array_work.hpp"
 #include "drivers/conv2d/read_port.hpp"
 #include "drivers/conv2d/schedule.hpp"
 #include "drivers/conv2d/write_port.hpp"
@@ -25,7 +25,8 @@ class Simulation {
  public:
   Simulation(const Config& config, std::span<const std::uint32_t> program, double memory_latency);
 
-  Schedule run();
+  /// As `schedule` has it.
+  Schedule run(double limit);
 
  private:
   struct Queue {
@@ -49,6 +50,7 @@ class Simulation {
   bool dispatch();
   bool release(Unit unit);
   void start(std::size_t index);
+  std::uint64_t beats_of(const StreamInstruction& instruction) const;
   void start_load(std::size_t index, const isa::Load& load);
   void start_weights(std::size_t index, std::uint64_t offset, std::uint64_t beats, bool all_ports);
   template <class Tile>
@@ -59,6 +61,7 @@ class Simulation {
   void end_part(const Burst& burst, double latency);
   bool complete();
   double next_event() const;
+  double least_cycles() const;
   Queue& queue(Unit unit) { return queues_[static_cast<std::size_t>(unit)]; }
   const Queue& queue(Unit unit) const { return queues_[static_cast<std::size_t>(unit)]; }
   std::uint64_t rows_of(std::size_t port, std::uint64_t rows) const {
@@ -77,16 +80,17 @@ class Simulation {
   std::vector<Parts> parts_;  // of each instruction
   std::priority_queue<Completion, std::vector<Completion>, std::greater<>> completions_;
   double now_ = 0;
-  std::size_t fetched_ = 0;       // instructions that memory was asked for
-  std::vector<double> arrivals_;  // when each instruction is there
-  std::size_t next_ = 0;          // to be dispatched
-  double dispatch_free_ = 0;      // when the dispatcher has finished the one before
-  double hungry_since_ = 0;       // when it could take another one
-  double prepare_free_ = 0;       // when the latest COMPUTE has left its preparation
-  double array_free_ = 0;         // when the array ends its last step
-  std::vector<std::uint8_t> micro_ = std::vector<std::uint8_t>(isa::micro_operations);  // words of each entry
-  isa::Geometry geometry_;
-  isa::Output output_;
+  std::size_t fetched_ = 0;               // instructions that memory was asked for
+  std::vector<double> arrivals_;          // when each instruction is there
+  std::size_t next_ = 0;                  // to be dispatched
+  double dispatch_free_ = 0;              // when the dispatcher has finished the one before
+  double hungry_since_ = 0;               // when it could take another one
+  double prepare_free_ = 0;               // when the latest COMPUTE has left its preparation
+  double array_free_ = 0;                 // when the array ends its last step
+  std::vector<ArrayWork> work_;           // of each COMPUTE
+  std::size_t computes_ = 0;              // that have started
+  double array_left_ = 0;                 // cycles of those that have not
+  std::array<std::uint64_t, 2> beats_{};  // of the whole program, by direction
 };
 
 }  // namespace cosoc::conv2d

@@ -17,8 +17,6 @@ constexpr double compute_gap = 2;       // from the last step of a COMPUTE to th
 constexpr double result_latency = 41;   // last step to last result in the buffer, without the slices of a group
 constexpr double residual_latency = 6;  // more, with residuals
 
-std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
-
 }  // namespace
 
 void Simulation::start(std::size_t index) {
@@ -27,33 +25,40 @@ void Simulation::start(std::size_t index) {
   switch (instruction.opcode) {
     case Opcode::load:
       return start_load(index, isa::Load::decode(words));
-    case Opcode::weights: {
-      const auto weights = isa::Weights::decode(words);
-      const std::uint64_t step_beats = std::uint64_t{config_.input_lanes} * config_.output_lanes / 16;
-      return start_weights(index, weights.offset, weights.steps * step_beats / config_.memory_ports, true);
-    }
-    case Opcode::channels: {
-      const auto channels = isa::Channels::decode(words);
-      const std::uint64_t channel_bytes = config_.activation_bits == 8 ? 8 : 16;
-      return start_weights(index, channels.offset, channels.blocks * config_.output_lanes * channel_bytes / 16, false);
-    }
+    case Opcode::weights:
+      return start_weights(index, isa::Weights::decode(words).offset, beats_of(instruction) / config_.memory_ports,
+                           true);
+    case Opcode::channels:
+      return start_weights(index, isa::Channels::decode(words).offset, beats_of(instruction), false);
     case Opcode::store:
       return start_store(index, isa::Store::decode(words));
     case Opcode::compute:
       return start_compute(index);
-    case Opcode::micro: {
-      const auto micro = isa::Micro::decode(words);
-      const std::array counts = {micro.words0, micro.words1, micro.words2, micro.words3};
-      for (std::size_t i = 0; i < micro.count; ++i) micro_[(micro.address + i) % micro_.size()] = counts[i];
-      queue(Unit::compute).free_at = now_ + std::max<double>(release_cycles, micro.count);
+    case Opcode::micro:
+      queue(Unit::compute).free_at = now_ + std::max<double>(release_cycles, isa::Micro::decode(words).count);
       break;
-    }
     case Opcode::geometry:
-      geometry_ = isa::Geometry::decode(words);
-      break;
     case Opcode::output:
-      output_ = isa::Output::decode(words);
-      break;
+      break;  // the work of each COMPUTE has them
+  }
+}
+
+/// What an instruction moves over all ports.
+std::uint64_t Simulation::beats_of(const StreamInstruction& instruction) const {
+  const std::span<const std::uint32_t, isa::instruction_words> words(instruction.words);
+  const auto of_tile = [](const auto& tile) { return std::uint64_t{tile.rows} * tile.columns * tile.words; };
+  switch (instruction.opcode) {
+    case Opcode::load:
+      return of_tile(isa::Load::decode(words));
+    case Opcode::weights:
+      return std::uint64_t{isa::Weights::decode(words).steps} * config_.input_lanes * config_.output_lanes / 16;
+    case Opcode::channels:
+      return std::uint64_t{isa::Channels::decode(words).blocks} * config_.output_lanes *
+             (config_.activation_bits == 8 ? 8 : 16) / 16;
+    case Opcode::store:
+      return of_tile(isa::Store::decode(words));
+    default:
+      return 0;
   }
 }
 
@@ -121,41 +126,32 @@ void Simulation::start_store(std::size_t index, const isa::Store& store) {
 }
 
 void Simulation::start_compute(std::size_t index) {
-  const auto compute = isa::Compute::decode(instructions_[index].words);
-  std::uint64_t steps = 0;
-  for (std::size_t i = 0; i < compute.micro_count; ++i) steps += micro_[(compute.micro_address + i) % micro_.size()];
-  const std::uint64_t channels = config_.activation_bits == 8 ? 16 : 8;
-  steps = steps * (channels / config_.input_lanes) << geometry_.phases_log2;
-  std::uint64_t groups = divide_up(compute.pixels, config_.pixel_lanes);
-  if (geometry_.window != 0) {
-    steps = compute.micro_count;
-    groups = compute.pixels / config_.pixel_lanes + 1;
-  }
-  const std::uint64_t slices = std::min<std::uint64_t>(config_.pixel_lanes, 4);
-  const std::uint64_t of_group = std::max(steps, compute.keep != 0 ? 1 : slices);
-  const auto cycles = static_cast<double>(compute.blocks * groups * of_group);
+  const ArrayWork& work = work_[computes_++];
+  const isa::Compute& compute = work.compute;
+  const auto slices = static_cast<double>(work.slices);
   // Lanes are prepared one by one, when the COMPUTE before has left the preparation; then this one waits for the array.
   const double prepared = std::max(now_, prepare_free_) + 1 + config_.pixel_lanes + 1;
   const double begin = std::max(prepared + 1 + read_latency, array_free_ + compute_gap);
   queue(Unit::compute).free_at = prepared;
   prepare_free_ = std::max(prepared + 1, array_free_);
-  array_free_ = begin + cycles;
-  const double output = result_latency + static_cast<double>(slices) + (output_.residual != 0 ? residual_latency : 0);
+  array_free_ = begin + work.cycles();
+  array_left_ -= work.cycles();
+  const double output = result_latency + slices + (work.output.residual != 0 ? residual_latency : 0);
   completions_.push({array_free_ + output + wait_latency, index});
   if (compute.keep != 0) return;
-  const double first = begin + static_cast<double>(of_group) + output - static_cast<double>(slices) - 1;
+  const double first = begin + static_cast<double>(work.of_group) + output - slices - 1;
   banks_.add(now_, {.begin = static_cast<std::int64_t>(first),
-                    .end = static_cast<std::int64_t>(first + cycles),
-                    .period = of_group,
-                    .groups = groups,
-                    .before = geometry_.window,
+                    .end = static_cast<std::int64_t>(first + work.cycles()),
+                    .period = work.of_group,
+                    .groups = work.groups,
+                    .before = work.geometry.window,
                     .pixels = compute.pixels,
-                    .columns = geometry_.out_columns,
+                    .columns = work.geometry.out_columns,
                     .address = compute.out_address,
-                    .row_step = static_cast<std::uint32_t>(output_.row_step),
-                    .plane_pitch = output_.plane_pitch,
+                    .row_step = static_cast<std::uint32_t>(work.output.row_step),
+                    .plane_pitch = work.output.plane_pitch,
                     .part = compute.out_part,
-                    .residual = output_.residual != 0,
+                    .residual = work.output.residual != 0,
                     .residual_offset = static_cast<std::uint32_t>(compute.residual_address) - compute.out_address});
 }
 

@@ -1,0 +1,52 @@
+/// What schedules promise to the search for tilings.
+#include "drivers/conv2d/estimator.hpp"
+#include "software/conv2d/support.hpp"
+
+namespace cosoc::conv2d::test {
+namespace {
+
+/// Bound by the array, by weights, by reads and writes, and with a pooling.
+std::vector<Layer> layers() {
+  Layer convolution;
+  convolution.in = {14, 13};
+  convolution.in_channels = 48;
+  convolution.out_channels = 40;
+  convolution.kernel = {3, 3};
+  convolution.padding = {1, 1, 1, 1};
+  Layer pooled = convolution;
+  pooled.pooling = MaxPooling{{3, 3}, {2, 2}, {1, 1, 1, 1}};
+  return {convolution, pooled, fully_connected(1, 256, 128), elementwise_add(1, {20, 20}, 32, {0.5F, 1}),
+          average_pooling(1, {12, 12}, 64, {3, 3}, {1, 1})};
+}
+
+TEST_CASE("a limit of a schedule cuts only what takes as long") {
+  for (const Config& config : configs()) {
+    for (const Layer& layer : layers()) {
+      CAPTURE(config.pixel_lanes, layer.in.rows, layer.in_channels);
+      const auto program = Compiler(config).compile(layer);
+      REQUIRE(program);
+      const double cycles = schedule(config, program->instructions).cycles;
+      const auto limited = [&](double limit) {
+        return schedule(config, program->instructions, default_memory_latency, limit).cycles;
+      };
+      CHECK(limited(cycles + 0.5) == cycles);
+      CHECK(limited(cycles) == cycles);
+      CHECK(limited(cycles / 2) == cycles / 2);
+    }
+  }
+}
+
+TEST_CASE("an estimator that was given a limit finds more when asked with a higher one") {
+  const Config config = configs().front();
+  const auto program = Compiler(config).compile(layers().front());
+  REQUIRE(program);
+  const double cycles = schedule(config, program->instructions).cycles;
+  Estimator estimator(config, default_memory_latency);
+  CHECK(estimator.cycles(program->instructions, 100) >= 100);
+  CHECK(estimator.cycles(program->instructions, cycles / 2) >= cycles / 2);
+  CHECK(estimator.cycles(program->instructions) == cycles);
+  CHECK(estimator.cycles(program->instructions, 100) >= 100);
+}
+
+}  // namespace
+}  // namespace cosoc::conv2d::test
