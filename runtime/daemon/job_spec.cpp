@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::uint64_t max_count = 10'000'000;
 constexpr std::size_t max_arguments = 1024;
+/// Of arguments and paths together: a process gets them in one message, beside the path of the runner and numbers.
+constexpr std::size_t max_text = max_message - 8192;
 constexpr double longest = 1e7;
 
 /// A number of at least 0 that is absent when 0.
@@ -37,6 +39,14 @@ Status read_arguments(const nlohmann::json& message, std::vector<std::string>& a
     arguments.push_back(*text);
   }
   return {};
+}
+
+Status check_length(const JobSpec& job) {
+  std::size_t bytes = job.program.size() + job.folder.size();
+  for (const std::string& argument : job.arguments) bytes += argument.size() + 1;
+  if (bytes <= max_text) return {};
+  return failure("program, folder and arguments have at most " + std::to_string(max_text) + " bytes together, not " +
+                 std::to_string(bytes) + "; put what is longer into a file");
 }
 
 Status check_program(const JobSpec& job) {
@@ -83,6 +93,7 @@ Result<JobSpec> read_job(const nlohmann::json& message) {
     job.priority = priority->get<std::int64_t>();
   }
   Status good = read_arguments(message, job.arguments);
+  if (good) good = check_length(job);
   if (good) good = read_number(message, "period", job.period);
   if (good) good = read_number(message, "rate", job.rate);
   if (good) good = read_number(message, "weight", job.weight);

@@ -152,6 +152,13 @@ def test_programs_and_what_they_print(daemon: Daemon) -> None:
     assert daemon.log(job) == "printed 5\n" * 3
 
 
+def test_long_arguments_reach_the_process_or_are_refused(daemon: Daemon) -> None:
+    assert daemon.run("tiny", "x" * 120_000)["done"] == 1
+    with pytest.raises(UserError, match="122880 bytes together, not 12"):
+        daemon.submit("tiny", "x" * 125_000)
+    daemon.check()
+
+
 def test_the_zygote_is_replaced(daemon: Daemon) -> None:
     children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text().split()
     assert len(children) == 1
