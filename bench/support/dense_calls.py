@@ -18,7 +18,7 @@ UNARY = (
 POSITIVE = "log log1p log2 log10".split()
 UNIT = "asin acos atanh".split()
 ACTIVATIONS = "gelu silu mish hardswish hardsigmoid softplus elu leaky_relu".split()
-BINARY = "add sub mul div maximum minimum fmod remainder pow atan2 eq lt logical_and".split()
+BINARY = "add sub mul div maximum minimum fmod remainder floor_divide pow atan2 eq lt logical_and".split()
 
 
 class Apply(nn.Module):

@@ -1,7 +1,9 @@
 /// Functions of two elements with PyTorch's broadcasting; both operands have one dtype.
+#include <algorithm>
 #include <array>
 #include <cmath>
 
+#include "kernels/dense/binary_real.hpp"
 #include "kernels/dense/operation.hpp"
 
 namespace cosoc {
@@ -60,15 +62,31 @@ void map(std::span<const TensorView> inputs, const TensorView& output, const Fun
   });
 }
 
-/// Quotient rounded down, as PyTorch's floor division of numbers that are no integers.
-float floor_quotient(float a, float b) {
-  if (b == 0.0F) return a / b;
-  const float rest = std::fmod(a, b);
-  float quotient = (a - rest) / b;
-  if (rest != 0.0F && (b < 0.0F) != (rest < 0.0F)) quotient -= 1.0F;
-  if (quotient == 0.0F) return std::copysign(0.0F, a / b);
-  const float whole = std::floor(quotient);
-  return quotient - whole > 0.5F ? whole + 1.0F : whole;
+/// Elements that are handed on together, where an operand has to be spread.
+constexpr std::int64_t block = 256;
+
+/// `count` elements from `first`, `step` apart; those that are not neighbours are copied to `spread`.
+const float* neighbours(const float* first, std::int64_t step, std::int64_t count, std::array<float, block>& spread) {
+  if (step == 1) return first;
+  for (std::int64_t i = 0; i < count; ++i) spread[static_cast<std::size_t>(i)] = first[i * step];
+  return spread.data();
+}
+
+/// The same by a function of many elements.
+void map_pairs(std::span<const TensorView> inputs, const TensorView& output, void (*function)(const PairCall&)) {
+  const auto loops = broadcast_loops<3>(output.type->shape, {&inputs[0].type->shape, &inputs[1].type->shape});
+  const std::int64_t a_step = loops.strides[1].back();
+  const std::int64_t b_step = loops.strides[2].back();
+  std::array<float, block> a{}, b{};
+  loops.for_each_row([&](const std::array<std::int64_t, 3>& offsets, std::int64_t length) {
+    for (std::int64_t first = 0; first < length; first += block) {
+      const std::int64_t count = std::min(block, length - first);
+      function({.a = neighbours(inputs[0].as<float>() + offsets[1] + first * a_step, a_step, count, a),
+                .b = neighbours(inputs[1].as<float>() + offsets[2] + first * b_step, b_step, count, b),
+                .out = output.as<float>() + offsets[0] + first,
+                .count = count});
+    }
+  });
 }
 
 std::int64_t integer_power(std::int64_t base, std::int64_t exponent) {
@@ -164,20 +182,15 @@ void Binary::real(std::span<const TensorView> inputs, const TensorView& output) 
   if (op == "sub") return apply([](float a, float b) { return a - b; });
   if (op == "mul") return apply([](float a, float b) { return a * b; });
   if (op == "div") return apply([](float a, float b) { return a / b; });
-  if (op == "floor_divide") return apply(floor_quotient);
+  if (op == "floor_divide") return map_pairs(inputs, output, map_floor_divide);
   if (op == "trunc_divide") return apply([](float a, float b) { return std::trunc(a / b); });
-  if (op == "fmod") return apply([](float a, float b) { return std::fmod(a, b); });
-  if (op == "remainder") {
-    return apply([](float a, float b) {
-      const float rest = std::fmod(a, b);
-      return rest != 0.0F && (rest < 0.0F) != (b < 0.0F) ? rest + b : rest;
-    });
-  }
+  if (op == "fmod") return map_pairs(inputs, output, map_fmod);
+  if (op == "remainder") return map_pairs(inputs, output, map_remainder);
   if (op == "pow") return apply([](float a, float b) { return b == 2.0F ? a * a : std::pow(a, b); });
+  if (op == "atan2") return map_pairs(inputs, output, map_atan2);
   // NaN wins, as in PyTorch.
   if (op == "maximum") return apply([](float a, float b) { return a > b || a != a ? a : b; });
-  if (op == "minimum") return apply([](float a, float b) { return a < b || a != a ? a : b; });
-  apply([](float a, float b) { return std::atan2(a, b); });
+  apply([](float a, float b) { return a < b || a != a ? a : b; });
 }
 
 void Binary::integer(std::span<const TensorView> inputs, const TensorView& output) const {

@@ -220,6 +220,21 @@ COSOC_INLINE float atan(float x) {
   return with_sign(start + (p * z * t + t), x);
 }
 
+COSOC_INLINE float atan2(float y, float x) {
+  const float rise = std::fabs(y);
+  const float run = std::fabs(x);
+  const bool steep = rise > run;
+  const float top = steep ? run : rise;
+  const float bottom = steep ? rise : run;
+  float slope = top / bottom;
+  slope = bottom == 0.0F ? 0.0F : slope;
+  slope = top == infinity ? 1.0F : slope;
+  float angle = functions::atan(slope);
+  angle = steep ? 0x1.921fb6p0F - angle : angle;
+  angle = std::bit_cast<std::int32_t>(x) < 0 ? 0x1.921fb6p1F - angle : angle;
+  return x == x && y == y ? with_sign(angle, y) : x + y;
+}
+
 COSOC_INLINE float asin(float x) {
   const float magnitude = std::fabs(x);
   const bool far = magnitude > 0.5F;
