@@ -17,6 +17,11 @@ constexpr std::int64_t packed_floats(std::int64_t rows, std::int64_t depth) {
   return whole_panels(rows, panel_rows) * panel_rows * depth;
 }
 
+/// Where a row begins in it; its elements are `panel_rows` apart.
+constexpr std::int64_t packed_row(std::int64_t row, std::int64_t depth) {
+  return row / panel_rows * panel_rows * depth + row % panel_rows;
+}
+
 /// Row-major `a` (rows x depth) as panels: element (r, k) at [r / 6][k][r % 6].
 void pack_rows(const float* a, std::int64_t rows, std::int64_t depth, float* packed);
 

@@ -191,30 +191,27 @@ bool suits_winograd(const Problem& p) {
 }
 
 std::vector<float> pack_winograd(const Problem& p, const float* weight) {
-  const std::int64_t pairs = p.out_channels * p.in_channels;
-  std::vector<float> turned(static_cast<std::size_t>(points * pairs));
-  for (std::int64_t pair = 0; pair < pairs; ++pair, weight += 9) {
-    float half[4][3];
-    for (std::int64_t i = 0; i < 3; ++i) {
-      const float a = weight[i], b = weight[3 + i], c = weight[6 + i];
-      half[0][i] = a;
-      half[1][i] = 0.5F * (a + b + c);
-      half[2][i] = 0.5F * (a - b + c);
-      half[3][i] = c;
+  const std::int64_t step = packed_floats(p.out_channels, p.in_channels);
+  std::vector<float> packed(static_cast<std::size_t>(points * step));
+  for (std::int64_t row = 0; row < p.out_channels; ++row) {
+    float* to = packed.data() + packed_row(row, p.in_channels);
+    for (std::int64_t k = 0; k < p.in_channels; ++k, weight += 9, to += panel_rows) {
+      float half[4][3];
+      for (std::int64_t i = 0; i < 3; ++i) {
+        const float a = weight[i], b = weight[3 + i], c = weight[6 + i];
+        half[0][i] = a;
+        half[1][i] = 0.5F * (a + b + c);
+        half[2][i] = 0.5F * (a - b + c);
+        half[3][i] = c;
+      }
+      for (std::int64_t i = 0; i < 4; ++i) {
+        const auto [a, b, c] = half[i];
+        to[4 * i * step] = a;
+        to[(4 * i + 1) * step] = 0.5F * (a + b + c);
+        to[(4 * i + 2) * step] = 0.5F * (a - b + c);
+        to[(4 * i + 3) * step] = c;
+      }
     }
-    for (std::int64_t i = 0; i < 4; ++i) {
-      const auto [a, b, c] = half[i];
-      float* to = turned.data() + 4 * i * pairs + pair;
-      to[0] = a;
-      to[pairs] = 0.5F * (a + b + c);
-      to[2 * pairs] = 0.5F * (a - b + c);
-      to[3 * pairs] = c;
-    }
-  }
-  const std::int64_t floats = packed_floats(p.out_channels, p.in_channels);
-  std::vector<float> packed(static_cast<std::size_t>(points * floats));
-  for (std::int64_t point = 0; point < points; ++point) {
-    pack_rows(turned.data() + point * pairs, p.out_channels, p.in_channels, packed.data() + point * floats);
   }
   return packed;
 }

@@ -31,16 +31,15 @@ COSOC_DISPATCH_EXACT(finish, finish_all, const Pixels&)
 std::vector<std::int16_t> pack_patch_weights(const GroupWeights& weights) {
   const std::size_t positions = weights.kernel[0] * weights.kernel[1];
   const std::size_t length = padded_patch_length(positions * weights.depth);
-  std::vector<std::int16_t> rows(weights.channels * length, 0);
+  std::vector<std::int16_t> packed(whole_panels(weights.channels) * panel_columns * length);
   const std::int8_t* in = weights.data;
   for (std::size_t channel = 0; channel < weights.channels; ++channel) {
-    std::int16_t* out = rows.data() + channel * length;
     for (std::size_t position = 0; position < positions; ++position, in += weights.pitch) {
-      out = std::copy_n(in, weights.depth, out);
+      for (std::size_t k = 0; k < weights.depth; ++k) {
+        packed[packed_place(channel, position * weights.depth + k, length)] = in[k];
+      }
     }
   }
-  std::vector<std::int16_t> packed(whole_panels(weights.channels) * panel_columns * length);
-  pack_panels(rows.data(), weights.channels, length, packed.data());
   return packed;
 }
 

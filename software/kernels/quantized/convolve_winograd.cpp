@@ -154,8 +154,8 @@ bool suits_winograd(const Window& window, bool transposed, std::size_t depth, st
 
 std::vector<std::int16_t> pack_winograd(const GroupWeights& weights) {
   const std::size_t depth = padded_depth(weights.depth);
-  const std::size_t step = weights.channels * depth;
-  std::vector<std::int16_t> turned(points * step, 0);
+  const std::size_t step = whole_panels(weights.channels) * panel_columns * depth;
+  std::vector<std::int16_t> packed(points * step);
   for (std::size_t channel = 0; channel < weights.channels; ++channel) {
     for (std::size_t k = 0; k < weights.depth; ++k) {
       const std::int8_t* from = weights.data + channel * 9 * weights.pitch + k;
@@ -169,20 +169,15 @@ std::vector<std::int16_t> pack_winograd(const GroupWeights& weights) {
         half[2][i] = a - b + c;
         half[3][i] = 2 * c;
       }
+      std::int16_t* to = packed.data() + packed_place(channel, k, depth);
       for (std::size_t i = 0; i < 4; ++i) {
         const auto [a, b, c] = half[i];
-        std::int16_t* to = turned.data() + 4 * i * step + channel * depth + k;
-        to[0] = static_cast<std::int16_t>(2 * a);
-        to[step] = static_cast<std::int16_t>(a + b + c);
-        to[2 * step] = static_cast<std::int16_t>(a - b + c);
-        to[3 * step] = static_cast<std::int16_t>(2 * c);
+        to[4 * i * step] = static_cast<std::int16_t>(2 * a);
+        to[(4 * i + 1) * step] = static_cast<std::int16_t>(a + b + c);
+        to[(4 * i + 2) * step] = static_cast<std::int16_t>(a - b + c);
+        to[(4 * i + 3) * step] = static_cast<std::int16_t>(2 * c);
       }
     }
-  }
-  const std::size_t size = whole_panels(weights.channels) * panel_columns * depth;
-  std::vector<std::int16_t> packed(points * size);
-  for (std::size_t point = 0; point < points; ++point) {
-    pack_panels(turned.data() + point * step, weights.channels, depth, packed.data() + point * size);
   }
   return packed;
 }

@@ -1,6 +1,5 @@
 #include "kernels/quantized/panels.hpp"
 
-#include <algorithm>
 #include <cstring>
 
 #include "kernels/dispatch.hpp"
@@ -112,18 +111,6 @@ void multiply_baseline(const PanelProduct& p) { multiply_all<Lanes16>(p); }
 #endif
 
 }  // namespace
-
-void pack_panels(const std::int16_t* weights, std::size_t channels, std::size_t length, std::int16_t* packed) {
-  for (std::size_t first = 0; first < channels; first += panel_columns) {
-    for (std::size_t k = 0; k < length; k += 2) {
-      for (std::size_t i = 0; i < panel_columns; ++i) {
-        const bool exists = first + i < channels;
-        *packed++ = exists ? weights[(first + i) * length + k] : std::int16_t{0};
-        *packed++ = exists ? weights[(first + i) * length + k + 1] : std::int16_t{0};
-      }
-    }
-  }
-}
 
 void multiply(const PanelProduct& product) {
 #if defined(__x86_64__)

@@ -12,9 +12,12 @@ inline constexpr std::size_t tile_rows = 6;
 
 constexpr std::size_t whole_panels(std::size_t columns) { return (columns + panel_columns - 1) / panel_columns; }
 
-/// Packs the weights of some channels, a row of `length` (even) values for each, as panels: value k of channel c at
-/// [c / 16][k / 2][c % 16][k % 2]; zeros stand for channels that are not there.
-void pack_panels(const std::int16_t* weights, std::size_t channels, std::size_t length, std::int16_t* packed);
+/// Packed weights of `length` (even) values a channel are panels: where value k of a channel lies, [c / 16][k / 2][c %
+/// 16] [k % 2]. Zeros stand for channels that are not there.
+constexpr std::size_t packed_place(std::size_t channel, std::size_t k, std::size_t length) {
+  return channel / panel_columns * panel_columns * length + k / 2 * (2 * panel_columns) + channel % panel_columns * 2 +
+         k % 2;
+}
 
 /// sums[row * pitch + channel] = rows[row] . channel's weights, for whole panels of channels.
 struct PanelProduct {
