@@ -5,10 +5,17 @@
 #include <map>
 
 #include "bundle/checksum.hpp"
+#include "bundle/mapped_file.hpp"
 #include "bundle/safetensors.hpp"
 #include "bundle/schema.hpp"
 
 namespace cosoc {
+
+struct WeightsFile {
+  MappedFile bytes;
+  std::map<std::string, SafeTensor> tensors;  // views of `bytes`
+};
+
 namespace {
 
 Result<std::vector<std::byte>> read_file(const std::filesystem::path& path) {
@@ -48,8 +55,10 @@ std::string_view stored_name(DType dtype) {
 /// Turns the entries of a bundle into a graph, in the bundle's order.
 class Builder {
  public:
-  Builder(const BundleEntry& entry, const std::map<std::string, SafeTensor>& weights)
-      : entry_(entry), weights_(weights), graph_(entry.name) {}
+  /// `file` keeps the bytes of `weights`.
+  Builder(const BundleEntry& entry, const std::map<std::string, SafeTensor>& weights,
+          std::shared_ptr<const WeightsFile> file)
+      : entry_(entry), weights_(weights), file_(std::move(file)), graph_(entry.name) {}
 
   Result<Graph> build() {
     for (const TensorEntry& tensor : entry_.tensors) {
@@ -100,7 +109,7 @@ class Builder {
         return failure("constant " + tensor.name + ": expected " + tensor.type.describe() +
                        ", weights.safetensors has " + stored.dtype + described.substr(described.find('[')));
       }
-      made_.emplace(tensor.name, graph_.constant(tensor.name, tensor.type, stored.bytes));
+      made_.emplace(tensor.name, graph_.constant(tensor.name, tensor.type, stored.bytes, file_));
     }
     return graph_.status();
   }
@@ -130,6 +139,7 @@ class Builder {
 
   const BundleEntry& entry_;
   const std::map<std::string, SafeTensor>& weights_;
+  std::shared_ptr<const WeightsFile> file_;
   Graph graph_;
   std::map<std::string, const TensorEntry*> declared_;
   std::map<std::string, Tensor> made_;
@@ -158,24 +168,14 @@ Result<BundleEntry> load_entry(const std::filesystem::path& directory) {
   return entry;
 }
 
-}  // namespace
-
-struct WeightsFile {
-  std::vector<std::byte> bytes;
-  std::map<std::string, SafeTensor> tensors;  // views of `bytes`
-};
-
-namespace {
-
 Result<std::shared_ptr<const WeightsFile>> load_weights_file(const std::filesystem::path& directory,
                                                              const BundleEntry& entry) {
   const auto path = directory / "weights.safetensors";
-  auto bytes = read_file(path);
+  auto bytes = MappedFile::open(path);
   if (!bytes) return tl::make_unexpected(in_file(path, bytes.error()));
-  if (auto good = check_weights(entry, *bytes); !good) return tl::make_unexpected(in_file(path, good.error()));
-  auto file = std::make_shared<WeightsFile>();
-  file->bytes = std::move(*bytes);
-  auto tensors = read_safetensors(file->bytes);
+  if (auto good = check_weights(entry, bytes->bytes()); !good) return tl::make_unexpected(in_file(path, good.error()));
+  auto file = std::make_shared<WeightsFile>(std::move(*bytes));
+  auto tensors = read_safetensors(file->bytes.bytes());
   if (!tensors) return tl::make_unexpected(in_file(path, tensors.error()));
   file->tensors = std::move(*tensors);
   return file;
@@ -204,7 +204,7 @@ Result<Graph> load_bundle(const std::filesystem::path& directory) {
   if (!entry) return tl::make_unexpected(entry.error());
   const auto file = load_weights_file(directory, *entry);
   if (!file) return tl::make_unexpected(file.error());
-  auto graph = Builder(*entry, (*file)->tensors).build();
+  auto graph = Builder(*entry, (*file)->tensors, *file).build();
   if (!graph) return tl::make_unexpected(in_file(directory / "graph.json", graph.error()));
   return graph;
 }

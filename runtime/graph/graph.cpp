@@ -58,6 +58,12 @@ Tensor Graph::input(const std::string& name, const TensorType& type) {
 }
 
 Tensor Graph::constant(const std::string& name, const TensorType& type, std::span<const std::byte> bytes) {
+  const auto copy = std::make_shared<const std::vector<std::byte>>(bytes.begin(), bytes.end());
+  return constant(name, type, *copy, copy);
+}
+
+Tensor Graph::constant(const std::string& name, const TensorType& type, std::span<const std::byte> bytes,
+                       std::shared_ptr<const void> owner) {
   const Tensor tensor = new_tensor(name, type);
   TensorInfo& info = tensors_[tensor.index];
   info.constant = true;
@@ -65,7 +71,8 @@ Tensor Graph::constant(const std::string& name, const TensorType& type, std::spa
     fail("constant " + name + " of type " + type.describe() + " takes " + std::to_string(type.dense_bytes()) +
          " bytes; given are " + std::to_string(bytes.size()));
   }
-  info.data.assign(bytes.begin(), bytes.end());
+  info.data = bytes;
+  info.owner = std::move(owner);
   return tensor;
 }
 

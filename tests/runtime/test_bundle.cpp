@@ -1,6 +1,7 @@
 /// Bundles: a good one, and every kind of bad one.
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
@@ -99,7 +100,7 @@ TEST_CASE("a good bundle becomes its graph and gives its constants to model.cpp"
   CHECK(graph->nodes()[1].devices == std::vector<std::string>{"cpu", "c2d"});
   CHECK(graph->nodes()[1].source == "model.py:3");
   CHECK(graph->tensors()[*graph->find("q")].type == TensorType{DType::int8, {1, 1, 1, 2}, 0.5F, 3});
-  CHECK(graph->tensors()[*graph->find("b")].data == std::vector<std::byte>(4, std::byte{1}));
+  CHECK(std::ranges::equal(graph->tensors()[*graph->find("b")].data, std::vector<std::byte>(4, std::byte{1})));
 
   const auto constants = load_weights(folder.path);
   REQUIRE(constants);

@@ -56,7 +56,8 @@ class Graph {
     std::string name;
     TensorType type;
     bool constant = false;
-    std::vector<std::byte> data;
+    std::span<const std::byte> data;
+    std::shared_ptr<const void> owner;    // of `data`
     std::optional<std::size_t> producer;  // index of the node that makes it
     std::vector<std::size_t> readers;     // nodes that use it, in order, each once
   };
@@ -77,6 +78,9 @@ class Graph {
   Tensor input(const std::string& name, const TensorType& type);
   /// A tensor with a fixed value: dense, row-major; as many bytes as its elements take. The bytes are copied.
   Tensor constant(const std::string& name, const TensorType& type, std::span<const std::byte> bytes);
+  /// The same without a copy: `owner` keeps the bytes, which never change.
+  Tensor constant(const std::string& name, const TensorType& type, std::span<const std::byte> bytes,
+                  std::shared_ptr<const void> owner);
   /// A node with one output. A kernel that could not be made is the graph's error.
   Tensor add(const std::string& name, const Result<std::shared_ptr<const Kernel>>& kernel,
              std::initializer_list<Tensor> inputs, const TensorType& output, const NodeOptions& options = {});
