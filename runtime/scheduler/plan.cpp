@@ -78,8 +78,15 @@ bool lies_right(const Graph::TensorInfo& info) {
 Status place_tensors(const Graph& graph, std::span<const ComputeDevice> devices, const PlanOptions& options,
                      Plan& plan) {
   const bool on_host = options.has_values && std::ranges::all_of(devices, &ComputeDevice::is_cpu);
-  const MemoryPlan memory_plan = plan_memory(graph, !options.keep_tensors);
-  std::vector<std::optional<Block>> blocks(memory_plan.bytes.size());
+  MemoryPlan memory_plan;
+  if (!options.keep_tensors) memory_plan = plan_memory(graph);
+  memory_plan.places.resize(graph.tensors().size());
+  Block arena;
+  if (memory_plan.arena_bytes > 0) {
+    auto allocated = plan.blocks->allocate(memory_plan.arena_bytes);
+    if (!allocated) return tl::make_unexpected(allocated.error());
+    arena = *allocated;
+  }
   for (std::size_t i = 0; i < graph.tensors().size(); ++i) {
     const auto& info = graph.tensors()[i];
     if (on_host && lies_right(info)) {
@@ -88,14 +95,13 @@ Status place_tensors(const Graph& graph, std::span<const ComputeDevice> devices,
       plan.tensors.push_back({&info.type, block, true});
       continue;
     }
-    auto& slot = blocks[memory_plan.slot_of[i]];
-    if (!slot) {
-      auto allocated = plan.blocks->allocate(memory_plan.bytes[memory_plan.slot_of[i]]);
-      if (!allocated) return tl::make_unexpected(allocated.error());
-      slot = *allocated;
+    if (const auto place = memory_plan.places[i]) {
+      plan.tensors.push_back(view_of({&info.type, arena}, *place, info.type));
+      continue;
     }
-    slot->size = info.type.bytes();
-    plan.tensors.push_back({&info.type, *slot, info.constant});
+    auto allocated = plan.blocks->allocate(info.type.bytes());
+    if (!allocated) return tl::make_unexpected(allocated.error());
+    plan.tensors.push_back({&info.type, *allocated, info.constant});
     if (info.constant && options.has_values) store(plan.tensors.back(), info.data);
   }
   return {};
