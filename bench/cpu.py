@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.support import dense_calls, zoo_published, zoo_vision
+from bench.support import dense_calls, memory, onnx_peer, zoo_published, zoo_vision
+from bench.support.onnx_peer import OnnxRuntime
 from bench.support.report import Figure, Report
 from cosoc.converter import convert
 from cosoc.converter.ir import DTYPES, Graph
@@ -31,14 +30,18 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...]]] = {
 }
 
 
-def best_of_both(ours: Callable[[], float], eager: Callable[[], float], rounds: int, seconds: float) -> tuple[float, float]:
-    """The shortest of many times of both, taken in turn, after one that warms up: at most `rounds`, for about so many seconds."""
-    ours(), eager()
-    times: list[tuple[float, float]] = []
+def best_of_all(calls: dict[str, Callable[[], float]], rounds: int, seconds: float) -> dict[str, float]:
+    """The shortest of many times of each, taken in turn, after one that warms up: at most `rounds`, for about so many seconds."""
+    for call in calls.values():
+        call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
     end = time.perf_counter() + seconds
-    while len(times) < 3 or (len(times) < rounds and time.perf_counter() < end):
-        times.append((ours(), eager()))
-    return min(first for first, _ in times), min(second for _, second in times)
+    for count in range(rounds):
+        if count >= 3 and time.perf_counter() > end:
+            break
+        for name, call in calls.items():
+            times[name].append(call())
+    return {name: min(found) for name, found in times.items()}
 
 
 def seconds_of(call: Callable[[], object]) -> float:
@@ -63,101 +66,85 @@ def kernel_seconds(model: Model, arrays: Sequence[np.ndarray]) -> float:
 
 def add_networks(report: Report, session: Session, folder: Path) -> None:
     """Times of whole runs, copies of inputs and outputs included, and memory."""
-    image = torch.randn(1, 3, 224, 224)
     for name, (make, precisions) in NETWORKS.items():
         torch.manual_seed(0)
         network = make().eval()
-        for precision in precisions:
-            bundle = convert(network, (image,), precision=precision)
-            bundle.save(folder / "network.bundle")
-            model = session.load(folder / "network.bundle")
-            arrays = arrays_of(model, (image,))
-            ours, eager = best_of_both(
-                lambda: seconds_of(lambda: model.run(arrays)),  # noqa: B023
-                lambda: seconds_of(lambda: network(image)),  # noqa: B023
-                20,
-                8.0,
-            )
-            model.close()
-            figure = f"{name}.{precision}"
-            report.add(
-                Figure(
-                    name=f"{figure}.time",
-                    value=ours / eager,
-                    unit="times PyTorch's float",
-                    goal=NETWORK_RATIO,
-                    better="lower",
-                    peer=f"{ours * 1e3:.1f} ms, PyTorch eager {eager * 1e3:.1f} ms",
-                    how="measured",
-                )
-            )
-            if precision == "float" and name != "mobilenet_v2":
-                add_memory(report, figure, bundle.graph, folder / "network.bundle")
+        paths = {precision: folder / f"{precision}.bundle" for precision in precisions}
+        graphs = {}
+        for precision, path in paths.items():
+            bundle = convert(network, (torch.randn(1, 3, 224, 224),), precision=precision)
+            bundle.save(path)
+            graphs[precision] = bundle.graph
+        seconds = network_seconds(session, network, paths)
+        for precision, graph in graphs.items():
+            add_times(report, f"{name}.{precision}", seconds[precision], seconds)
+            add_memory(report, f"{name}.{precision}", graph, paths[precision])
 
 
-def live_bytes(graph: Graph) -> int:
-    """The most bytes of inputs, outputs and intermediate tensors that have to exist at one time, node after node."""
-    last = {name: index for index, node in enumerate(graph.nodes) for name in node.inputs}
-    last |= dict.fromkeys(graph.outputs, len(graph.nodes))
-
-    def size(name: str) -> int:
-        tensor = graph.tensors[name]
-        return 0 if tensor.constant else int(np.prod(tensor.shape)) * np.dtype(DTYPES[tensor.dtype]).itemsize
-
-    alive = set(graph.inputs)
-    most = 0
-    for index, node in enumerate(graph.nodes):
-        alive |= set(node.outputs)
-        most = max(most, sum(map(size, alive)))
-        alive = {name for name in alive if last.get(name, -1) > index}
-    return most
-
-
-def packed_bytes(graph: Graph) -> int:
-    """Bytes of weights that convolutions keep packed, see `software/kernels/dense/convolution.cpp`."""
-    total = 0
-    for node in graph.nodes:
-        if node.op != "convolution":
-            continue
-        channels, depth, *kernel = graph.tensors[node.inputs[1]].shape
-        plain = kernel == [3, 3] and node.attributes["stride"] == [1, 1] and depth >= 16
-        total += -(-channels // 6) * 6 * depth * (16 if plain else int(np.prod(kernel))) * 4
-    return total
+def network_seconds(session: Session, network: nn.Module, paths: dict[str, Path]) -> dict[str, float]:
+    """The shortest times of a run in PyTorch, in each precision, and in ONNX Runtime where it is, all in turn."""
+    image = torch.ones(1, 3, 224, 224)
+    models = {precision: session.load(path) for precision, path in paths.items()}
+    calls: dict[str, Callable[[], float]] = {"eager": lambda: seconds_of(lambda: network(image))}
+    for precision, model in models.items():
+        arrays = arrays_of(model, (image,))
+        calls[precision] = lambda model=model, arrays=arrays: seconds_of(lambda: model.run(arrays))  # type: ignore[misc]
+    peer = OnnxRuntime(paths["float"]) if onnx_peer.PYTHON else None
+    if peer:
+        expected = float(models["float"].run(arrays_of(models["float"], (image,)))[0].sum())
+        if abs(peer.sum_of_ones - expected) > 1e-2 * max(1.0, abs(expected)):
+            raise RuntimeError(f"ONNX Runtime computes another network: {peer.sum_of_ones}, ours {expected}")
+        calls["onnxruntime"] = peer.seconds
+    found = best_of_all(calls, 20, 8.0 * len(calls))
+    for model in models.values():
+        model.close()
+    if peer:
+        peer.close()
+    return found
 
 
-MEASURE = """
-import sys
-import numpy as np
-from cosoc.runtime import Session
-
-def anonymous():
-    return sum(int(line.split()[1]) for line in open("/proc/self/smaps_rollup") if line.startswith("Anonymous:")) * 1024
-
-with Session(soc=sys.argv[1], mode="cpu", cpu_cores=1) as session:
-    image = [np.zeros((1, 3, 224, 224), np.float32)]
-    before = anonymous()
-    model = session.load(sys.argv[2])
-    model.run(image)
-    model.run(image)
-    print(anonymous() - before)
-"""
-"""Nothing that a run takes is given back to the system before the model is closed."""
+def add_times(report: Report, name: str, ours: float, seconds: dict[str, float]) -> None:
+    """One precision of a network beside PyTorch and ONNX Runtime, both in float."""
+    eager = seconds["eager"]
+    report.add(
+        Figure(
+            name=f"{name}.time",
+            value=ours / eager,
+            unit="times PyTorch's float",
+            goal=NETWORK_RATIO,
+            better="lower",
+            peer=f"{ours * 1e3:.1f} ms, PyTorch eager {eager * 1e3:.1f} ms",
+            how="measured",
+        )
+    )
+    if "onnxruntime" not in seconds:
+        return
+    other = seconds["onnxruntime"]
+    report.add(
+        Figure(
+            name=f"{name}.time_beside_onnxruntime",
+            value=ours / other,
+            unit="times ONNX Runtime's float",
+            goal=1.0 if name.endswith("int8") else None,
+            better="lower",
+            peer=f"{ours * 1e3:.1f} ms, ONNX Runtime {other * 1e3:.1f} ms",
+            how="measured",
+        )
+    )
 
 
 def add_memory(report: Report, name: str, graph: Graph, bundle: Path) -> None:
-    """What loading and running takes in a process of its own, pages that are only read from the bundle's file excluded."""
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(report.config["build"]), str(bundle)], check=True, capture_output=True, text=True
-    )
-    needed = packed_bytes(graph) + live_bytes(graph)
+    """What loading and running takes, see `memory.measured_bytes`."""
+    found = memory.measured_bytes(Path(str(report.config["build"])), bundle)
+    weights, live = memory.packed_bytes(graph), memory.live_bytes(graph)
     report.add(
         Figure(
             name=f"{name}.memory",
-            value=int(done.stdout) / needed,
+            value=found / (weights + live),
             unit="times packed weights and largest live set",
             goal=MEMORY_RATIO,
             better="lower",
-            peer=f"{int(done.stdout) / 2**20:.1f} MiB, {needed / 2**20:.1f} MiB",
+            peer=f"{found / 2**20:.1f} MiB, {weights / 2**20:.1f} + {live / 2**20:.1f} MiB",
             how="measured",
         )
     )
@@ -171,14 +158,13 @@ def add_kernels(report: Report, session: Session, folder: Path) -> None:
         convert(module.eval(), inputs, precision="float").save(folder / "kernel.bundle")
         model = session.load(folder / "kernel.bundle")
         arrays = arrays_of(model, inputs)
-        ours, eager = best_of_both(
-            lambda: kernel_seconds(model, arrays),  # noqa: B023
-            lambda: seconds_of(lambda: module(*inputs)),  # noqa: B023
-            30,
-            0.15,
-        )
+        calls = {
+            "ours": lambda: kernel_seconds(model, arrays),  # noqa: B023
+            "eager": lambda: seconds_of(lambda: module(*inputs)),  # noqa: B023
+        }
+        best = best_of_all(calls, 30, 0.15)
         model.close()
-        ratios.append((ours / eager, name, ours, eager))
+        ratios.append((best["ours"] / best["eager"], name, best["ours"], best["eager"]))
     for ratio, name, ours, eager in sorted(ratios, reverse=True):
         report.add(
             Figure(
@@ -196,6 +182,8 @@ def add_kernels(report: Report, session: Session, folder: Path) -> None:
 def run(build: Path) -> Report:
     """Times as ratios to PyTorch's, taken in turn in one process."""
     report = Report("cpu", {"build": str(build)})
+    if not onnx_peer.PYTHON:
+        print(onnx_peer.ADVICE)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
