@@ -30,7 +30,7 @@ from cosoc.converter.quantize import Quantized, calibration_batches, quantize
 from cosoc.converter.report import report
 from cosoc.converter.rewrite import prepared
 from cosoc.converter.search import PRECISIONS, Built, Decision, Evaluate, agreement, choose_precisions
-from cosoc.converter.signals import fuse_signals, tag_signals
+from cosoc.converter.signals import fuse_signals, has_real_transforms, tag_signals
 from cosoc.converter.spec import DEVICES, SpecError, verify
 from cosoc.converter.support import analyse, fuse_clamps, set_precisions
 
@@ -96,7 +96,7 @@ def convert(
         max_accuracy_drop: by how much the accuracy may be lower than the given model's, by default not at all. Without
             `evaluate`, accuracy is the share of calibration samples for which both models have the largest result at the
             same place.
-        soc: directory of a build, for which the report estimates times.
+        soc: directory of a build, for which the report estimates times; real signals are transformed as its fft can.
         dump: directory for the model as text after every step: see `dump.py`.
         progress: is told every step in a few words.
 
@@ -145,6 +145,7 @@ def convert_in_detail(
     inputs = check_inputs(example_inputs)
     model = check_model(opened_model)
     batches = calibration_batches(calibration, inputs)
+    real_transforms = has_real_transforms(accelerators, soc)
 
     tell("exporting the model")
     stages: list[dumps.Stage] = []
@@ -164,7 +165,7 @@ def convert_in_detail(
         set_precisions(steps, chosen)
         quantized = quantize(module, steps, batches, tell, histograms, given)
         tell("lowering to integers")
-        lowered, lowered_constants = lower(title, module, steps, quantized)
+        lowered, lowered_constants = lower(title, module, steps, quantized, real_transforms)
         constants = dict(lowered_constants)
         graphs = run_passes(lowered, passes(constants, accelerators, force or {}))
         return Built(steps, quantized, lowered, lowered_constants, graphs[-1][1], constants, graphs)

@@ -15,21 +15,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cosoc.converter import dense
+from cosoc.converter import dense, emulation_signals
 from cosoc.converter.bundle import Bundle
+from cosoc.converter.errors import EmulationError
 from cosoc.converter.ir import DTYPES, Constants, Graph, Node, Tensor
 from cosoc.gateware.conv2d.golden import OutputFormat, requantize
 from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
-from cosoc.gateware.zip import golden as zip_golden
-from cosoc.gateware.zip.config import ZIPOperation
 
 Array = NDArray[Any]
 Activations = NDArray[Any]
 """int8 or int16 values."""
-
-
-class EmulationError(Exception):
-    """The inputs do not fit the graph, or the graph has an operation of another kind of model."""
 
 
 def saturated(value: NDArray[np.float32], zero_point: int, dtype: str) -> Activations:
@@ -201,22 +196,6 @@ def add(graph: Graph, node: Node, a: Activations, b: Activations) -> Activations
     return requantize(a.astype(np.int64) - first_zero, first, rule, b)
 
 
-def fft(graph: Graph, node: Node, x: Array) -> Array:
-    """One axis transformed; the accelerator's and the CPU's bits differ from these, within their documented error."""
-    function = torch.fft.fft if node.attributes["direction"] == "forward" else torch.fft.ifft
-    result: Array = function(torch.from_numpy(x), dim=node.attributes.get("axis", -1)).numpy()
-    return result
-
-
-def zip_signals(graph: Graph, node: Node, *operands: Array) -> Array:
-    """Element-wise arithmetic, with the bits of the accelerator and of the CPU's kernel."""
-    name = node.attributes["operation"].upper()
-    if name == "SCALE":
-        raise EmulationError(f"node {node.name}: zip with a constant factor is not emulated")
-    operation = ZIPOperation[f"REAL_{name}" if operands[0].dtype == np.float32 else name]
-    return zip_golden.apply(operation, *operands)
-
-
 OPERATIONS: dict[str, Callable[..., Array]] = {
     "quantize": quantize,
     "dequantize": dequantize,
@@ -225,8 +204,7 @@ OPERATIONS: dict[str, Callable[..., Array]] = {
     "max_pool2d": max_pool2d,
     "average_pool2d": average_pool2d,
     "add": add,
-    "fft": fft,
-    "zip": zip_signals,
+    **emulation_signals.OPERATIONS,
 }
 
 

@@ -9,3 +9,7 @@ class ConversionError(Exception):
 
 class BundleError(Exception):
     """A bundle cannot be read or written; the message names the file, what was expected and what was found."""
+
+
+class EmulationError(Exception):
+    """The inputs do not fit the graph, or the graph has an operation of another kind of model."""

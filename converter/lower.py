@@ -220,13 +220,15 @@ def widen(
     return np.rint(weight * ratio).astype(np.int8), wider
 
 
-def lower(name: str, module: GraphModule, steps: list[Step], quantized: Quantized) -> tuple[ir.Graph, ir.Constants]:
-    """The graph of a bundle and its constants, every node for the CPU.
+def lower(
+    name: str, module: GraphModule, steps: list[Step], quantized: Quantized, real_transforms: bool
+) -> tuple[ir.Graph, ir.Constants]:
+    """The graph of a bundle and its constants, every node for the CPU; with `real_transforms` those of real signals are `rfft`.
 
     Raises:
         ConversionError: lists the operations that cannot be lowered.
     """
-    lowering = Lowering(module=module, quantized=quantized)
+    lowering = Lowering(module=module, quantized=quantized, real_transforms=real_transforms)
     placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
     names = [lowering.input(node) for node in placeholders]
     by_node = {step.output: step for step in steps}

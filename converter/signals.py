@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 
+from cosoc.converter.errors import ConversionError
 from cosoc.converter.ir import Graph, Node
 from cosoc.gateware.fft.config import MIN_LOG2, FFTConfig
 
@@ -38,23 +41,50 @@ def as_zip(graph: Graph, node: Node) -> Node | None:
 
 
 def windows(graph: Graph, node: Node) -> bool:
-    """Whether only transforms read a real result, by way of a cast."""
+    """Whether only transforms read a real result, some of them by way of a cast."""
+
+    def is_transform(reader: Node) -> bool:
+        if reader.op == "rfft":
+            return True
+        after = [other for other in graph.nodes if reader.outputs[0] in other.inputs]
+        return reader.op == "cast" and bool(after) and all(other.op == "fft" for other in after)
+
     readers = [other for other in graph.nodes if node.outputs[0] in other.inputs]
-    casts = [other for other in readers if other.op == "cast" and graph.tensors[other.outputs[0]].dtype == "complex64"]
-    after = [other for cast in casts for other in graph.nodes if cast.outputs[0] in other.inputs]
-    return bool(readers) and len(casts) == len(readers) and all(other.op == "fft" for other in after)
+    return bool(readers) and all(map(is_transform, readers))
 
 
 def signal_obstacle(graph: Graph, node: Node) -> str:
     """Why FFT or ZIP accelerators of default size cannot run a node; empty when they can. Their drivers have the last word."""
-    if node.op != "fft":
+    if node.op not in ("fft", "rfft"):
         return ""
     shape = graph.tensors[node.inputs[0]].shape
     length = shape[node.attributes.get("axis", len(shape) - 1)]
-    least, most = 1 << MIN_LOG2, 1 << FFTConfig().max_log2
+    factor, what = (2, "real samples") if node.op == "rfft" else (1, "points")
+    least, most = factor << MIN_LOG2, factor << FFTConfig().max_log2
     if length & (length - 1) or not least <= length <= most:
-        return f"a transform of {length} points: fft has powers of two from {least} to {most}"
+        return f"a transform of {length} {what}: fft has powers of two from {least} to {most}"
     return ""
+
+
+def has_real_transforms(accelerators: Collection[str], soc: str | Path | None) -> bool:
+    """Whether transforms of real signals stay such. That is half the work; but FFT built without `fft_real_input` cannot do it.
+
+    Args:
+        accelerators: that may run nodes.
+        soc: directory of a build; without one the accelerators are those of the default one.
+
+    Raises:
+        ConversionError: there is no such build.
+    """
+    if "fft" not in accelerators:
+        return True
+    if soc is None:
+        return bool(FFTConfig().real_input)
+    try:
+        description = json.loads((Path(soc) / "soc.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ConversionError(f"{soc} is no build; expected a directory with soc.json ({error})") from error
+    return all(item["config"]["real_input"] for item in description["accelerators"] if item["kind"] == "fft")
 
 
 def accelerator_of(node: Node) -> str:

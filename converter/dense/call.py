@@ -78,11 +78,13 @@ class DenseBuilder(Builder):
 
     Attributes:
         module: the float graph.
+        real_transforms: transforms of real signals are `rfft`.
         views: the values of its nodes so far.
         dense: dense copies of views that were made already.
     """
 
     module: GraphModule | None = None
+    real_transforms: bool = False
 
     def __post_init__(self) -> None:
         self.views: dict[Node, Value] = {}

@@ -20,6 +20,15 @@ def transformed(call: Call, view: View, axis: int, forward: bool) -> View:
     return call.step("fft", inputs, attributes, view.shape, "complex64")
 
 
+def half_transformed(call: Call, view: View, axis: int) -> View:
+    """The first half of the bins, to the middle one, of one axis; of a real signal the others are their conjugates."""
+    length = view.shape[axis]
+    dtype = call.builder.tensors[view.base].dtype
+    if call.builder.real_transforms and dtype == "float32" and axis == len(view.shape) - 1:
+        return call.step("rfft", [call.dense(view)], {}, [*view.shape[:-1], length // 2 + 1], "complex64")
+    return part(call, transformed(call, view, axis, True), axis, 0, length // 2 + 1)
+
+
 def normalized(call: Call, view: View, lengths: Sequence[int], mode: int, forward: bool) -> View:
     """PyTorch's scaling: none, by the square root of the lengths, or by the lengths; `view` has that of `transformed`."""
     count = math.prod(lengths)
@@ -50,9 +59,8 @@ def real_to_complex(call: Call) -> Value:
     view = call.view("self")
     axes = [int(axis) % len(view.shape) for axis in call.arguments["dim"]]
     lengths = [view.shape[axis] for axis in axes]
-    view = transformed(call, view, axes[-1], True)
-    if call.arguments["onesided"]:
-        view = part(call, view, axes[-1], 0, lengths[-1] // 2 + 1)
+    onesided = call.arguments["onesided"]
+    view = half_transformed(call, view, axes[-1]) if onesided else transformed(call, view, axes[-1], True)
     for axis in reversed(axes[:-1]):
         view = transformed(call, view, axis, True)
     return normalized(call, view, lengths, call.arguments["normalization"], True)
@@ -118,11 +126,9 @@ def stft(call: Call) -> Value:
     frames = apply_view(call, signal, lambda x: x.unfold(1, size, hop))
     assert isinstance(frames, View)
     framed = windowed(call, frames, size)
-    spectrum = transformed(call, framed, 2, True)
     real = not call.fake_argument("self").is_complex()
     onesided = real if arguments["onesided"] is None else bool(arguments["onesided"])
-    if onesided:
-        spectrum = part(call, spectrum, 2, 0, size // 2 + 1)
+    spectrum = half_transformed(call, framed, 2) if onesided else transformed(call, framed, 2, True)
     result = normalized(call, spectrum, [size], 1 if arguments["normalized"] else 0, True)
     turned = apply_view(call, result, lambda x: x.transpose(1, 2))
     assert isinstance(turned, View)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import nn
 from bench.support.dense_calls import Apply
 from cosoc.converter import Bundle, convert, emulation
 from cosoc.converter.compare import disagreement
+from cosoc.converter.spec import DEVICES
 from cosoc.runtime import Session
 
 TOLERANCE = 2e-5
@@ -33,12 +34,18 @@ class Runner:
     session: Session
     folder: Path
 
-    def check(self, model: nn.Module | Callable[..., object], *inputs: torch.Tensor, tolerance: float = TOLERANCE) -> Bundle:
+    def check(
+        self,
+        model: nn.Module | Callable[..., object],
+        *inputs: torch.Tensor,
+        tolerance: float = TOLERANCE,
+        accelerators: Collection[str] = DEVICES[1:],
+    ) -> Bundle:
         """Converts a model, runs it, and compares kernels and emulation with PyTorch."""
         module = model if isinstance(model, nn.Module) else Apply(model)
         module.eval()
         expected = results(module, inputs)
-        bundle = convert(module, inputs, precision="float")
+        bundle = convert(module, inputs, precision="float", accelerators=accelerators)
         arrays = [array(value) for value in inputs]
         emulated = emulation.run(bundle, arrays)
         bundle.save(self.folder / "model.bundle")

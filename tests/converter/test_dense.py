@@ -60,7 +60,7 @@ def test_activations(runner: Runner) -> None:
     runner.check(lambda x: [layer(x) for layer in layers], real(2, 5, 9) * 4)
 
 
-@pytest.mark.parametrize("shapes", [((4, 5), (4, 5)), ((4, 5), (5,)), ((4, 1), (3, 1, 5)), ((), (2, 3)), ((2, 3, 4), (2, 1, 4))])
+@pytest.mark.parametrize("shapes", [((4, 5), (4, 5)), ((4, 5), (5,)), ((4, 1), (3, 1, 300)), ((), (2, 3)), ((2, 3, 4), (2, 1, 4))])
 def test_functions_of_two(runner: Runner, shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     a, b = real(*shapes[0]) * 3, real(*shapes[1], seed=1)
     operations = [
@@ -308,6 +308,22 @@ def test_fourier_transforms(runner: Runner) -> None:
     window = torch.hann_window(16)
     runner.check(lambda x: [torch.stft(x, 16, 4, window=window, return_complex=True)], real(2, 100))
     runner.check(lambda x: torch.stft(x, 16, 8, window=window, center=False, return_complex=True).abs(), real(100))
+
+
+def test_transforms_of_real_signals(runner: Runner) -> None:
+    """As such where no accelerator has complex ones only."""
+    fft, x, window = torch.fft, real(3, 5, 8), torch.hann_window(16)
+    bundle = runner.check(
+        lambda x: [fft.rfft(x), fft.rfft2(x), fft.rfft(x[..., :7]), fft.rfft(x, dim=1), fft.irfft(fft.rfft(x)), fft.fft(x)],
+        x,
+        accelerators=("c2d",),
+    )
+    assert [node.op for node in bundle.graph.nodes].count("rfft") == 4
+    bundle = runner.check(lambda x: torch.stft(x, 16, 4, window=window, return_complex=True), real(2, 100), accelerators=("zip",))
+    assert {node.op: node.devices for node in bundle.graph.nodes}["rfft"] == ("cpu",)
+    assert {node.op: node.devices for node in bundle.graph.nodes}["zip"] == ("cpu", "zip")
+    plain = runner.check(lambda x: torch.stft(x, 16, 4, window=window, return_complex=True), real(2, 100))
+    assert "rfft" not in {node.op for node in plain.graph.nodes}
 
 
 CORE_ATEN = (
