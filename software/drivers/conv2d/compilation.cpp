@@ -28,7 +28,7 @@ Status check_pitches(const Pass& pass) {
     }
     return {};
   };
-  if (const Status in = check(pass.in_shape, pass.rows.in_step, pass.columns.in_step); !in) return in;
+  if (Status in = check(pass.in_shape, pass.rows.in_step, pass.columns.in_step); !in) return in;
   return check(pass.out_shape, pass.rows.out_step, pass.columns.out_step);
 }
 

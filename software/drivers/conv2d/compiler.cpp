@@ -34,7 +34,7 @@ Result<Program> Compiler::compile(const Layer& layer) const {
 Status Compiler::pack_constants(const PackedConstants& call, const Constants& constants,
                                 std::span<std::byte> packed) const {
   if (call.layer.kind == Kind::max_pooling) return {};
-  if (const Status valid = check_constants(call.layer, constants); !valid) return valid;
+  if (Status valid = check_constants(call.layer, constants); !valid) return valid;
   for (const auto& part : call.parts) {
     const auto bytes = static_cast<std::uint64_t>(part.layout.bytes);
     if (part.offset + bytes > packed.size()) {

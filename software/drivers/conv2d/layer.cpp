@@ -132,13 +132,13 @@ Size output_size(const Layer& layer) {
 }
 
 Status validate(const Config& config, const Layer& layer) {
-  if (const Status sizes = check_sizes(layer); !sizes) return sizes;
-  if (const Status values = check_values(config, layer); !values) return values;
+  if (Status sizes = check_sizes(layer); !sizes) return sizes;
+  if (Status values = check_values(config, layer); !values) return values;
   if (layer.pooling) {
     if (layer.kind == Kind::transposed_convolution) {
       return failure("pooling cannot follow a transposed convolution in one layer: give it as a layer of its own");
     }
-    if (const Status pooling = check_pooling(layer); !pooling) return pooling;
+    if (Status pooling = check_pooling(layer); !pooling) return pooling;
   }
   if (layer.kind == Kind::max_pooling &&
       (!layer.pooling || layer.residual || layer.in_channels != layer.out_channels)) {
