@@ -195,6 +195,10 @@ SHIFTS = {
 }
 
 
+POWERS = {0.5: "sqrt", -0.5: "rsqrt", -1: "reciprocal"}
+"""Powers that are functions of their own, as in PyTorch."""
+
+
 @lowers(*(f"{name}.{overload}" for name in (*ARITHMETIC, *TESTS, *SHIFTS) for overload in OVERLOADS))
 def binary_call(call: Call) -> View:
     """Two operands, converted to one type as PyTorch promotes them; either may be a number."""
@@ -211,6 +215,13 @@ def binary_call(call: Call) -> View:
         operation = {"floor": "floor_divide", "trunc": "trunc_divide"}[mode]
     elif dtype == "bool" and name in ("add", "mul"):
         operation = "bitwise_or" if name == "add" else "bitwise_and"
+    elif name == "pow" and dtype == "float32" and isinstance(second, int | float):
+        if second in POWERS:
+            return call.emit("unary", [call.operand(first, dtype)], {"operation": POWERS[second], "parameters": []})
+        if second == 3:
+            base = call.operand(first, dtype)
+            square = call.step("binary", [base, base], {"operation": "mul"}, call.shape, dtype)
+            return call.emit("binary", [square.base, base], {"operation": "mul"})
     operands = [call.operand(value, dtype) for value in (first, second)]
     alpha = call.arguments.get("alpha", 1)
     if alpha != 1:

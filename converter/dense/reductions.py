@@ -277,11 +277,13 @@ def cumulate_call(call: Call) -> Value:
     return call.emit("cumulate", [call.tensor("self", call.dtype)], attributes)
 
 
-@operation("sort", axis=is_integer, descending=is_flag)
-def sort(x: torch.Tensor, axis: int, descending: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sorted elements and where they were; equal ones keep their order, NaN is the largest."""
+@operation("sort", options={"count": is_integer}, axis=is_integer, descending=is_flag)
+def sort(x: torch.Tensor, axis: int, descending: bool, count: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sorted elements, or the first of them, and where they were; equal ones keep their order, NaN is the largest."""
     values, indices = torch.sort(x, dim=axis, descending=descending, stable=True)
-    return values, indices
+    if count is None:
+        return values, indices
+    return values.narrow(axis, 0, count).contiguous(), indices.narrow(axis, 0, count).contiguous()
 
 
 @lowers("sort.default", "sort.stable", "topk.default", "kthvalue.default", "argsort.default", "median.dim")
@@ -293,8 +295,11 @@ def sort_call(call: Call) -> Value:
     descending = bool(call.arguments.get("largest", call.arguments.get("descending", False)))
     operand = call.dense(view, numeric(call, view))
     dtype = call.builder.tensors[operand].dtype
-    outputs = [(f"{call.node.name}.{index}", view.shape, kind) for index, kind in enumerate((dtype, "int64"))]
+    shape = list(view.shape)
     attributes = {"axis": axis, "descending": descending}
+    if name == "topk" and shape and 0 < call.arguments["k"] < shape[axis]:
+        attributes["count"] = shape[axis] = call.arguments["k"]
+    outputs = [(f"{call.node.name}.{index}", tuple(shape), kind) for index, kind in enumerate((dtype, "int64"))]
     names = call.builder.emit("sort", [operand], outputs, attributes, name=call.label, source=call.source)
     views = tuple(call.builder.whole(made) for made in names)
     if name == "argsort":

@@ -77,7 +77,24 @@ def test_functions_of_two(runner: Runner, shapes: tuple[tuple[int, ...], tuple[i
     tests = [torch.eq, torch.ne, torch.lt, torch.le, torch.gt, torch.ge, torch.logical_and, torch.logical_or, torch.logical_xor]
     runner.check(lambda a, b: [function(a, b) for function in (*operations, *tests)], a, b)
     runner.check(lambda a, b: [torch.div(a, b, rounding_mode=mode) for mode in ("floor", "trunc")], a, b)
-    runner.check(lambda a, b: [torch.pow(a, b), a**2, a**0.5, 2.0**b, a + 2, 3 - b, a * 2.5, torch.add(a, b, alpha=3)], a.abs(), b)
+    runner.check(
+        lambda a, b: [
+            torch.pow(a, b),
+            a**2,
+            a**0.5,
+            a**3,
+            a**-1,
+            a**-0.5,
+            a**1.7,
+            2.0**b,
+            a + 2,
+            3 - b,
+            a * 2.5,
+            torch.add(a, b, alpha=3),
+        ],
+        a.abs(),
+        b,
+    )
 
 
 def test_integers_bools_and_promotion(runner: Runner) -> None:
@@ -85,6 +102,7 @@ def test_integers_bools_and_promotion(runner: Runner) -> None:
     runner.check(lambda a, b: [a + b, a - b, a * b, a / b, a // b, a % b, torch.fmod(a, b), a & b, a | b, a ^ b, ~a, -a], a, b)
     runner.check(lambda a, b: [a.abs(), a**2, a == b, a < b, a + 0.5, a * 2, torch.clamp(a, -2, 3), a << 2, a >> 1, a.sign()], a, b)
     p, x = a > 0, real(4, 6)
+    runner.check(lambda p, x: [torch.logical_and(p, x > 0), torch.logical_or(p, x > 0), torch.logical_xor(p, x > 0)], p, x)
     runner.check(lambda p, x: [p & (x > 0), p | (x > 0), ~p, p * x, p + 1, x.masked_fill(p, -1.0), torch.where(p, x, 0.0)], p, x)
     runner.check(lambda a, x: [a + x, torch.where(x > 0, a, 2), a.float() * x, x.long(), x.bool(), (x > 0).float()], a, x)
     runner.check(lambda a: [a.to(torch.int32) + 1, a.double() * 0.5, a.half() + 1], a.to(torch.int32))
@@ -191,6 +209,7 @@ def test_reductions(runner: Runner) -> None:
 def test_sorting(runner: Runner) -> None:
     x = real(4, 6, 5)
     runner.check(lambda x: [*x.sort(1), *x.topk(2, 2), *x.topk(3, 0, largest=False), x.argsort(1, descending=True)], x)
+    runner.check(lambda x: [x.round().topk(3, 1)[0], *x.topk(1, 1), x.round().topk(2, 1, largest=False)[0]], real(5, 40) * 3)
     runner.check(lambda x: [*x.kthvalue(2, 1), *x.median(2), *x.sort(0, descending=True)], x)
     runner.check(lambda x: x.sort(stable=True, dim=0), whole(40, low=-3, high=3))
 

@@ -166,8 +166,9 @@ class Binary final : public Operation {
       if (op == "le") return apply([](T a, T b) { return a <= b; });
       if (op == "gt") return apply([](T a, T b) { return a > b; });
       if (op == "ge") return apply([](T a, T b) { return a >= b; });
-      if (op == "logical_and") return apply([](T a, T b) { return a != T{} && b != T{}; });
-      if (op == "logical_or") return apply([](T a, T b) { return a != T{} || b != T{}; });
+      // Without branches.
+      if (op == "logical_and") return apply([](T a, T b) { return bool((a != T{}) & (b != T{})); });
+      if (op == "logical_or") return apply([](T a, T b) { return bool((a != T{}) | (b != T{})); });
       apply([](T a, T b) { return (a != T{}) != (b != T{}); });
     }
   }
@@ -231,9 +232,9 @@ void Binary::integer(std::span<const TensorView> inputs, const TensorView& outpu
 void Binary::logic(std::span<const TensorView> inputs, const TensorView& output) const {
   const std::string_view op = names[operation_];
   const auto apply = [&](const auto& function) { map<bool, bool>(inputs, output, function); };
-  if (op == "maximum" || op == "bitwise_or") return apply([](bool a, bool b) { return a || b; });
+  if (op == "maximum" || op == "bitwise_or") return apply([](bool a, bool b) { return bool(a | b); });
   if (op == "bitwise_xor") return apply([](bool a, bool b) { return a != b; });
-  apply([](bool a, bool b) { return a && b; });
+  apply([](bool a, bool b) { return bool(a & b); });
 }
 
 void Binary::complex(std::span<const TensorView> inputs, const TensorView& output) const {
