@@ -26,6 +26,7 @@ _SOURCES = (
             "program",
             "program_accesses",
             "program_checker",
+            "array_work",
             "schedule",
             "simulation_units",
             "feature_banks",
