@@ -1,13 +1,12 @@
 #include "cosoc/bundle.hpp"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 
 #include "bundle/checksum.hpp"
-#include "bundle/mapped_file.hpp"
 #include "bundle/safetensors.hpp"
 #include "bundle/schema.hpp"
+#include "device/mapped_file.hpp"
 
 namespace cosoc {
 
@@ -18,17 +17,13 @@ struct WeightsFile {
 
 namespace {
 
-Result<std::vector<std::byte>> read_file(const std::filesystem::path& path) {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(path, error);
-  if (error)
-    return failure("cannot be read: " + error.message() + "; a bundle is a directory that `cosoc convert` wrote");
-  std::vector<std::byte> bytes(size);
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size))) {
-    return failure("cannot be read to its end");
-  }
-  return bytes;
+Error in_file(const std::filesystem::path& path, const Error& error) { return {path.string() + ": " + error.message}; }
+
+Result<MappedFile> open_file(const std::filesystem::path& path) {
+  auto file = MappedFile::open(path);
+  if (file) return file;
+  return tl::make_unexpected(
+      in_file(path, {file.error().message + "; a bundle is a directory that `cosoc convert` wrote"}));
 }
 
 /// safetensors' name of a dtype.
@@ -157,13 +152,12 @@ Status check_weights(const BundleEntry& entry, std::span<const std::byte> file) 
   return {};
 }
 
-Error in_file(const std::filesystem::path& path, const Error& error) { return {path.string() + ": " + error.message}; }
-
 Result<BundleEntry> load_entry(const std::filesystem::path& directory) {
   const auto path = directory / "graph.json";
-  const auto text = read_file(path);
-  if (!text) return tl::make_unexpected(in_file(path, text.error()));
-  auto entry = read_graph_json({reinterpret_cast<const char*>(text->data()), text->size()});
+  const auto file = open_file(path);
+  if (!file) return tl::make_unexpected(file.error());
+  const auto text = file->bytes();
+  auto entry = read_graph_json({reinterpret_cast<const char*>(text.data()), text.size()});
   if (!entry) return tl::make_unexpected(in_file(path, entry.error()));
   return entry;
 }
@@ -171,8 +165,8 @@ Result<BundleEntry> load_entry(const std::filesystem::path& directory) {
 Result<std::shared_ptr<const WeightsFile>> load_weights_file(const std::filesystem::path& directory,
                                                              const BundleEntry& entry) {
   const auto path = directory / "weights.safetensors";
-  auto bytes = MappedFile::open(path);
-  if (!bytes) return tl::make_unexpected(in_file(path, bytes.error()));
+  auto bytes = open_file(path);
+  if (!bytes) return tl::make_unexpected(bytes.error());
   if (auto good = check_weights(entry, bytes->bytes()); !good) return tl::make_unexpected(in_file(path, good.error()));
   auto file = std::make_shared<WeightsFile>(std::move(*bytes));
   auto tensors = read_safetensors(file->bytes.bytes());

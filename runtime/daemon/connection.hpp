@@ -5,9 +5,9 @@
 #include <mutex>
 #include <thread>
 
-#include "daemon/descriptor.hpp"
 #include "daemon/shared_page.hpp"
 #include "daemon/socket.hpp"
+#include "device/descriptor.hpp"
 
 namespace cosoc::daemon {
 

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "daemon/descriptor.hpp"
+#include "device/descriptor.hpp"
 #include "device/result.hpp"
 
 namespace cosoc::daemon {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <optional>
 
-#include "daemon/descriptor.hpp"
+#include "device/descriptor.hpp"
 #include "drivers/driver.hpp"
 
 namespace cosoc::daemon {

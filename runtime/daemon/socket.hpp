@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/descriptor.hpp"
+#include "device/descriptor.hpp"
 #include "device/result.hpp"
 
 namespace cosoc::daemon {

@@ -63,13 +63,13 @@ void allow_descriptors() {
 }
 
 /// SIGTERM and SIGINT as something to read. They are blocked before there is any thread, so that none ends the process.
-cosoc::daemon::Descriptor ending_signals() {
+cosoc::Descriptor ending_signals() {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-  return cosoc::daemon::Descriptor(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  return cosoc::Descriptor(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
 int fail(const std::string& message) {
@@ -96,7 +96,7 @@ int main(int count, char** words) {
   server.jobs.logs = server.socket.string() + ".logs";
   ::signal(SIGPIPE, SIG_IGN);
   allow_descriptors();
-  const cosoc::daemon::Descriptor ending = ending_signals();
+  const cosoc::Descriptor ending = ending_signals();
   auto opened = cosoc::daemon::Server::open(server);
   if (!opened) return fail(opened.error().message);
   if (auto added = (*opened)->stop_on(ending.get()); !added) return fail(added.error().message);

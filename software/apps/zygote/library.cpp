@@ -2,16 +2,13 @@
 
 #include <dlfcn.h>
 #include <elf.h>
-#include <fcntl.h>
 #include <link.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <cstring>
 #include <optional>
 #include <span>
 
-#include "daemon/descriptor.hpp"
+#include "device/mapped_file.hpp"
 
 namespace cosoc {
 namespace {
@@ -88,15 +85,8 @@ bool is_silent(const Image& image) {
 }  // namespace
 
 bool loads_silently(const std::string& path) {
-  const daemon::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat status {};
-  if (!file || ::fstat(file.get(), &status) != 0 || status.st_size == 0) return false;
-  const auto size = static_cast<std::size_t>(status.st_size);
-  void* const data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
-  if (data == MAP_FAILED) return false;
-  const bool silent = is_silent(Image({static_cast<const std::byte*>(data), size}));
-  ::munmap(data, size);
-  return silent;
+  const auto file = MappedFile::open(path);
+  return file && is_silent(Image(file->bytes()));
 }
 
 }  // namespace cosoc

@@ -1,40 +1,25 @@
 #include "device/uio/file.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <fstream>
-#include <utility>
 
 namespace cosoc {
 
-Result<File> File::open(const std::filesystem::path& path, const std::string& remedy) {
-  const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-  if (descriptor >= 0) return File(descriptor);
+Result<Descriptor> open_device(const std::filesystem::path& path, const std::string& remedy) {
+  Descriptor file(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (file) return file;
   return failure("cannot open " + path.string() + ": " + std::strerror(errno) + "; " + remedy);
 }
 
-File::File(File&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
-
-File::~File() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-Result<Mapping> Mapping::make(const File& file, const std::filesystem::path& path, std::size_t bytes) {
-  void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.descriptor(), 0);
-  if (data != MAP_FAILED) return Mapping(std::span(static_cast<std::byte*>(data), bytes));
+Result<SharedMapping> map_device(const Descriptor& file, const std::filesystem::path& path, std::size_t bytes) {
+  auto mapping = SharedMapping::of(file, bytes);
+  if (mapping) return mapping;
   return failure("cannot map " + std::to_string(bytes) + " bytes of " + path.string() + ": " + std::strerror(errno));
-}
-
-Mapping::Mapping(Mapping&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
-
-Mapping::~Mapping() {
-  if (!bytes_.empty()) munmap(bytes_.data(), bytes_.size());
 }
 
 Result<std::string> read_line(const std::filesystem::path& path) {

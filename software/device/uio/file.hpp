@@ -1,49 +1,19 @@
-/// Files and mappings of Linux that close themselves.
+/// Device files and files of sysfs.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
-#include <span>
 #include <string>
 
+#include "device/descriptor.hpp"
 #include "device/result.hpp"
 
 namespace cosoc {
 
-/// An open file.
-class File {
- public:
-  /// Opens for reading and writing, or says why not and what may help.
-  static Result<File> open(const std::filesystem::path& path, const std::string& remedy);
-
-  File(File&& other) noexcept;
-  File& operator=(File&&) = delete;
-  ~File();
-
-  int descriptor() const { return descriptor_; }
-
- private:
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-
-  int descriptor_;
-};
-
-/// A shared mapping of a file's first bytes.
-class Mapping {
- public:
-  static Result<Mapping> make(const File& file, const std::filesystem::path& path, std::size_t bytes);
-
-  Mapping(Mapping&& other) noexcept;
-  Mapping& operator=(Mapping&&) = delete;
-  ~Mapping();
-
-  std::span<std::byte> bytes() const { return bytes_; }
-
- private:
-  explicit Mapping(std::span<std::byte> bytes) : bytes_(bytes) {}
-
-  std::span<std::byte> bytes_;
-};
+/// Opens for reading and writing, or says why not and what may help.
+Result<Descriptor> open_device(const std::filesystem::path& path, const std::string& remedy);
+/// Maps the first bytes of an open device; the path is for the message.
+Result<SharedMapping> map_device(const Descriptor& file, const std::filesystem::path& path, std::size_t bytes);
 
 /// The first line of a small file of sysfs.
 Result<std::string> read_line(const std::filesystem::path& path);

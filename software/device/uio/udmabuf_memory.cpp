@@ -4,7 +4,8 @@
 
 namespace cosoc {
 
-UdmabufMemory::UdmabufMemory(Mapping mapping, std::uint64_t physical, std::filesystem::path control, bool coherent)
+UdmabufMemory::UdmabufMemory(SharedMapping mapping, std::uint64_t physical, std::filesystem::path control,
+                             bool coherent)
     : DeviceMemory(mapping.bytes(), physical),
       mapping_(std::move(mapping)),
       control_(std::move(control)),
@@ -24,9 +25,9 @@ Result<std::unique_ptr<UdmabufMemory>> UdmabufMemory::open(const std::filesystem
                    std::to_string(bytes) + "; load the overlay that belongs to this soc.json");
   }
   const std::filesystem::path path = devices / name;
-  auto file = File::open(path, "the user needs read and write permission on it");
+  auto file = open_device(path, "the user needs read and write permission on it");
   if (!file) return tl::unexpected(file.error());
-  auto mapping = Mapping::make(*file, path, bytes);
+  auto mapping = map_device(*file, path, bytes);
   if (!mapping) return tl::unexpected(mapping.error());
   const auto coherent = read_number(control / "dma_coherent");
   return std::unique_ptr<UdmabufMemory>(

@@ -28,10 +28,10 @@ class UdmabufMemory final : public DeviceMemory {
   Status sync_status() const;
 
  private:
-  UdmabufMemory(Mapping mapping, std::uint64_t physical, std::filesystem::path control, bool coherent);
+  UdmabufMemory(SharedMapping mapping, std::uint64_t physical, std::filesystem::path control, bool coherent);
   void sync(const Block& block, const char* file);
 
-  Mapping mapping_;
+  SharedMapping mapping_;
   std::filesystem::path control_;
   bool coherent_;
   std::string problem_;

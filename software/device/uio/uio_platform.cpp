@@ -19,19 +19,19 @@ namespace fs = std::filesystem;
 
 class UioDevice final : public Device {
  public:
-  UioDevice(File file, Mapping registers) : file_(std::move(file)), registers_(std::move(registers)) {}
+  UioDevice(Descriptor file, SharedMapping registers) : file_(std::move(file)), registers_(std::move(registers)) {}
 
   std::uint32_t read32(std::uint32_t offset) override { return *at(offset); }
   void write32(std::uint32_t offset, std::uint32_t value) override { *at(offset) = value; }
-  int descriptor() const { return file_.descriptor(); }
+  int descriptor() const { return file_.get(); }
 
  private:
   volatile std::uint32_t* at(std::uint32_t offset) const {
     return reinterpret_cast<volatile std::uint32_t*>(registers_.bytes().data() + offset);
   }
 
-  File file_;
-  Mapping registers_;
+  Descriptor file_;
+  SharedMapping registers_;
 };
 
 /// The directory /sys/class/uio/uioN of the accelerator with this name.
@@ -67,9 +67,9 @@ Result<std::unique_ptr<UioDevice>> open_uio(const AcceleratorDescription& accele
                    std::to_string(accelerator.base) + "; load the overlay that belongs to this soc.json");
   }
   const fs::path path = devices / directory->filename();
-  auto file = File::open(path, "the user needs read and write permission on it");
+  auto file = open_device(path, "the user needs read and write permission on it");
   if (!file) return tl::unexpected(file.error());
-  auto registers = Mapping::make(*file, path, accelerator.range);
+  auto registers = map_device(*file, path, accelerator.range);
   if (!registers) return tl::unexpected(registers.error());
   return std::make_unique<UioDevice>(std::move(*file), std::move(*registers));
 }

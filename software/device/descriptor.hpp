@@ -8,7 +8,7 @@
 #include <span>
 #include <utility>
 
-namespace cosoc::daemon {
+namespace cosoc {
 
 /// Owns a file descriptor; -1 is none.
 class Descriptor {
@@ -58,4 +58,4 @@ class SharedMapping {
   std::span<std::byte> bytes_;
 };
 
-}  // namespace cosoc::daemon
+}  // namespace cosoc
