@@ -24,8 +24,7 @@ inline Choice earliest_end(const ReadyTask& task, std::span<const DeviceState> d
   // Which device is best so far no processor foresees; a compiler makes branches of comparisons, but none of signs.
   Choice best;
   for (std::uint32_t device = 0; device < devices.size(); ++device) {
-    const std::int64_t moves = task.domain == devices[device].domain ? 0 : -1;
-    const Time end = free_at[device] + task.costs[device] + Time(task.movement.count() & moves);
+    const Time end = free_at[device] + cost_on(task, devices[device], device);
     const std::int64_t difference = (end - best.end).count();
     const std::int64_t earlier = difference >> 63;
     best.device ^= (best.device ^ device) & static_cast<std::uint32_t>(earlier);
