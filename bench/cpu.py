@@ -105,32 +105,23 @@ def network_seconds(session: Session, network: nn.Module, paths: dict[str, Path]
 
 def add_times(report: Report, name: str, ours: float, seconds: dict[str, float]) -> None:
     """One precision of a network beside PyTorch and ONNX Runtime, both in float."""
-    eager = seconds["eager"]
-    report.add(
-        Figure(
-            name=f"{name}.time",
-            value=ours / eager,
-            unit="times PyTorch's float",
-            goal=NETWORK_RATIO,
-            better="lower",
-            peer=f"{ours * 1e3:.1f} ms, PyTorch eager {eager * 1e3:.1f} ms",
-            how="measured",
-        )
+    peers = (
+        ("time", "eager", "PyTorch", NETWORK_RATIO),
+        ("time_beside_onnxruntime", "onnxruntime", "ONNX Runtime", 1.0 if name.endswith("int8") else None),
     )
-    if "onnxruntime" not in seconds:
-        return
-    other = seconds["onnxruntime"]
-    report.add(
-        Figure(
-            name=f"{name}.time_beside_onnxruntime",
-            value=ours / other,
-            unit="times ONNX Runtime's float",
-            goal=1.0 if name.endswith("int8") else None,
-            better="lower",
-            peer=f"{ours * 1e3:.1f} ms, ONNX Runtime {other * 1e3:.1f} ms",
-            how="measured",
-        )
-    )
+    for figure, key, peer, goal in peers:
+        if key in seconds:
+            report.add(
+                Figure(
+                    name=f"{name}.{figure}",
+                    value=ours / seconds[key],
+                    unit=f"times {peer}'s float",
+                    goal=goal,
+                    better="lower",
+                    peer=f"{ours * 1e3:.1f} ms, {peer} {seconds[key] * 1e3:.1f} ms",
+                    how="measured",
+                )
+            )
 
 
 def add_memory(report: Report, name: str, graph: Graph, bundle: Path) -> None:

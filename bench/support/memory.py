@@ -40,6 +40,9 @@ with Session(soc=sys.argv[1], mode="cpu", cpu_cores=1) as session:
 """
 """Calls of the runtime let the watcher work meanwhile."""
 
+TIMEOUT = 300
+"""Of a measurement, in s."""
+
 
 def measured_bytes(build: Path, bundle: Path) -> int:
     """The most memory that loading a bundle and running it takes, in a process of its own, on one core.
@@ -48,7 +51,7 @@ def measured_bytes(build: Path, bundle: Path) -> int:
     those that are mapped from the bundle's file, which the system takes back when memory is short.
     """
     line = [sys.executable, "-c", MEASURE, str(build), str(bundle)]
-    return int(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
+    return int(subprocess.run(line, check=True, capture_output=True, text=True, timeout=TIMEOUT).stdout)
 
 
 def live_bytes(graph: Graph) -> int:

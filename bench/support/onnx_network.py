@@ -1,4 +1,4 @@
-"""A float bundle as an ONNX network, timed by ONNX Runtime on one thread: a program for a Python that has both.
+"""A float bundle as an ONNX network, timed by ONNX Runtime on one thread: a program for a Python that has them, and safetensors.
 
 Usage: `python onnx_network.py BUNDLE`. It prints the sum of the outputs for an input of ones, then for every line of its input the
 seconds of a run.
@@ -7,7 +7,6 @@ seconds of a run.
 from __future__ import annotations
 
 import json
-import struct
 import sys
 import time
 from pathlib import Path
@@ -17,19 +16,7 @@ import numpy as np
 import onnx  # type: ignore[import-not-found]
 import onnxruntime  # type: ignore[import-not-found]
 from onnx import TensorProto, helper, numpy_helper
-
-
-def read_weights(path: Path) -> dict[str, Any]:
-    """The float32 and int64 arrays of a safetensors file."""
-    data = path.read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    types = {"F32": np.float32, "I64": np.int64}
-    return {
-        name: np.frombuffer(data[8 + length :][slice(*entry["data_offsets"])], types[entry["dtype"]]).reshape(entry["shape"])
-        for name, entry in header.items()
-        if name != "__metadata__"
-    }
+from safetensors.numpy import load_file
 
 
 def nodes_of(node: dict[str, Any], shapes: dict[str, list[int]]) -> list[Any]:
@@ -68,7 +55,7 @@ def network_of(bundle: Path) -> Any:
     """The network in ONNX's format; ReLU6 is the only limit from above."""
     graph = json.loads((bundle / "graph.json").read_text())
     shapes = {tensor["name"]: tensor["shape"] for tensor in graph["tensors"]}
-    constants = read_weights(bundle / "weights.safetensors")
+    constants = load_file(bundle / "weights.safetensors")
     if any("high" in node["attributes"] for node in graph["nodes"]):
         constants |= {"low": np.float32(0), "high": np.float32(6)}
     ends = [

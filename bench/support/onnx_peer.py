@@ -1,4 +1,4 @@
-"""ONNX Runtime as a peer: a program of another Python, which has the packages `onnx` and `onnxruntime`."""
+"""ONNX Runtime as a peer: a program of another Python, which has the packages `onnx`, `onnxruntime` and `safetensors`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 PYTHON = os.environ.get("COSOC_ONNXRUNTIME", "")
 """That Python; empty where there is none."""
 
-ADVICE = "without ONNX Runtime: `python -m venv V && V/bin/pip install onnx onnxruntime`, and COSOC_ONNXRUNTIME=V/bin/python"
+PACKAGES = "onnx onnxruntime safetensors"
+ADVICE = f"without ONNX Runtime: `python -m venv V && V/bin/pip install {PACKAGES}`, and COSOC_ONNXRUNTIME=V/bin/python"
 
 
 class OnnxRuntime:
