@@ -8,7 +8,7 @@ instruction -> Prepare -+-> MicroProgram -> Sequencer -> Lanes -> reads -> Array
 from __future__ import annotations
 
 from amaranth import Module, signed
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from cosoc.gateware.conv2d.array import OPERAND_STAGES, WEIGHT_BITS, Array, array_latency, delayed
@@ -16,6 +16,7 @@ from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.lanes import READ_STAGES, Lanes
 from cosoc.gateware.conv2d.micro import MICRO_LATENCY, MicroProgram
 from cosoc.gateware.conv2d.prepare import Prepare, prepare_cycles
+from cosoc.gateware.conv2d.queue import Queue
 from cosoc.gateware.conv2d.result_queue import RESULT_LATENCY, ResultQueue
 from cosoc.gateware.conv2d.sequencer import Sequencer
 from cosoc.gateware.conv2d.types import (
@@ -82,22 +83,16 @@ class ComputeUnit(wiring.Component):
         m.submodules.lanes = lanes = Lanes(config)
         m.submodules.array = array = Array(config)
         m.submodules.queue = queue = ResultQueue(config)
-        m.submodules.jobs = jobs = fifo.SyncFIFOBuffered(width=output_job(config).size, depth=_QUEUED_JOBS)
+        m.submodules.jobs = jobs = Queue(output_job(config), _QUEUED_JOBS, front=True)
 
         connect(m, wiring.flipped(self.instruction), prepare.instruction)
         connect(m, prepare.micro, program.job)
         connect(m, prepare.walk, sequencer.job)
         connect(m, program.operation, sequencer.operation)
         connect(m, queue.result, wiring.flipped(self.result))
-        m.d.comb += [
-            program.write.eq(prepare.write),
-            jobs.w_data.eq(prepare.output.payload),
-            jobs.w_en.eq(prepare.output.valid),
-            prepare.output.ready.eq(jobs.w_rdy),
-            self.job.payload.eq(jobs.r_data),
-            self.job.valid.eq(jobs.r_rdy),
-            jobs.r_en.eq(self.job.ready),
-        ]
+        connect(m, prepare.output, jobs.input)
+        connect(m, jobs.output, wiring.flipped(self.job))
+        m.d.comb += program.write.eq(prepare.write)
         # The sequencer decides late in a cycle what many registers of the lanes do.
         m.d.sync += [getattr(lanes, name).eq(getattr(sequencer, name)) for name in _WALK]
         m.d.comb += [

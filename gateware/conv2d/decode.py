@@ -101,7 +101,13 @@ class Decoder(wiring.Component):
 
         token3, valid3 = _stage(m, token2, valid2, 3)
         m.d.sync += self.entry.payload.memory.eq(Cat(Const(0, 4), low[:32], (high + low[32])[: ALIGNED_BITS - 32]))
-        self._send(m, token3, valid3, fault, faulty)
+        # Of each unit whether the instruction is its own, and whether it is also counted.
+        own, counted = Signal(len(Unit)), Signal(len(Unit))
+        m.d.sync += [
+            own.eq(Array(1 << UNIT_OF[opcode] for opcode in Opcode)[opcode2[:3]]),
+            counted.eq(Array(0 if opcode in SETTINGS else 1 << UNIT_OF[opcode] for opcode in Opcode)[opcode2[:3]]),
+        ]
+        self._send(m, token3, valid3, fault, faulty, own, counted)
         return m
 
     def _enter(self, m: Module) -> tuple[Any, Signal]:
@@ -110,7 +116,7 @@ class Decoder(wiring.Component):
         has_low, whole = Signal(), Signal()
         program = Signal(Program)
         active = Signal()
-        is_last, refused = Signal(), Signal()
+        is_last, refused, has_room = Signal(), Signal(), Signal()
         token = Signal(_Token)
         enters, instruction_enters, may_enter = Signal(), Signal(), Signal()
         unit_of = Array(UNIT_OF[opcode] for opcode in Opcode)
@@ -120,7 +126,7 @@ class Decoder(wiring.Component):
             self.program.ready.eq(~active),
             self.slot.eq(program.slot),
             may_enter.eq(active & self.completion_room & ~self._generations(m, instruction_enters)),
-            instruction_enters.eq(may_enter & whole & ~refused & self.room.bit_select(unit, 1)),
+            instruction_enters.eq(may_enter & whole & ~refused & has_room),
             enters.eq(instruction_enters | (may_enter & refused)),
             token.sequence.eq(program.sequence),
             token.generation.eq(self.generation),
@@ -129,6 +135,8 @@ class Decoder(wiring.Component):
         ]
         word = Signal(INSTRUCTION_BITS, reset_less=True)
         m.d.comb += token.word.eq(word)
+        # Of the gate of the instruction that is here in the next cycle.
+        m.d.sync += has_room.eq(self.room.bit_select(Mux(whole, unit, unit_of[low[:3]]), 1))
         with m.If(instruction_enters):
             m.d.sync += [whole.eq(0), program.count.eq(program.count - 1), is_last.eq(program.count == 2)]
         with m.If(self.data.valid & self.data.ready):
@@ -159,14 +167,12 @@ class Decoder(wiring.Component):
             m.d.sync += [full.eq(0), self.generation.eq(~self.generation)]
         return full
 
-    def _send(self, m: Module, token: Any, valid: Signal, fault: Signal, faulty: Signal) -> None:
+    def _send(self, m: Module, token: Any, valid: Signal, fault: Signal, faulty: Signal, own: Signal, counted: Signal) -> None:
         """The last stage: counts the instruction and sends it, or drops it for an error that stays until its command ends."""
         failed, has_failed = Signal(8), Signal()
         error = Signal(8)
         sends = Signal()
         waits = [_VIEWS[Opcode.LOAD](token.word)[f"wait_{unit.name.lower()}"] for unit in Unit]
-        counted = Array(opcode not in SETTINGS for opcode in Opcode)[_opcode(token)[:3]]
-        unit_of = Array(UNIT_OF[opcode] for opcode in Opcode)[_opcode(token)[:3]]
         m.d.comb += [error.eq(Mux(has_failed, failed, fault)), sends.eq(valid & ~has_failed & ~faulty)]
         m.d.sync += [
             self.entry.payload.word.eq(token.word),
@@ -179,10 +185,9 @@ class Decoder(wiring.Component):
         with m.If(valid):
             m.d.sync += [failed.eq(error), has_failed.eq((has_failed | faulty) & ~token.last)]
         for unit in Unit:
-            mine = sends & (unit_of == unit)
             m.d.sync += [
-                self.push[unit].eq(mine),
-                self.dispatched[unit].eq(self.dispatched[unit] + (mine & counted)),
+                self.push[unit].eq(sends & own[unit]),
+                self.dispatched[unit].eq(self.dispatched[unit] + (sends & counted[unit])),
                 self.entry.targets[unit].eq(self.dispatched[unit] - waits[unit]),
                 self.entry.waits[unit].eq(waits[unit] != NO_WAIT),
             ]

@@ -65,9 +65,10 @@ class Fetch(wiring.Component):
         idle, storing, offered = Signal(init=1), Signal(), Signal()
 
         used = Signal(range(SLOTS + 1))
-        taken = Signal()
+        taken, vacant = Signal(), Signal()
         m.d.comb += taken.eq(self.command.valid & self.command.ready)
-        m.d.sync += used.eq(used + taken - self.freed)
+        # A slot that is taken is counted before the next command may come.
+        m.d.sync += [used.eq(used + taken - self.freed), vacant.eq(used != SLOTS)]
 
         m.submodules.bases = memory = Memory(shape=unsigned(ALIGNED_BITS), depth=SLOTS * BASES, init=[])
         write, read = memory.write_port(), memory.read_port()
@@ -90,7 +91,7 @@ class Fetch(wiring.Component):
         addresses = [given.instruction_address, *(given[f"base{i}"] for i in range(BASES))]
         with m.FSM():
             with m.State("TAKE"):
-                m.d.comb += self.command.ready.eq(used != SLOTS)
+                m.d.comb += self.command.ready.eq(vacant)
                 m.d.sync += [
                     opcode.eq(given.opcode),
                     address.eq(given.instruction_address >> 4),

@@ -10,7 +10,7 @@ from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.peripheral.core import BEAT_BITS
 
 FOLD_LATENCY = 2
-"""Enabled cycles from a beat to the word that ends with it."""
+"""Cycles from a beat to the word that ends with it."""
 
 MAX_FOLD_CHANNELS = 4
 
@@ -30,20 +30,18 @@ class Folder(wiring.Component):
         config: width of an activation.
 
     Members:
-        enable: all stages move.
         valid: there is a beat in this cycle; without it the word stays.
         beat: a pixel, or a word to pass on.
         pad: take a pixel of `zero_point` instead.
         channels: 0 to pass on, 1..4 to fold.
         zero_point: value of the channels of a padding pixel.
-        word: result, `FOLD_LATENCY` enabled cycles after its beat.
+        word: result, `FOLD_LATENCY` cycles after its beat; it stays until another beat comes.
     """
 
     def __init__(self, config: Conv2DConfig) -> None:
         self._config = config
         super().__init__(
             {
-                "enable": In(1),
                 "valid": In(1),
                 "beat": In(BEAT_BITS),
                 "pad": In(1),
@@ -60,14 +58,13 @@ class Folder(wiring.Component):
         channels = Signal.like(self.channels)
         valid = Signal()
         padding = self.zero_point.replicate(MAX_FOLD_CHANNELS)
-        with m.If(self.enable):
-            m.d.sync += [
-                pixel.eq(self.beat),
-                pixel[: len(padding)].eq(Mux(self.pad, padding, self.beat[: len(padding)])),
-                channels.eq(self.channels),
-                valid.eq(self.valid),
-            ]
-        with m.If(self.enable & valid), m.Switch(channels):
+        m.d.sync += [
+            pixel.eq(self.beat),
+            pixel[: len(padding)].eq(Mux(self.pad, padding, self.beat[: len(padding)])),
+            channels.eq(self.channels),
+            valid.eq(self.valid),
+        ]
+        with m.If(valid), m.Switch(channels):
             for fold in range(1, MAX_FOLD_CHANNELS + 1):
                 with m.Case(fold):
                     newest = (folded_pixels(self._config, fold) - 1) * fold

@@ -68,7 +68,8 @@ class Gate(wiring.Component):
         m = Module()
         m.submodules.queue = queue = Queue(self._entry, self._depth, bounded=True)
         oldest = Signal(self._entry)
-        holds = Signal()
+        # Two registers for one bit: the entry is wide, and what leaves decides over much.
+        holds, free = Signal(), Signal(init=1)
         reached = Signal(len(Unit))
         # The next entry is taken in the cycle after the oldest left: what a unit says in a cycle decides over no wide register.
         m.d.comb += [
@@ -78,10 +79,10 @@ class Gate(wiring.Component):
             self.output.payload.eq(oldest.payload),
             self.output.valid.eq(holds & reached.all()),
         ]
-        with m.If(~holds):
-            m.d.sync += [oldest.eq(queue.output.payload), holds.eq(queue.output.valid)]
+        with m.If(free):
+            m.d.sync += [oldest.eq(queue.output.payload), holds.eq(queue.output.valid), free.eq(~queue.output.valid)]
         with m.Elif(self.output.valid & self.output.ready):
-            m.d.sync += holds.eq(0)
+            m.d.sync += [holds.eq(0), free.eq(1)]
         # A target that was reached stays reached, however far `finished` runs ahead.
         for unit in Unit:
             first = self._reaches(queue.output.payload, unit)

@@ -23,11 +23,11 @@ from cosoc.gateware.conv2d.fold import FOLD_LATENCY
 from cosoc.gateware.conv2d.fork import Fork, Join
 from cosoc.gateware.conv2d.isa import INSTRUCTIONS, Opcode
 from cosoc.gateware.conv2d.queue import Queue, RegisterSlice
-from cosoc.gateware.conv2d.receive import LoadItem, TileReceiver
+from cosoc.gateware.conv2d.receive import TileReceiver
 from cosoc.gateware.conv2d.tiles import TileJob, TilePlace, TileRequests
-from cosoc.gateware.conv2d.types import FeatureWrite, UnitInstruction
+from cosoc.gateware.conv2d.types import ADDRESS_BITS, FeatureWrite, UnitInstruction
 from cosoc.gateware.device import device_of
-from cosoc.gateware.peripheral.core import BEAT_BYTES, ReadPort
+from cosoc.gateware.peripheral.core import BEAT_BITS, BEAT_BYTES, ReadPort
 
 LOAD_AHEAD = 4
 """Instructions whose data an engine may have asked for before it receives them."""
@@ -40,6 +40,12 @@ LOAD_LATENCY = FOLD_LATENCY + 1
 
 LOAD_IDLE = 1
 """Cycles between the last beat of an instruction and the first of the next."""
+
+_WritePlace = data.StructLayout({"address": ADDRESS_BITS, "write": 1, "last": 1})
+"""What waits beside a word: where it goes, whether there is one, and whether it is the last of its job."""
+
+_WORDS = 8
+"""Words that wait for the buffer."""
 
 _SLICE = 2
 """Places of a `RegisterSlice`."""
@@ -172,18 +178,26 @@ class LoadEngine(wiring.Component):
         return m
 
     def _queue(self, m: Module, receiver: TileReceiver) -> None:
-        """Words wait here for the buffer; the end of a job waits behind them, with its last word or alone."""
+        """Words wait here for the buffer; the end of a job waits behind them, with its last word or alone.
+
+        Places are in a register when they are offered, because the buffer decides by them who may write; words need none.
+        """
         item = receiver.item
-        m.submodules.queue = queue = RegisterSlice(LoadItem)
-        head = queue.output.payload
+        m.submodules.places = places = Queue(_WritePlace, _WORDS, bounded=True, behind=FOLD_LATENCY, front=True)
+        m.submodules.words = words = Queue(BEAT_BITS, _WORDS, bounded=True)
+        head = places.output.payload
+        takes = places.output.valid & places.output.ready
         m.d.comb += [
-            receiver.enable.eq(queue.input.ready),
-            queue.input.payload.eq(item),
-            queue.input.valid.eq(item.write | item.last),
-            self.write.valid.eq(queue.output.valid & head.write),
+            receiver.enable.eq(places.space),
+            *(places.input.payload[name].eq(item[name]) for name in _WritePlace.members),
+            places.input.valid.eq(item.write | item.last),
+            words.input.payload.eq(item.data),
+            words.input.valid.eq(places.input.valid),
+            self.write.valid.eq(places.output.valid & head.write),
             self.write.payload.address.eq(head.address),
-            self.write.payload.data.eq(head.data),
+            self.write.payload.data.eq(words.output.payload),
             self.write.payload.enable.eq((1 << BEAT_BYTES) - 1),
-            queue.output.ready.eq(self.write.ready | ~head.write),
-            self.done.eq(queue.output.valid & queue.output.ready & head.last),
+            places.output.ready.eq(self.write.ready | ~head.write),
+            words.output.ready.eq(takes),
+            self.done.eq(takes & head.last),
         ]

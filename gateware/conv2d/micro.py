@@ -46,9 +46,9 @@ class Countdown:
         self.ends = Signal(name=f"{name}_ends")
         self._left = Signal(width, name=f"{name}_left")
 
-    def load(self, left: Value) -> list[Any]:
-        """Starts with `left` rounds after the first."""
-        return [self._left.eq(left), self.ends.eq(left == 0)]
+    def load(self, left: Value, none: Value) -> list[Any]:
+        """Starts with `left` rounds after the first; `none` tells that this is zero."""
+        return [self._left.eq(left), self.ends.eq(none)]
 
     def count(self) -> list[Any]:
         """Goes to the next round."""
@@ -107,17 +107,25 @@ class MicroProgram(wiring.Component):
         m.d.comb += [place.valid.eq(valid), place.first.eq(first), place.block_offset.eq(block_offset)]
         m.d.comb += [place.last.eq(entry.ends), place.last_group.eq(group.ends), place.last_block.eq(block.ends)]
         m.d.comb += self.job.ready.eq(~valid & ~loads)
+        given = self.job.payload
+        one_entry, one_group, one_block = Signal(), Signal(), Signal()
         with m.If(self.job.ready):
-            m.d.sync += [job.eq(self.job.payload), loads.eq(self.job.valid)]
+            m.d.sync += [job.eq(given), loads.eq(self.job.valid)]
+            m.d.sync += [one_entry.eq(given.last_entry == 0), one_group.eq(given.last_group == 0)]
+            m.d.sync += one_block.eq(given.last_block == 0)
         with m.If(loads):
             m.d.sync += [loads.eq(0), valid.eq(1), first.eq(1), block_offset.eq(0), address.eq(job.address)]
-            m.d.sync += [*entry.load(job.last_entry), *group.load(job.last_group), *block.load(job.last_block)]
+            m.d.sync += [
+                *entry.load(job.last_entry, one_entry),
+                *group.load(job.last_group, one_group),
+                *block.load(job.last_block, one_block),
+            ]
         with m.Elif(valid & advance):
             m.d.sync += [address.eq(address + 1), first.eq(0), *entry.count()]
             with m.If(entry.ends):
-                m.d.sync += [address.eq(job.address), first.eq(1), *entry.load(job.last_entry), *group.count()]
+                m.d.sync += [address.eq(job.address), first.eq(1), *entry.load(job.last_entry, one_entry), *group.count()]
             with m.If(entry.ends & group.ends):
-                m.d.sync += [block_offset.eq(block_offset + job.block_step), *group.load(job.last_group), *block.count()]
+                m.d.sync += [block_offset.eq(block_offset + job.block_step), *group.load(job.last_group, one_group), *block.count()]
             with m.If(Cat(entry.ends, group.ends, block.ends).all()):
                 m.d.sync += valid.eq(0)
         return place, address

@@ -35,10 +35,10 @@ from cosoc.gateware.conv2d.types import (
 )
 from cosoc.gateware.peripheral.core import BEAT_BITS
 
-OUTPUT_LATENCY = REQUANTIZE_LATENCY + WEIGHT_LATENCY + 5
+OUTPUT_LATENCY = REQUANTIZE_LATENCY + WEIGHT_LATENCY + 4
 """Cycles from a result that finds the unit idle, and its job there, to the write of its first slice."""
 
-RESIDUAL_LATENCY = FEATURE_LATENCY
+RESIDUAL_LATENCY = FEATURE_LATENCY + 1
 """Cycles more when the result has a residual and its reads do not wait."""
 
 _SLICES = 16
@@ -97,7 +97,7 @@ class OutputUnit(wiring.Component):
         m = Module()
         m.submodules.requantizer = requantizer = Requantizer(self._config)
         m.submodules.sums = sums = Queue(Value.cast(requantizer.sums).shape(), _SLICES, bounded=True)
-        m.submodules.heads = heads = Queue(self._head, _SLICES, bounded=True)
+        m.submodules.heads = heads = Queue(self._head, _SLICES, bounded=True, front=True)
         m.submodules.rules = rules = Queue(output_job(self._config), _SLICES, bounded=True)
         self._split(m, sums, heads, rules)
 
@@ -167,6 +167,7 @@ class OutputUnit(wiring.Component):
             # A job has a slice in the queue or is the only one here: there is always room for its rule.
             rules.input.valid.eq(go & first),
             rules.input.payload.eq(job),
+            rules.input.payload.residual_multiplier.eq(Mux(job.residual, job.residual_multiplier, 0)),
         ]
         m.d.sync += [
             enters.eq(go),
@@ -179,7 +180,7 @@ class OutputUnit(wiring.Component):
         base = Signal(ADDRESS_BITS, reset_less=True)
         m.d.sync += base.eq(job.residual_offset)
         for pixel in range(pixels):
-            m.submodules[f"addresses_{pixel}"] = addresses = Queue(ADDRESS_BITS, _SLICES)
+            m.submodules[f"addresses_{pixel}"] = addresses = Queue(ADDRESS_BITS, _SLICES, front=True)
             m.d.comb += [
                 addresses.input.valid.eq(enters & entering.residual[pixel]),
                 addresses.input.payload.eq(entering.address[pixel] + base),
@@ -188,15 +189,11 @@ class OutputUnit(wiring.Component):
 
     def _leave(self, m: Module, heads: Queue) -> tuple[data.View[data.StructLayout], Signal]:
         """The oldest slice, and whether it leaves the queue: its residuals are there, and room for its results."""
-        head = Signal(self._head, reset_less=True)
-        waiting, leave = Signal(), Signal()
-        m.d.comb += heads.output.ready.eq(~waiting | leave)
-        with m.If(~waiting | leave):
-            m.d.sync += [waiting.eq(heads.output.valid), head.eq(heads.output.payload)]
-
+        head, leave = heads.output.payload, Signal()
+        m.d.comb += heads.output.ready.eq(leave)
         self._words: list[Queue] = []
         self._credits: list[Tally] = []
-        go: Value = waiting
+        go: Value = heads.output.valid
         for pixel in range(self._pixels):
             m.submodules[f"words_{pixel}"] = words = Queue(BEAT_BITS, _RESIDUALS, bounded=True)
             m.d.comb += [words.input.valid.eq(self.read[pixel].valid), words.input.payload.eq(self.read[pixel].data)]

@@ -169,40 +169,40 @@ class Prepare(wiring.Component):
         row_columns = Signal(15)
         remaining = Signal(range(self._config.pixel_lanes + 1))
         turns = Signal()
-        with m.FSM():
-            with m.State("START"):
-                with m.If(starts):
-                    self._copy_settings(m, compute, geometry, output)
-                    m.next = "WALK"
-                m.d.sync += [
-                    pixel.address.eq(compute.in_address),
-                    pixel.row.eq(compute.in_row),
-                    pixel.column.eq(compute.in_column),
-                    pixel.out_address.eq(compute.out_address),
-                    pixel.turn.eq(geometry.group_columns - geometry.out_columns),
-                    moved.address.eq(geometry.group_step),
-                    moved.row.eq(0),
-                    moved.column.eq(0),
-                    moved.out_address.eq(output.group_step),
-                    moved.turn.eq(geometry.group_columns),
-                    turn_step.eq(geometry.row_step + geometry.stride_columns),
-                    out_turn_step.eq(output.row_step + 1),
-                    last_pixel.eq(compute.pixels - ~geometry.window),
-                    row_columns.eq(_shifted(geometry, 0) + _shifted(geometry, 1)),
-                    remaining.eq(self._config.pixel_lanes),
-                    turns.eq(geometry.out_columns == 1),
-                ]
-            with m.State("WALK"):
-                self._walk_pixel(m, compute, geometry, output, pixel, moved, turns, turn_step, out_turn_step)
-                m.d.sync += remaining.eq(remaining - 1)
-                with m.If(remaining == self._config.pixel_lanes):
-                    m.d.sync += row_columns.eq(row_columns + _shifted(geometry, 2))
-                with m.If(remaining == 1):
-                    m.d.sync += ends.eq(1)
-                    m.next = "FINISH"
-            with m.State("FINISH"):
-                self._finish(m, geometry, output, moved, last_pixel, row_columns)
-                m.next = "START"
+        # A bit for each state but the first: many registers look at them.
+        walks, finishes = Signal(), Signal()
+        m.d.sync += finishes.eq(walks & (remaining == 1))
+        with m.If(walks):
+            self._walk_pixel(m, compute, geometry, output, pixel, moved, turns, turn_step, out_turn_step)
+            m.d.sync += remaining.eq(remaining - 1)
+            with m.If(remaining == self._config.pixel_lanes):
+                m.d.sync += row_columns.eq(row_columns + _shifted(geometry, 2))
+            with m.If(remaining == 1):
+                m.d.sync += [ends.eq(1), walks.eq(0)]
+        with m.Elif(finishes):
+            self._finish(m, geometry, output, moved, last_pixel, row_columns)
+        with m.Else():
+            with m.If(starts):
+                self._copy_settings(m, compute, geometry, output)
+                m.d.sync += walks.eq(1)
+            m.d.sync += [
+                pixel.address.eq(compute.in_address),
+                pixel.row.eq(compute.in_row),
+                pixel.column.eq(compute.in_column),
+                pixel.out_address.eq(compute.out_address),
+                pixel.turn.eq(geometry.group_columns - geometry.out_columns),
+                moved.address.eq(geometry.group_step),
+                moved.row.eq(0),
+                moved.column.eq(0),
+                moved.out_address.eq(output.group_step),
+                moved.turn.eq(geometry.group_columns),
+                turn_step.eq(geometry.row_step + geometry.stride_columns),
+                out_turn_step.eq(output.row_step + 1),
+                last_pixel.eq(compute.pixels - ~geometry.window),
+                row_columns.eq(_shifted(geometry, 0) + _shifted(geometry, 1)),
+                remaining.eq(self._config.pixel_lanes),
+                turns.eq(geometry.out_columns == 1),
+            ]
 
     def _copy_settings(self, m: Module, compute: Any, geometry: Any, output: Any) -> None:
         """The fields of the jobs that are those of the instructions, or nearly."""

@@ -45,16 +45,19 @@ class Queue(wiring.Component):
         depth: payloads that fit. The memory has a power of two of places.
         bounded: whoever fills the queue counts what is in it and never offers more than fits, so that nothing waits for
             `input.ready`; the logic behind an offer is a look-up table shorter.
+        behind: registers between the decision to move by `space` and `input`, which never stop: `space` counts what may be there.
+        front: the oldest payload is in a register, for few bits that decide about much; each costs a look-up table more.
 
     Members:
-        input, output: one payload per cycle each. `output.payload` comes from the memory, all else from registers.
+        input, output: one payload per cycle each. Without `front` `output.payload` comes from the memory, all else from registers.
         level: payloads in the queue.
         space: a register: another payload fits, whatever is offered in this cycle. It may hide the last place, also for a cycle
-            more than it is taken, so a queue of four is the smallest that lets a pipeline which moves only with `space` run freely.
+            more than it is taken, so a queue of four, and two more for each register `behind`, is the smallest that lets a
+            pipeline which moves only with `space` run freely.
     """
 
-    def __init__(self, shape: Any, depth: int = 4, *, bounded: bool = False) -> None:
-        self._depth, self._bounded = depth, bounded
+    def __init__(self, shape: Any, depth: int = 4, *, bounded: bool = False, behind: int = 0, front: bool = False) -> None:
+        self._depth, self._bounded, self._behind, self._front = depth, bounded, behind, front
         super().__init__(
             {
                 "input": In(stream.Signature(shape)),
@@ -82,15 +85,26 @@ class Queue(wiring.Component):
             takes.eq(target.valid & target.ready),
             write.en.eq(puts),
             write.data.eq(source.payload),
-            Value.cast(target.payload).eq(read.data),
         ]
-        for moves, port in ((puts, write), (takes, read)):
-            position = Signal(range(places), name="write_position" if port is write else "read_position")
+        write_position = Signal(range(places))
+        # Where the oldest payload lies; when it is in a register, the one behind it.
+        read_position = Signal(range(places), init=self._front)
+        for moves, port, position in ((puts, write, write_position), (takes, read, read_position)):
             m.d.comb += port.addr.eq(position)
             with m.If(moves):
                 m.d.sync += position.eq(position + 1)
+        if self._front:
+            several = Signal()
+            with m.If(puts & ~takes):
+                m.d.sync += several.eq(filled.some)
+            with m.If(takes & ~puts):
+                m.d.sync += several.eq(filled.value > 2)
+            with m.If(takes | ~filled.some):
+                m.d.sync += Value.cast(target.payload).eq(Mux(several, read.data, source.payload))
+        else:
+            m.d.comb += Value.cast(target.payload).eq(read.data)
         filled.count(m, up=puts, down=takes)
-        m.d.sync += self.space.eq(filled.value + 2 <= self._depth)
+        m.d.sync += self.space.eq(filled.value + 2 + self._behind <= self._depth)
         with m.If(takes):
             m.d.sync += room.eq(1)
         with m.Elif(puts):

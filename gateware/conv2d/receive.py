@@ -9,6 +9,7 @@ from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from cosoc.gateware.conv2d.array import delayed
 from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.fold import FOLD_LATENCY, MAX_FOLD_CHANNELS, Folder, folded_pixels
 from cosoc.gateware.conv2d.tiles import Counter, TilePlace
@@ -35,23 +36,22 @@ class Walk:
     """Signals of the walk over a tile.
 
     Attributes:
-        tile: where it goes; `active` while it has beats to come. `padded`: it has padding on the right; `folds`: it is folded.
+        tile: where it goes; `active` while it has beats to come. `left`, `right`: it has padding there; `folds`: it is folded.
         phase, words, pixels, rows: what is left of the tile, from this beat on. `final`: the row ends with the phase.
         step: a beat or a pixel of padding is taken in this cycle.
         row_end: it is the last of its row.
-        write: it ends a word.
     """
 
     def __init__(self) -> None:
         self.tile = Signal(TilePlace)
-        self.active, self.padded, self.folds = Signal(), Signal(), Signal()
+        self.active, self.left, self.right, self.folds = Signal(), Signal(), Signal(), Signal()
         self.phase, self.final = Signal(len(Phase)), Signal()
         self.words, self.pixels, self.rows = Counter("words"), Counter("pixels"), Counter("rows")
-        self.step, self.row_end, self.write = Signal(), Signal(), Signal()
+        self.step, self.row_end = Signal(), Signal()
 
 
 class TileReceiver(wiring.Component):
-    """Takes one beat, or a pixel of padding, per enabled cycle.
+    """Takes one beat, or a pixel of padding, per enabled cycle. What was taken goes on whether the next cycle is enabled or not.
 
     A tile without rows, as a port may get it, is walked as one pixel of padding that is not folded: nothing is written.
 
@@ -61,8 +61,8 @@ class TileReceiver(wiring.Component):
     Members:
         place: tiles; the next is taken when all beats of the one before have arrived.
         data: their beats.
-        enable: all stages move.
-        item: `write` a word, or the end of a tile, or (neither) nothing, `FOLD_LATENCY` enabled cycles after its beat.
+        enable: another one may be taken.
+        item: `write` a word, or the end of a tile, or (neither) nothing, `FOLD_LATENCY` cycles after its beat.
     """
 
     def __init__(self, config: Conv2DConfig) -> None:
@@ -86,7 +86,6 @@ class TileReceiver(wiring.Component):
             self.data.ready.eq(walk.active & self.enable & beats),
             walk.step.eq(walk.active & self.enable & (~beats | self.data.valid)),
             walk.row_end.eq(walk.words.last & walk.pixels.last & walk.final),
-            folder.enable.eq(self.enable),
             folder.valid.eq(walk.step),
             folder.beat.eq(self.data.payload),
             folder.pad.eq(~beats),
@@ -96,13 +95,17 @@ class TileReceiver(wiring.Component):
         ]
         with m.If(~walk.active):
             m.d.sync += [walk.active.eq(self.place.valid), tile.eq(first), walk.rows.start(first.rows)]
-            m.d.sync += [walk.padded.eq(first.right != 0), walk.folds.eq(first.channels != 0)]
+            m.d.sync += [walk.left.eq(first.left != 0), walk.right.eq(first.right != 0), walk.folds.eq(first.channels != 0)]
         with m.Elif(walk.step & walk.row_end):
             m.d.sync += [walk.active.eq(~walk.rows.last), walk.rows.step()]
         self._walk_row(m, walk)
-        self._end_words(m, walk)
-        address = self._address(m, walk)
-        self._delay(m, address, walk.step & walk.write, walk.step & walk.row_end & walk.rows.last)
+        write, address = self._place_words(m, walk)
+        last = walk.step & walk.row_end & walk.rows.last
+        m.d.comb += [
+            self.item.address.eq(delayed(m, address, FOLD_LATENCY - 1, name="address")),
+            self.item.write.eq(delayed(m, write, FOLD_LATENCY - 1, name="write", resets=True)),
+            self.item.last.eq(delayed(m, last, FOLD_LATENCY, name="last", resets=True)),
+        ]
         return m
 
     def _walk_row(self, m: Module, walk: Walk) -> None:
@@ -110,7 +113,7 @@ class TileReceiver(wiring.Component):
         first = self.place.payload
         with m.If(~walk.active):
             m.d.sync += walk.words.start(first.words)
-            self._start_row(m, walk, first, first.right != 0)
+            self._start_row(m, walk, first, first.left != 0, first.right != 0)
             with m.If(first.rows == 0):
                 m.d.sync += [
                     walk.phase.eq(Phase.RIGHT.bit),
@@ -123,38 +126,23 @@ class TileReceiver(wiring.Component):
             with m.If(walk.words.last):
                 m.d.sync += [walk.words.start(walk.tile.words), walk.pixels.step()]
             with m.If(walk.row_end):
-                self._start_row(m, walk, walk.tile, walk.padded)
+                self._start_row(m, walk, walk.tile, walk.left, walk.right)
             with m.Elif(walk.words.last & walk.pixels.last):
                 is_left = walk.phase[Phase.LEFT]
                 m.d.sync += [
                     walk.phase.eq(Mux(is_left, Phase.BEATS.bit, Phase.RIGHT.bit)),
-                    walk.final.eq(~is_left | ~walk.padded),
+                    walk.final.eq(~is_left | ~walk.right),
                     walk.pixels.start(Mux(is_left, walk.tile.columns, walk.tile.right)),
                 ]
 
     @staticmethod
-    def _start_row(m: Module, walk: Walk, tile: Any, padded: Value) -> None:
-        """`padded`: the tile has padding on the right."""
-        left = tile.left != 0
+    def _start_row(m: Module, walk: Walk, tile: Any, left: Value, right: Value) -> None:
+        """`left`, `right`: the tile has padding there."""
         m.d.sync += [
             walk.phase.eq(Mux(left, Phase.LEFT.bit, Phase.BEATS.bit)),
-            walk.final.eq(~left & ~padded),
+            walk.final.eq(~left & ~right),
             walk.pixels.start(Mux(left, tile.left, tile.columns)),
         ]
-
-    def _end_words(self, m: Module, walk: Walk) -> None:
-        """Which pixels end a word: when folding the n-th of a row, and from then on one in `stride`."""
-        until = Counter("until", bits=4)
-        tile = walk.tile
-        m.d.comb += walk.write.eq(Mux(walk.folds, until.last, walk.phase[Phase.BEATS]))
-        with m.If(~walk.active):
-            m.d.sync += until.start(self._pixels_of_word(self.place.payload.channels))
-        with m.Elif(walk.step):
-            m.d.sync += until.step()
-            with m.If(until.last):
-                m.d.sync += until.start(tile.stride)
-            with m.If(walk.row_end):
-                m.d.sync += until.start(self._pixels_of_word(tile.channels))
 
     def _pixels_of_word(self, channels: Value) -> Value:
         """n by the number of channels; any where nothing is folded."""
@@ -163,30 +151,34 @@ class TileReceiver(wiring.Component):
             chosen = Mux(channels == count, folded_pixels(self._config, count), chosen)
         return chosen
 
-    def _address(self, m: Module, walk: Walk) -> Signal:
-        """Where the word goes that the current beat ends."""
-        address, next_pixel, next_row = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
-        first = self.place.payload
-        with m.If(~walk.active):
-            m.d.sync += [
-                address.eq(first.address),
-                next_pixel.eq(first.address + 1),
-                next_row.eq(first.address + first.row_step),
-            ]
-        with m.Elif(walk.step & walk.row_end):
-            m.d.sync += [address.eq(next_row), next_pixel.eq(next_row + 1), next_row.eq(next_row + walk.tile.row_step)]
-        with m.Elif(walk.step & walk.write):
-            m.d.sync += address.eq(address + walk.tile.plane_pitch)
-            with m.If(walk.words.last):
-                m.d.sync += [address.eq(next_pixel), next_pixel.eq(next_pixel + 1)]
-        return address
+    def _place_words(self, m: Module, walk: Walk) -> tuple[Signal, Signal]:
+        """Whether the last beat ended a word, and where that goes: the walk decides in one cycle, and this follows in the next.
 
-    def _delay(self, m: Module, address: Value, write: Value, last: Value) -> None:
-        """Address and flags go along with the folder's stages."""
-        for stage in range(FOLD_LATENCY):
-            names = (("address", address), ("write", write), ("last", last))
-            registers = [Signal.like(value, name=f"{name}_{stage}") for name, value in names]
-            with m.If(self.enable):
-                m.d.sync += [register.eq(value) for register, (_, value) in zip(registers, names, strict=True)]
-            address, write, last = registers
-        m.d.comb += [self.item.address.eq(address), self.item.write.eq(write), self.item.last.eq(last)]
+        When folding, the n-th pixel of a row ends a word, and from then on one in `stride`.
+        """
+        address, next_pixel, next_row = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        starts, stepped, beat, ended_row, ended_pixel = Signal(), Signal(), Signal(), Signal(), Signal()
+        until, tile, write = Counter("until", bits=4), walk.tile, Signal()
+        m.d.sync += [
+            starts.eq(~walk.active),
+            stepped.eq(walk.step),
+            beat.eq(walk.phase[Phase.BEATS]),
+            ended_row.eq(walk.step & walk.row_end),
+            ended_pixel.eq(walk.words.last),
+        ]
+        m.d.comb += write.eq(stepped & Mux(walk.folds, until.last, beat))
+        with m.If(starts | ended_row):
+            m.d.sync += until.start(self._pixels_of_word(tile.channels))
+        with m.Elif(stepped):
+            m.d.sync += until.step()
+            with m.If(until.last):
+                m.d.sync += until.start(tile.stride)
+        with m.If(starts):
+            m.d.sync += [address.eq(tile.address), next_pixel.eq(tile.address + 1), next_row.eq(tile.address + tile.row_step)]
+        with m.Elif(ended_row):
+            m.d.sync += [address.eq(next_row), next_pixel.eq(next_row + 1), next_row.eq(next_row + tile.row_step)]
+        with m.Elif(write):
+            m.d.sync += address.eq(address + tile.plane_pitch)
+            with m.If(ended_pixel):
+                m.d.sync += [address.eq(next_pixel), next_pixel.eq(next_pixel + 1)]
+        return write, address

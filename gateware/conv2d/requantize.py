@@ -65,7 +65,7 @@ class Requantizer(wiring.Component):
         sums: of products, by pixel and channel.
         channels: their parameters, in the same cycle; multipliers are positive and finite, subnormal ones count as zero.
         rule: zero points, clamp and residual multiplier, in the same cycle.
-        residual: `residual_delay` cycles later; ignored when the rule has none.
+        residual: `residual_delay` cycles later; ignored when the rule's residual multiplier is zero.
         out: results.
     """
 
@@ -93,7 +93,7 @@ class Requantizer(wiring.Component):
         m = self._m = Module()
         self._device = device_of(platform)
         rule = self.rule
-        factor = self._delay("residual_multiplier", Mux(rule.residual, rule.residual_multiplier, 0))
+        factor = self._delay("residual_multiplier", rule.residual_multiplier)
         offset = self._residual_offset(factor)
         zero_point = self._delay("zero_point", rule.zero_point)
         least, greatest = self._delay("clamp_min", rule.clamp_min), self._delay("clamp_max", rule.clamp_max)

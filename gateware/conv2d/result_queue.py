@@ -53,11 +53,12 @@ class ResultQueue(wiring.Component):
         depth = queue_depth(self._config)
         reserved = Signal(range(depth + 1))
         ready = Tally(depth, name="ready")
-        takes = Signal()
+        takes, taken = Signal(), Signal()
         result = self.result
         m.d.comb += takes.eq(ready.some & (~result.valid | result.ready))
         m.d.sync += [
-            reserved.eq(reserved + self.reserve - takes),
+            taken.eq(takes),
+            reserved.eq(reserved + self.reserve - taken),  # a cycle late, because many registers wait for what decides it
             self.room.eq(reserved < depth - 1),  # a group that starts in this cycle is not counted yet
         ]
         ready.count(m, up=self.sums_valid, down=takes)

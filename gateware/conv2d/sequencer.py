@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, Value, signed
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -68,19 +70,22 @@ class Sequencer(wiring.Component):
         m = Module()
         settings, step, operation = self.settings, self.step, self.operation
         engaged, begins, valid, waits = Signal(), Signal(), Signal(), Signal()
-        current, final = Signal(MicroStep), Signal()
-        operation_ends, group_ends, block_ends = Signal(), Signal(), Signal()
+        current = Signal(MicroStep)
+        group_ends, block_ends = Signal(), Signal()
+        # Whether the phase is the last of its operation, group, block, instruction; and that it is an operation's, and not the
+        # instruction's. All from registers: what follows from them in a cycle is much.
+        closes, closes_group, closes_block, closes_all, renews = (Signal() for _ in range(5))
         last_of_all = current.last_group & current.last_block
         m.d.comb += [
             step.valid.eq(valid & (~waits | self.room)),
-            group_ends.eq(operation_ends & current.last),
-            block_ends.eq(group_ends & current.last_group),
-            self.ends.eq(operation_ends & final),
+            group_ends.eq(step.valid & closes_group),
+            block_ends.eq(step.valid & closes_block),
+            self.ends.eq(step.valid & closes_all),
             self.reserve.eq(step.valid & waits & (~settings.keep | last_of_all)),
             self.move.eq(group_ends),
             self.restart.eq(begins | block_ends),
             self.job.ready.eq(~engaged),
-            operation.ready.eq(engaged & (~valid | (operation_ends & ~self.ends))),
+            operation.ready.eq(engaged & (~valid | (step.valid & renews))),
         ]
         m.d.sync += begins.eq(self.job.ready & self.job.valid)
         with m.If(self.job.ready):
@@ -89,30 +94,46 @@ class Sequencer(wiring.Component):
             m.d.sync += [engaged.eq(0), valid.eq(0)]
         with m.If(step.valid):
             m.d.sync += waits.eq(0)
+        new, following, last = operation.payload, Signal(), Signal(3)
+        m.d.comb += last.eq(Mux(operation.ready, _ends(new), _ends(current)))
         with m.If(operation.ready):
-            new = operation.payload
             m.d.sync += [valid.eq(operation.valid), current.eq(new), waits.eq(new.first)]
-            m.d.sync += final.eq(new.last & new.last_group & new.last_block)
+        m.d.comb += following.eq(self._walk_words(m, closes))
+        m.d.sync += [
+            closes.eq(following),
+            closes_group.eq(following & last[0]),
+            closes_block.eq(following & last[1]),
+            closes_all.eq(following & last[2]),
+            renews.eq(following & ~last[2]),
+        ]
         m.d.comb += [
             step.last.eq(group_ends & (~settings.keep | last_of_all)),
             step.row.eq(current.row),
             step.column.eq(current.column),
             step.last_group.eq(current.last_group),
         ]
-        m.d.comb += operation_ends.eq(self._walk_words(m))
         self._walk_weights(m, begins, group_ends, block_ends)
         self._walk_blocks(m, begins, block_ends)
         return m
 
-    def _walk_words(self, m: Module) -> Value:
-        """Words, steps of a word and phases of a step. Returns whether this cycle ends the micro-operation."""
+    def _walk_words(self, m: Module, closes: Signal) -> Value:
+        """Words, steps of a word and phases of a step.
+
+        Args:
+            closes: a step ends the micro-operation.
+
+        Returns:
+            The same a cycle later.
+        """
         settings, step, operation = self.settings, self.step, self.operation
         phase, phase_ends, first = Signal(PHASE_BITS), Signal(), Signal()
         parts = self._config.word_steps
         part, part_ends = Signal(range(parts)), Signal()
         words_left, word_ends = Signal(8), Signal()
-        # All three ends at once, in a register: what follows from them in a cycle is much.
-        closes = Signal()
+        following = Signal()
+        m.d.comb += following.eq(closes)
+        before_last = Signal(PHASE_BITS)
+        m.d.sync += before_last.eq(settings.last_phase - 1)
         one_phase, one_part = settings.last_phase == 0, (parts == 1) | settings.window
         next_part_ends = (part + 2 == parts) | settings.window
         offset = Signal(ADDRESS_BITS)
@@ -124,14 +145,16 @@ class Sequencer(wiring.Component):
             step.offset.eq(offset),
         ]
         with m.If(step.valid):
-            next_phase_ends = phase + 1 == settings.last_phase
-            m.d.sync += [phase.eq(phase + 1), phase_ends.eq(next_phase_ends), closes.eq(next_phase_ends & part_ends & word_ends)]
+            next_phase_ends = phase == before_last
+            m.d.sync += [phase.eq(phase + 1), phase_ends.eq(next_phase_ends)]
+            m.d.comb += following.eq(next_phase_ends & part_ends & word_ends)
         with m.If(step.complete):
             m.d.sync += [phase.eq(0), phase_ends.eq(one_phase), first.eq(0)]
-            m.d.sync += [part.eq(part + 1), part_ends.eq(next_part_ends), closes.eq(one_phase & next_part_ends & word_ends)]
+            m.d.sync += [part.eq(part + 1), part_ends.eq(next_part_ends)]
+            m.d.comb += following.eq(one_phase & next_part_ends & word_ends)
             with m.If(part_ends):
                 m.d.sync += [part.eq(0), part_ends.eq(one_part), offset.eq(offset + settings.plane_pitch)]
-                m.d.sync += closes.eq(one_phase & one_part & (words_left == 2))
+                m.d.comb += following.eq(one_phase & one_part & (words_left == 2))
                 m.d.sync += [words_left.eq(words_left - 1), word_ends.eq(words_left == 2)]
         with m.If(operation.ready):
             m.d.sync += [
@@ -140,12 +163,12 @@ class Sequencer(wiring.Component):
                 first.eq(operation.payload.first),
                 part.eq(0),
                 part_ends.eq(one_part),
-                closes.eq(one_phase & one_part & operation.payload.single),
                 offset.eq(operation.payload.offset),
                 words_left.eq(operation.payload.words),
                 word_ends.eq(operation.payload.single),
             ]
-        return step.valid & closes
+            m.d.comb += following.eq(one_phase & one_part & operation.payload.single)
+        return following
 
     def _walk_weights(self, m: Module, begins: Signal, group_ends: Signal, block_ends: Signal) -> None:
         """The weights' address: every group of a block begins where the block does."""
@@ -154,10 +177,10 @@ class Sequencer(wiring.Component):
         m.d.comb += [self.step.weight_address.eq(address), following.eq(address + 1)]
         with m.If(begins):
             m.d.sync += [address.eq(self.settings.weight_address), block.eq(self.settings.weight_address)]
+        with m.Elif(block_ends):
+            m.d.sync += [address.eq(following), block.eq(following)]
         with m.Elif(self.step.complete):
-            m.d.sync += address.eq(Mux(group_ends & ~block_ends, block, following))
-            with m.If(block_ends):
-                m.d.sync += block.eq(following)
+            m.d.sync += address.eq(Mux(group_ends, block, following))
 
     def _walk_blocks(self, m: Module, begins: Signal, block_ends: Signal) -> None:
         """Where the results of a block belong."""
@@ -168,3 +191,12 @@ class Sequencer(wiring.Component):
             m.d.sync += [self.part.eq(self.part + 1), self.channel.eq(self.channel + 1)]
             with m.If(self.part == parts - 1):
                 m.d.sync += [self.part.eq(0), self.plane_offset.eq(self.plane_offset + settings.out_plane_pitch)]
+
+
+def _ends(operation: Any) -> Value:
+    """Whether it is the last of its group, of its block, and of the instruction."""
+    return Cat(
+        operation.last,
+        operation.last & operation.last_group,
+        operation.last & operation.last_group & operation.last_block,
+    )

@@ -161,9 +161,9 @@ class WindowMaxima(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.address = address = RegisterSlice(ADDRESS_BITS)
-        m.submodules.order = order = Queue(_Order, _READ_AHEAD, bounded=True)
+        m.submodules.order = order = Queue(_Order, _READ_AHEAD, bounded=True, front=True)
         m.submodules.words = words = Queue(BEAT_BITS, _READ_AHEAD, bounded=True)
-        m.submodules.maxima = maxima = Queue(BEAT_BITS, bounded=True)
+        m.submodules.maxima = maxima = Queue(BEAT_BITS, 8, bounded=True, behind=2)
         room = Tally(_READ_AHEAD, name="room", init=_READ_AHEAD)
         reserves, loads, loaded, complete = Signal(), Signal(), Signal(), Signal()
         word, first, last = Signal(BEAT_BITS, reset_less=True), Signal(reset_less=True), Signal(reset_less=True)
@@ -185,20 +185,19 @@ class WindowMaxima(wiring.Component):
             order.output.ready.eq(loads),
             words.output.ready.eq(loads & ~following.empty),
             maxima.input.payload.eq(maximum),
-            maxima.input.valid.eq(maxima.space & complete),
+            maxima.input.valid.eq(complete),
         ]
         room.count(m, up=loads, down=reserves)
         lowest = Const(1 << self._bits - 1, self._bits).replicate(BEAT_BITS // self._bits)
-        with m.If(maxima.space):
-            m.d.sync += [
-                loaded.eq(loads),
-                word.eq(Mux(following.empty, lowest, words.output.payload)),
-                first.eq(following.first),
-                last.eq(following.last),
-                complete.eq(loaded & last),
-            ]
-            with m.If(loaded):
-                m.d.sync += maximum.eq(self._next(word, maximum, first))
+        m.d.sync += [
+            loaded.eq(loads),
+            word.eq(Mux(following.empty, lowest, words.output.payload)),
+            first.eq(following.first),
+            last.eq(following.last),
+            complete.eq(loaded & last),
+        ]
+        with m.If(loaded):
+            m.d.sync += maximum.eq(self._next(word, maximum, first))
         return m
 
     def _next(self, word: Value, maximum: Value, first: Value) -> Value:

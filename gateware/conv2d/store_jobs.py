@@ -161,10 +161,11 @@ class StoreRequests(wiring.Component):
         new = self.job.payload
         job = Signal(RequestJob, reset_less=True)
         next_row = Signal(_MEMORY_BITS, reset_less=True)
-        active = Signal()
+        # Two registers for one bit: what takes a job is wide, and what asks decides over much.
+        active, idle = Signal(), Signal(init=1)
         columns, rows = Counter("columns"), Counter("rows")
         # What was asked for waits here for its `done`: whether it is the last of its job.
-        m.submodules.awaited = awaited = Queue(1, TRANSFERS_RUNNING)
+        m.submodules.awaited = awaited = Queue(1, TRANSFERS_RUNNING, front=True)
         m.submodules.requests = requests = RegisterSlice(Transfer)
         wiring.connect(m, requests.output, wiring.flipped(self.request))
         request, asks = requests.input, Signal()
@@ -179,18 +180,19 @@ class StoreRequests(wiring.Component):
             awaited.input.payload.eq(last),
             awaited.output.ready.eq(self.done),
             self.finished.eq(self.done & awaited.output.payload),
-            self.job.ready.eq(~active),
+            self.job.ready.eq(idle),
         ]
-        with m.If(self.job.ready):
+        with m.If(idle):
             m.d.sync += [
                 active.eq(self.job.valid),
+                idle.eq(~self.job.valid),
                 job.eq(new),
                 next_row.eq(new.memory + new.row_step),
                 columns.start(new.columns),
                 rows.start(new.rows),
             ]
         with m.Elif(asks):
-            m.d.sync += active.eq(~last)
+            m.d.sync += [active.eq(~last), idle.eq(last)]
             with m.If(columns.last):
                 m.d.sync += [
                     job.memory.eq(next_row),

@@ -15,7 +15,6 @@ from typing import Any
 
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -23,6 +22,7 @@ from amaranth.utils import exact_log2
 from cosoc.gateware.conv2d.config import WORD_BYTES, Conv2DConfig
 from cosoc.gateware.conv2d.fork import Fork, Join
 from cosoc.gateware.conv2d.isa import INSTRUCTIONS, Opcode
+from cosoc.gateware.conv2d.queue import Queue
 from cosoc.gateware.conv2d.tiles import Counter
 from cosoc.gateware.conv2d.types import UnitInstruction, channel_parameters
 from cosoc.gateware.peripheral.core import BEAT_BITS, SEQUENCE_BITS, ReadPort
@@ -214,20 +214,20 @@ class WeightEngine(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.ahead = ahead = SyncFIFO(width=BlockPlace.size, depth=WEIGHTS_AHEAD)
+        m.submodules.ahead = ahead = Queue(BlockPlace, WEIGHTS_AHEAD)
         self._ask(m, ahead)
         self._receive(m, ahead)
         return m
 
-    def _ask(self, m: Module, ahead: SyncFIFO) -> None:
+    def _ask(self, m: Module, ahead: Queue) -> None:
         """One transfer for each job that has beats."""
         active = Signal()
         job = Signal(BlockJob)
         request = self.read.request
         m.d.comb += [
-            self.job.ready.eq(~active & ahead.w_rdy),
-            ahead.w_en.eq(self.job.valid & ~active),
-            ahead.w_data.eq(self.job.payload.place),
+            self.job.ready.eq(~active & ahead.input.ready),
+            ahead.input.valid.eq(self.job.valid & ~active),
+            ahead.input.payload.eq(self.job.payload.place),
             request.valid.eq(active),
             request.payload.address.eq(job.memory << 4),
             request.payload.length.eq(job.beats << 4),
@@ -235,29 +235,29 @@ class WeightEngine(wiring.Component):
         ]
         with m.If(~active):
             m.d.sync += [
-                active.eq(self.job.valid & ahead.w_rdy & (self.job.payload.place.steps != 0)),
+                active.eq(self.job.valid & ahead.input.ready & (self.job.payload.place.steps != 0)),
                 job.eq(self.job.payload),
             ]
         with m.Elif(request.ready):
             m.d.sync += active.eq(0)
 
-    def _receive(self, m: Module, ahead: SyncFIFO) -> None:
+    def _receive(self, m: Module, ahead: Queue) -> None:
         """Beats go to the memories of a step one after the other, then to the next step."""
-        place = data.View(BlockPlace, ahead.r_data)
+        place = ahead.output.payload
         active, empty, channels = Signal(), Signal(), Signal()
         address = Signal(_STEPS)
         beat = Signal(range(max(self._weight_beats, self._channel_beats)))
         steps = Counter("steps", bits=_STEPS)
         take, step_end = Signal(), Signal()
         m.d.comb += [
-            ahead.r_en.eq(~active),
+            ahead.output.ready.eq(~active),
             self.read.data.ready.eq(active & ~empty),
             take.eq(self.read.data.ready & self.read.data.valid),
             step_end.eq(beat == Mux(channels, self._channel_beats - 1, self._weight_beats - 1)),
         ]
         with m.If(~active):
             m.d.sync += [
-                active.eq(ahead.r_rdy),
+                active.eq(ahead.output.valid),
                 empty.eq(place.steps == 0),
                 channels.eq(place.channels),
                 address.eq(place.address),

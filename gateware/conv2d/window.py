@@ -87,7 +87,7 @@ class WindowAxis(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.queue = queue = Queue(axis_window(self._rest), bounded=True)
+        m.submodules.queue = queue = Queue(axis_window(self._rest), 8, bounded=True, behind=2)
         wiring.connect(m, queue.output, wiring.flipped(self.window))
         moves = queue.space
         walked, job, end = self._walk(m, moves)
@@ -98,19 +98,18 @@ class WindowAxis(wiring.Component):
         outside = job.position < 0
         size = bottom - top
         window = Signal(axis_window(self._rest), reset_less=True)
-        with m.If(moves):
-            m.d.sync += [
-                clipped.eq(walked),
-                top.eq(Mux(outside, 0, job.position)),
-                bottom.eq(Mux(end < job.limit, end, job.limit)),
-                address.eq(Mux(outside, job.address, job.offset)),
-                rest.eq(job.rest),
-                found.eq(clipped),
-                window.address.eq(address),
-                window.size.eq(Mux(size < 0, 0, size)),
-                window.rest.eq(rest),
-            ]
-        m.d.comb += [queue.input.payload.eq(window), queue.input.valid.eq(found & moves)]
+        m.d.sync += [
+            clipped.eq(walked & moves),
+            top.eq(Mux(outside, 0, job.position)),
+            bottom.eq(Mux(end < job.limit, end, job.limit)),
+            address.eq(Mux(outside, job.address, job.offset)),
+            rest.eq(job.rest),
+            found.eq(clipped),
+            window.address.eq(address),
+            window.size.eq(Mux(size < 0, 0, size)),
+            window.rest.eq(rest),
+        ]
+        m.d.comb += [queue.input.payload.eq(window), queue.input.valid.eq(found)]
         return m
 
     def _walk(self, m: Module, moves: Signal) -> tuple[Signal, Any, Signal]:

@@ -14,8 +14,8 @@ constexpr double weights_latency = 7;   // likewise of WEIGHTS and CHANNELS
 constexpr double store_latency = 29;    // start of a STORE to the first word at the bus
 constexpr double read_latency = 6;      // a COMPUTE that is prepared to its first step
 constexpr double compute_gap = 2;       // from the last step of a COMPUTE to the first of the next
-constexpr double result_latency = 41;   // last step to last result in the buffer, without the slices of a group
-constexpr double residual_latency = 6;  // more, with residuals
+constexpr double result_latency = 40;   // last step to last result in the buffer, without the slices of a group
+constexpr double residual_latency = 7;  // more, with residuals
 
 }  // namespace
 

@@ -58,6 +58,7 @@ def run(
 
 
 QUEUES = {"one": (lambda: Queue(WIDTH, 1), 1), "four": (lambda: Queue(WIDTH), 4), "ten": (lambda: Queue(WIDTH, 10), 10)}
+QUEUES |= {f"front {depth}": (lambda depth=depth: Queue(WIDTH, depth, front=True), depth) for depth in (2, 4, 16)}
 QUEUES["slice"] = (lambda: RegisterSlice(WIDTH), 2)
 
 
@@ -76,7 +77,7 @@ def test_bounded(put: float, take: float) -> None:
     assert len(puts) - 10 <= len(takes) <= len(puts)
 
 
-@pytest.mark.parametrize("name", ["four", "ten", "slice"])
+@pytest.mark.parametrize("name", ["four", "ten", "front 4", "slice"])
 def test_full_rate_a_cycle_later(name: str) -> None:
     make, capacity = QUEUES[name]
     puts, takes = run(make(), capacity=capacity, put=1, take=1)
@@ -85,15 +86,17 @@ def test_full_rate_a_cycle_later(name: str) -> None:
 
 
 @pytest.mark.parametrize("take", [1, 0.9, 0.5, 0.1])
-@pytest.mark.parametrize("depth", [4, 10])
-def test_space(depth: int, take: float) -> None:
-    """Whoever puts something whenever there is `space` never finds the queue full, and never leaves it empty."""
-    queue, rng, empty = Queue(WIDTH, depth, bounded=True), random.Random(take), []
+@pytest.mark.parametrize(("depth", "behind"), [(4, 0), (10, 0), (6, 1), (8, 2)])
+def test_space(depth: int, behind: int, take: float) -> None:
+    """Whoever puts something `behind` cycles after there was `space` never finds the queue full, and never leaves it empty."""
+    queue, rng, empty = Queue(WIDTH, depth, bounded=True, behind=behind), random.Random(take), []
+    on_way = deque([0] * behind)
 
     async def testbench(ctx: Any) -> None:
         inside: deque[int] = deque()
         for cycle in range(500):
-            puts, takes = ctx.get(queue.space), rng.random() < take
+            on_way.append(ctx.get(queue.space))
+            puts, takes = on_way.popleft(), rng.random() < take
             ctx.set(queue.input.valid, puts)
             ctx.set(queue.input.payload, cycle)
             ctx.set(queue.output.ready, takes)
@@ -112,7 +115,7 @@ def test_space(depth: int, take: float) -> None:
     simulator.add_clock(1e-6)
     simulator.add_testbench(testbench)
     simulator.run()
-    assert empty == [0]
+    assert empty == list(range(1 + behind))
 
 
 def test_tally() -> None:

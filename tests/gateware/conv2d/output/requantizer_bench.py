@@ -94,7 +94,7 @@ def _rule(dut: Requantizer, batch: Batch) -> int:
         "clamp_max": output.clamp_max,
         "residual": batch.residual is not None,
         "residual_zero_point": output.residual_zero_point,
-        "residual_multiplier": output.residual_multiplier,
+        "residual_multiplier": 0 if batch.residual is None else output.residual_multiplier,
     }
     return int(dut.rule.shape().const({name: int(value) for name, value in fields.items()}).as_bits())
 
