@@ -1,6 +1,7 @@
 /// Rounds for tests of policies: tasks, devices, and the storage of the costs.
 #pragma once
 
+#include <filesystem>
 #include <random>
 #include <string>
 #include <vector>
@@ -72,6 +73,11 @@ inline std::vector<cosoc::Assignment> decide(const std::string& policy, const Ow
 
 inline cosoc::Assignment to(std::uint32_t task, std::uint32_t device, int end, int order = 0) {
   return {task, device, cosoc::Time(end), cosoc::Time(order)};
+}
+
+/// The shared object of policy_plugin.c.
+inline std::string plugin_path() {
+  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "../lib/test_policy.so").string();
 }
 
 }  // namespace test

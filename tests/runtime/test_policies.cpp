@@ -11,14 +11,6 @@
 using namespace cosoc;
 using namespace test;
 
-namespace {
-
-std::string plugin_path() {
-  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "../lib/test_policy.so").string();
-}
-
-}  // namespace
-
 TEST_CASE("an unknown policy is refused with the names of the known ones") {
   const std::string known = "RR, RANDOM, MET, EFT, ETF, HEFT_RT, HEFT, ENERGY, FAIR";
   const auto found = find_policy("LIFO");
