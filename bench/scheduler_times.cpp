@@ -181,7 +181,7 @@ double measure_graph_efficiency(std::size_t count) {
   TaskTemplate what = make_template({}, 50us, 2);
   what.kernel = std::make_shared<BusyKernel>(steps);
   const Plan plan = make_random_plan(count, what);
-  GraphRun run(plan, cores.application, *cores.scheduler, cores.devices.size());
+  GraphRun run(plan, cores.application, *cores.scheduler, cores.devices);
   // In turn, and the best of each, because other programs come and go.
   double scheduled = std::numeric_limits<double>::max();
   double plain = scheduled;
@@ -207,7 +207,7 @@ double measure_trace(std::size_t count) {
   for (int i = 0; i < 5; ++i) {
     for (const bool traced : {false, true}) {
       Cores cores(2, false, traced ? trace->get() : nullptr);
-      GraphRun run(plan, cores.application, *cores.scheduler, cores.devices.size());
+      GraphRun run(plan, cores.application, *cores.scheduler, cores.devices);
       const double time = median(1, [&] {
         run.start();
         run.wait();
@@ -242,7 +242,7 @@ double measure_model() {
   Cores cores(4, true);
   constexpr std::size_t count = 200000;
   const Plan plan = make_random_plan(count, make_template({}, 50us, 4));
-  GraphRun run(plan, cores.application, *cores.scheduler, cores.devices.size());
+  GraphRun run(plan, cores.application, *cores.scheduler, cores.devices);
   double best = 0;
   for (int i = 0; i < 5; ++i) {
     const double start = thread_seconds();

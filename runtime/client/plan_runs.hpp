@@ -47,7 +47,7 @@ class PlanRuns {
  private:
   struct Entry {
     Entry(const Plan& plan, const ClientState& of)
-        : run(plan, of.application, of.session->scheduler(), of.session->devices().size()) {}
+        : run(plan, of.application, of.session->scheduler(), of.session->devices()) {}
 
     GraphRun run;
     std::atomic<bool> in_use = false;  // until nobody holds the call

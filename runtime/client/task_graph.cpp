@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "client/plan_runs.hpp"
+#include "scheduler/plan_schedule.hpp"
 
 namespace cosoc {
 
@@ -67,7 +68,7 @@ Status TaskGraphState::make_plan() {
     PlannedTask& task = plan.tasks.emplace_back(entries[index].task);
     for (std::size_t& next : task.successors) next = place[next];
   }
-  find_ranks(plan);
+  find_ranks(plan, client->session->devices());
   runs.emplace(plan, client->session, client->application);
   return {};
 }

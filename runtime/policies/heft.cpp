@@ -31,28 +31,96 @@ class Timeline {
   std::vector<Interval> intervals_;
 };
 
+/// Over the devices that may run the task.
+Time mean_cost(const GraphTask& task) {
+  Time total{};
+  std::int64_t count = 0;
+  for (const Time cost : task.costs) {
+    if (cost >= impossible) continue;
+    total += cost;
+    ++count;
+  }
+  return total / count;
+}
+
+/// On one device nothing moves; that pair says nothing about the others.
+Time mean_movement(Time movement, const GraphTask& from, const GraphTask& to, std::span<const std::uint32_t> domains) {
+  if (movement == Time{}) return {};
+  std::int64_t pairs = 0;
+  std::int64_t moving = 0;
+  for (std::size_t a = 0; a < domains.size(); ++a) {
+    for (std::size_t b = 0; b < domains.size(); ++b) {
+      if (a == b || from.costs[a] >= impossible || to.costs[b] >= impossible) continue;
+      ++pairs;
+      moving += domains[a] != domains[b] ? 1 : 0;
+    }
+  }
+  return pairs == 0 ? Time{} : movement * moving / pairs;
+}
+
+/// When the inputs of each task are there, by domain, as far as what it follows has been placed.
+class Arrivals {
+ public:
+  Arrivals(std::span<const GraphTask> tasks, std::span<const std::uint32_t> domains)
+      : domains_(1 + *std::ranges::max_element(domains)) {
+    times_.reserve(tasks.size() * domains_);
+    for (const GraphTask& task : tasks) {
+      for (std::size_t domain = 0; domain < domains_; ++domain) times_.push_back(domain == 0 ? Time{} : task.arrival);
+    }
+  }
+
+  Time of(std::size_t task, std::uint32_t domain) const { return times_[task * domains_ + domain]; }
+
+  /// Something that the task follows ends at `end` in a domain.
+  void add(std::size_t task, Time end, std::uint32_t from, Time movement) {
+    for (std::size_t domain = 0; domain < domains_; ++domain) {
+      Time& time = times_[task * domains_ + domain];
+      time = std::max(time, domain == from ? end : end + movement);
+    }
+  }
+
+ private:
+  std::size_t domains_;
+  std::vector<Time> times_;
+};
+
 }  // namespace
 
-std::vector<Placement> schedule_heft(std::span<const GraphTask> tasks, std::size_t devices) {
+void find_ranks(std::span<GraphTask> tasks, std::span<const std::uint32_t> domains) {
+  for (std::size_t i = tasks.size(); i-- > 0;) {
+    GraphTask& task = tasks[i];
+    Time after{};
+    for (std::size_t k = 0; k < task.successors.size(); ++k) {
+      const GraphTask& next = tasks[task.successors[k]];
+      after = std::max(after, mean_movement(task.movements[k], task, next, domains) + next.rank);
+    }
+    task.rank = mean_cost(task) + after;
+  }
+}
+
+std::vector<Placement> schedule_heft(std::span<const GraphTask> tasks, std::span<const std::uint32_t> domains) {
   std::vector<std::size_t> order(tasks.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, std::greater{}, [&](std::size_t task) { return tasks[task].rank; });
 
   std::vector<Placement> placements(tasks.size());
-  std::vector<Time> ready(tasks.size());
-  std::vector<Timeline> timelines(devices);
-  for (const std::size_t task : order) {
+  Arrivals arrivals(tasks, domains);
+  std::vector<Timeline> timelines(domains.size());
+  for (const std::size_t index : order) {
+    const GraphTask& task = tasks[index];
     Choice best;
-    for (std::uint32_t device = 0; device < devices; ++device) {
-      const Time cost = tasks[task].costs[device];
+    for (std::uint32_t device = 0; device < domains.size(); ++device) {
+      const Time cost = task.costs[device];
       if (cost >= impossible) continue;
-      const Time end = timelines[device].find_gap(ready[task], cost) + cost;
+      const Time end = timelines[device].find_gap(arrivals.of(index, domains[device]), cost) + cost;
       if (end < best.end) best = {device, end};
     }
-    const Time start = best.end - tasks[task].costs[best.device];
+    const Time start = best.end - task.costs[best.device];
     timelines[best.device].occupy(start, best.end);
-    placements[task] = {best.device, start};
-    for (const std::size_t next : tasks[task].successors) ready[next] = std::max(ready[next], best.end);
+    placements[index] = {best.device, start};
+    for (std::size_t k = 0; k < task.successors.size(); ++k) {
+      arrivals.add(task.successors[k], best.end, domains[best.device], task.movements[k]);
+    }
   }
   return placements;
 }

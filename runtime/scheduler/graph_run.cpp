@@ -5,16 +5,6 @@
 namespace cosoc {
 namespace {
 
-std::vector<Placement> schedule_plan(const Plan& plan, std::size_t devices) {
-  std::vector<GraphTask> tasks;
-  std::vector<std::vector<Time>> costs;
-  for (const PlannedTask& task : plan.tasks) costs.push_back(task.what.costs->snapshot());
-  for (std::size_t i = 0; i < costs.size(); ++i) {
-    tasks.push_back({costs[i], plan.tasks[i].successors, plan.tasks[i].rank});
-  }
-  return schedule_heft(tasks, devices);
-}
-
 /// Adds what happened to a task to the record of its node.
 void add(TaskRecord& record, const Task& task, const std::string& device, bool is_first) {
   record.device += (is_first ? "" : "+") + device;
@@ -30,12 +20,12 @@ void add(TaskRecord& record, const Task& task, const std::string& device, bool i
 }  // namespace
 
 GraphRun::GraphRun(const Plan& plan, std::shared_ptr<const Application> application, Scheduler& scheduler,
-                   std::size_t devices)
+                   std::span<const ComputeDevice> devices)
     : plan_(plan),
       scheduler_(scheduler),
       group_(std::move(application)),
       tasks_(std::make_unique<Task[]>(plan.tasks.size())) {
-  if (scheduler.is_static()) schedule_ = schedule_plan(plan, devices);
+  if (scheduler.is_static()) schedule_ = schedule(plan, devices);
   for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
     const PlannedTask& planned = plan.tasks[i];
     Task& task = tasks_[i];

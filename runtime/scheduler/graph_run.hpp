@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "cosoc/session.hpp"
-#include "policies/heft.hpp"
-#include "scheduler/plan.hpp"
+#include "scheduler/plan_schedule.hpp"
 #include "scheduler/scheduler.hpp"
 
 namespace cosoc {
@@ -16,7 +15,8 @@ namespace cosoc {
 class GraphRun {
  public:
   /// Under a static policy this schedules the graph.
-  GraphRun(const Plan& plan, std::shared_ptr<const Application> application, Scheduler& scheduler, std::size_t devices);
+  GraphRun(const Plan& plan, std::shared_ptr<const Application> application, Scheduler& scheduler,
+           std::span<const ComputeDevice> devices);
 
   /// Submits all tasks. They should end within `deadline` from now, which only
   /// some policies look at.

@@ -8,6 +8,7 @@
 
 #include "kernels/prepare.hpp"
 #include "scheduler/memory_plan.hpp"
+#include "scheduler/plan_schedule.hpp"
 #include "scheduler/sharding.hpp"
 
 namespace cosoc {
@@ -231,14 +232,6 @@ std::vector<std::string> kinds_of(std::span<const ComputeDevice> devices) {
   return list;
 }
 
-void find_ranks(Plan& plan) {
-  for (std::size_t i = plan.tasks.size(); i-- > 0;) {
-    Time after{};
-    for (const std::size_t next : plan.tasks[i].successors) after = std::max(after, plan.tasks[next].rank);
-    plan.tasks[i].rank = plan.tasks[i].what.costs->mean() + after;
-  }
-}
-
 Result<TaskTemplate> make_template(const CallDescription& call, std::span<const ComputeDevice> devices,
                                    const SoCDescription& soc, const CostModel* measured) {
   const auto cpu_cores = static_cast<std::size_t>(std::ranges::count_if(devices, &ComputeDevice::is_cpu));
@@ -284,7 +277,7 @@ Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> device
       planner.add(std::move(shards));
     }
   }
-  find_ranks(plan);
+  find_ranks(plan, devices);
   return plan;
 }
 

@@ -71,9 +71,6 @@ std::vector<std::string> kinds_of(std::span<const ComputeDevice> devices);
 Result<TaskTemplate> make_template(const CallDescription& call, std::span<const ComputeDevice> devices,
                                    const SoCDescription& soc, const CostModel* measured = nullptr);
 
-/// Upward ranks, from the last task to the first; each task stands behind those that it follows.
-void find_ranks(Plan& plan);
-
 struct PlanOptions {
   bool keep_tensors = false;  // memory of its own for every tensor
   bool has_values = true;     // false: constants are not copied, nothing will compute

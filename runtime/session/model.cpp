@@ -111,7 +111,7 @@ Result<Model> Session::load(Graph graph, const ModelOptions& options) {
     model->plan = std::move(*plan);
   }
   model->deadline = options.deadline.value_or(impossible);
-  model->run.emplace(*model->plan, *application, scheduler, state_->devices().size());
+  model->run.emplace(*model->plan, *application, scheduler, state_->devices());
   model->runs.emplace(*model->plan, state_, std::move(*application));
   return Model(std::move(model));
 }

@@ -5,6 +5,7 @@
 #include "cosoc/client.hpp"
 #include "cosoc/kernels.hpp"
 #include "policy_support.hpp"
+#include "scheduler/plan_schedule.hpp"
 #include "support.hpp"
 
 using namespace cosoc;
@@ -166,7 +167,7 @@ TEST_CASE("moving data counts between devices that do not see each other's cache
   const Names anywhere = {"cpu", "fft"};
   const std::vector<Step> to = {{"a", slow}, {"b", slow, {0}, anywhere}};
   const std::vector<Step> from = {{"a", slow, {}, {"fft"}}, {"b", slow, {0}, anywhere}};
-  for (const std::string policy : {"MET", "EFT", "ETF", "HEFT_RT"}) {
+  for (const std::string policy : {"MET", "EFT", "ETF", "HEFT_RT", "HEFT"}) {
     const auto second = [&](const std::vector<Step>& steps, const std::string& port, Mode mode) {
       auto model = open_with(policy, make_soc_of(1, port), mode).load(make_graph(steps));
       REQUIRE(model);
@@ -178,6 +179,29 @@ TEST_CASE("moving data counts between devices that do not see each other's cache
     CHECK(second(to, "HP3", Mode::functional) == "fft0");
     CHECK(second(from, "HP3", Mode::board) == "fft0");
   }
+}
+
+TEST_CASE("a plan's ranks count what moving data takes, and its schedule the way of the inputs") {
+  // Both on the accelerator end first when moving costs nothing; the first alone on the core when it does.
+  const Time slow = time_on_fft(make_soc_of(1)) + 1us;
+  const Names anywhere = {"cpu", "fft"};
+  const std::vector<Step> steps = {{"a", slow, {}, anywhere}, {"b", slow, {0}, {"cpu"}}};
+  const auto plan_of = [&](const std::string& port, Mode mode) {
+    const Session session = open_with("HEFT", make_soc_of(1, port), mode);
+    SessionState& state = *session.state();
+    const Graph graph = make_graph(steps);
+    const auto plan = make_plan(graph, state.devices(), state.soc(), state.platform().memory(), {});
+    REQUIRE(plan);
+    const auto placements = schedule(*plan, state.devices());
+    return std::make_pair(plan->tasks[0].rank, state.devices()[placements[0].device].name);
+  };
+  const auto [whole, simulated] = plan_of("HP3", Mode::functional);
+  const auto [coherent, fast] = plan_of("HPC0", Mode::board);
+  const auto [moving, near] = plan_of("HP3", Mode::board);
+  CHECK((simulated == "fft0" && fast == "fft0" && whole == coherent));
+  CHECK(near == "cpu0");
+  // Of the pairs of different devices there is one, and it moves 8,192 bytes.
+  CHECK(moving == coherent + 2048ns);
 }
 
 TEST_CASE("a session runs under a policy from a shared object") {
