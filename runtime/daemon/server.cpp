@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "policies/plugin.hpp"
+
 namespace cosoc::daemon {
 namespace {
 
@@ -43,6 +45,10 @@ Server::Server(ServerOptions options, std::unique_ptr<EventLoop> loop, Listener 
       preparations_(*accelerators_, *loop_),
       cores_(accelerators_->soc().cpu_cores, options_.times),
       listener_(std::move(listener)) {
+  // Applications open it, each from a folder of its own.
+  if (is_policy_path(options_.client_policy)) {
+    options_.client_policy = std::filesystem::absolute(options_.client_policy).string();
+  }
   const bool device = accelerators_->memory() != nullptr;
   const std::uint64_t all = device ? accelerators_->soc().memory_bytes : 0;
   if (options_.memory_bytes == 0) options_.memory_bytes = device ? all / 16 : memory_without_soc;

@@ -15,6 +15,7 @@ static_assert(sizeof(Time) == sizeof(std::int64_t), "costs are passed on as they
 static_assert(impossible.count() == COSOC_IMPOSSIBLE && no_device == COSOC_NO_DEVICE);
 
 using PluginFunction = decltype(&cosoc_policy);
+using StaticFunction = decltype(&cosoc_policy_is_static);
 
 /// The round as the plug-in sees it, and what it answers.
 void call_plugin(PluginFunction decide, const Round& round, PolicyState& state, std::vector<Assignment>& result) {
@@ -40,6 +41,8 @@ void call_plugin(PluginFunction decide, const Round& round, PolicyState& state, 
 
 }  // namespace
 
+bool is_policy_path(const std::string& name) { return name.find('/') != std::string::npos || name.ends_with(".so"); }
+
 Result<Policy> load_policy(const std::string& path) {
   // Without a slash, dlopen would search the system's folders.
   const std::string full = std::filesystem::absolute(path).string();
@@ -50,10 +53,12 @@ Result<Policy> load_policy(const std::string& path) {
   const auto decide = reinterpret_cast<PluginFunction>(dlsym(library.get(), "cosoc_policy"));
   if (decide == nullptr)
     return failure("the scheduling policy " + path + " has no function cosoc_policy; see cosoc/policy.h");
+  const auto is_static = reinterpret_cast<StaticFunction>(dlsym(library.get(), "cosoc_policy_is_static"));
   return Policy{std::filesystem::path(path).stem().string(),
                 [library, decide](const Round& round, PolicyState& state, std::vector<Assignment>& result) {
                   call_plugin(decide, round, state, result);
-                }};
+                },
+                is_static != nullptr && is_static() != 0};
 }
 
 }  // namespace cosoc

@@ -35,7 +35,7 @@ std::vector<std::string_view> policy_names() {
 }
 
 Result<Policy> find_policy(const std::string& name) {
-  if (name.find('/') != std::string::npos || name.ends_with(".so")) return load_policy(name);
+  if (is_policy_path(name)) return load_policy(name);
   const auto found = std::ranges::find(policies, name, &Entry::name);
   if (found != policies.end()) return Policy{name, found->decide, found->is_static};
   std::string known;

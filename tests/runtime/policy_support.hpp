@@ -75,9 +75,9 @@ inline cosoc::Assignment to(std::uint32_t task, std::uint32_t device, int end, i
   return {task, device, cosoc::Time(end), cosoc::Time(order)};
 }
 
-/// The shared object of policy_plugin.c.
-inline std::string plugin_path() {
-  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "../lib/test_policy.so").string();
+/// The shared object of policy_plugin.c, or of static_policy_plugin.c.
+inline std::string plugin_path(const std::string& name = "test_policy") {
+  return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "../lib" / (name + ".so")).string();
 }
 
 }  // namespace test

@@ -175,6 +175,8 @@ TEST_CASE("a policy from a shared object sees the round, keeps its state, and an
   const auto policy = find_policy(plugin_path());
   if (!policy) FAIL(policy.error().message);
   CHECK(policy->name == "test_policy");
+  CHECK_FALSE(policy->is_static);
+  CHECK(find_policy(plugin_path("test_static_policy"))->is_static);
   auto round = make_round({{10, 4}, {-1, 4}, {10, 4}});
   round.devices[0].available_at = Time(100);
   PolicyState state;

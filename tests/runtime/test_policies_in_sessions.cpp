@@ -150,8 +150,11 @@ TEST_CASE("ENERGY saves as long as the deadline of the model holds, in every run
 TEST_CASE("HEFT runs a model as its schedule has it, every time") {
   const std::vector<Step> steps = {{"s", 10us}, {"t", 10us}, {"x", 10us}, {"y", 30us, {2}}};
   using Places = std::vector<std::pair<std::string, Time>>;
+  // A policy from a shared object is told the schedule when it asks for it.
+  const std::string policy = GENERATE(as<std::string>(), "HEFT", plugin_path("test_static_policy"));
+  CAPTURE(policy);
   for (const std::uint32_t cores : {1, 2}) {
-    Session session = open_with("HEFT", make_soc_of(cores));
+    Session session = open_with(policy, make_soc_of(cores));
     auto model = session.load(make_graph(steps));
     if (!model) FAIL(model.error().message);
     // The longest path first. EFT would begin with what became ready first, and end at 50 us on two cores.

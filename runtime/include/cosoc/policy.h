@@ -1,6 +1,6 @@
 /*
- * Scheduling policies of your own: a shared object with the one function `cosoc_policy`, given where the name of a
- * policy stands (`--policy ./my_policy.so`).
+ * Scheduling policies of your own: a shared object with the function `cosoc_policy`, and perhaps
+ * `cosoc_policy_is_static`, given where the name of a policy stands (`--policy ./my_policy.so`).
  *
  * Times are nanoseconds. The function shall depend on its arguments alone, so that schedules can be repeated.
  */
@@ -51,6 +51,10 @@ typedef struct {
  * a task assigned twice, or to a device that is not usable or cannot run it, ends the run of its application. */
 size_t cosoc_policy(uint64_t* state, const cosoc_policy_task* tasks, size_t task_count,
                     const cosoc_policy_device* devices, size_t device_count, cosoc_policy_assignment* assignments);
+
+/* May be absent. Unless it returns 0, models and graphs of tasks are scheduled by HEFT before they run, and their tasks
+ * have a planned_device and planned_start_ns; without it, none has. Asked once. */
+int cosoc_policy_is_static(void);
 
 #ifdef __cplusplus
 }
