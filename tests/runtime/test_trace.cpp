@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "cosoc/client.hpp"
+#include "cosoc/generated/page.hpp"
 #include "kernels/operations.hpp"
 #include "scheduler_support.hpp"
 #include "support.hpp"
@@ -61,6 +62,43 @@ TaskEvent make_event(std::string_view node) {
           .reason = {}};
 }
 
+/// Functional models do not wait for memory; this one counts as if each call had.
+class WaitingDevice final : public Device {
+ public:
+  explicit WaitingDevice(Device& inner) : inner_(inner) {}
+  std::uint32_t read32(std::uint32_t offset) override {
+    if (offset == page::cycles_starved_lo) return 1000 * calls_;
+    if (offset == page::cycles_blocked_lo) return 70 * calls_;
+    return inner_.read32(offset);
+  }
+  void write32(std::uint32_t offset, std::uint32_t value) override {
+    if (offset == page::ring_tail && value != 0) ++calls_;
+    inner_.write32(offset, value);
+  }
+
+ private:
+  Device& inner_;
+  std::uint32_t calls_ = 0;
+};
+
+class WaitingPlatform final : public SimulatedPlatform {
+ public:
+  explicit WaitingPlatform(const SoCDescription& soc) : inner_(test::make_faulty_platform(soc, {})) {
+    for (std::size_t i = 0; i < soc.accelerators.size(); ++i) {
+      devices_.push_back(std::make_unique<WaitingDevice>(inner_->accelerator(i)));
+    }
+  }
+  DeviceMemory& memory() override { return inner_->memory(); }
+  std::size_t accelerator_count() const override { return devices_.size(); }
+  Device& accelerator(std::size_t index) override { return *devices_[index]; }
+  Time now() const override { return inner_->now(); }
+  Result<std::optional<std::size_t>> advance(Time limit) override { return inner_->advance(limit); }
+
+ private:
+  std::unique_ptr<SimulatedPlatform> inner_;
+  std::vector<std::unique_ptr<WaitingDevice>> devices_;
+};
+
 /// A time of a trace, which is written in microseconds.
 long long nanoseconds(double microseconds) { return std::llround(1000 * microseconds); }
 
@@ -101,6 +139,46 @@ TEST_CASE("a trace tells where and when every task ran, what followed it, and wh
   CHECK(product["beats_written"] < 128 + 8);
   CHECK(product["cycles"] > 0);
   CHECK_FALSE(tasks.at("power")["args"].contains("cycles"));
+}
+
+TEST_CASE("a task's event has how many it was chosen from, and how many lay before it on its device") {
+  const TraceFile file;
+  {
+    auto trace = Trace::open(file.path, {{"cpu0", "cpu1"}, "EFT", true});
+    REQUIRE(trace);
+    test::TestScheduler scheduler(test::Clock::simulated, 2, "EFT", trace->get());
+    const ApplicationThread part(*scheduler);
+    std::vector<TaskTemplate> tasks;
+    for (const char* name : {"a", "b", "c", "d"}) tasks.push_back(test::make_task(name, {10us, 40us}));
+    TaskGroup group(scheduler.application());
+    for (const TaskTemplate& task : tasks) scheduler->submit(group, task, {}, {});
+    REQUIRE(scheduler->wait(group));
+    const auto later = test::make_task("later", {10us, 40us});
+    scheduler->submit(group, later, {}, {});
+    REQUIRE(scheduler->wait(group));
+  }
+  const auto tasks = file.tasks();
+  // Ends at 10, 20, 30 and 40 us on the first core; equal ends to the first device.
+  const std::map<std::string, std::pair<int, int>> expected = {
+      {"a", {4, 0}}, {"b", {4, 1}}, {"c", {4, 2}}, {"d", {4, 3}}, {"later", {1, 0}}};
+  for (const auto& [name, counts] : expected) {
+    CAPTURE(name);
+    CHECK(tasks.at(name)["args"]["choices"] == counts.first);
+    CHECK(tasks.at(name)["args"]["queued"] == counts.second);
+  }
+}
+
+TEST_CASE("the cycles in which an accelerator waits are those of each call, by its counters") {
+  const TraceFile file;
+  const auto soc = test::make_soc();
+  run_signal(test::open(soc, std::make_unique<WaitingPlatform>(soc), {.policy = "MET", .trace = file.path}));
+  const auto tasks = file.tasks();
+  for (const char* name : {"forward", "product", "inverse"}) {
+    CAPTURE(name);
+    CHECK(tasks.at(name)["args"]["cycles_starved"] == 1000);
+    CHECK(tasks.at(name)["args"]["cycles_blocked"] == 70);
+  }
+  CHECK_FALSE(tasks.at("power")["args"].contains("cycles_starved"));
 }
 
 TEST_CASE("a task that comes while its device computes is ready at once, not when the device is free") {
