@@ -292,6 +292,12 @@ def test_barriers_and_forks(applications: Applications, setting: tuple[bool, dic
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
+def test_every_call_and_its_twin_agree(applications: Applications, setting: tuple[bool, dict[str, str]]) -> None:
+    shared, environment = setting
+    done = run(applications.command("twins.c", shared=shared), environment=environment)
+    assert (done.stdout, done.stderr) == ("done\n", "")
+
+
 def test_calls_while_the_process_ends(applications: Applications, setting: tuple[bool, dict[str, str]]) -> None:
     shared, environment = setting
     done = run(applications.command("at_exit.cpp", shared=shared), expected=7, environment=environment)
