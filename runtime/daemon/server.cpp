@@ -43,6 +43,7 @@ Server::Server(ServerOptions options, std::unique_ptr<EventLoop> loop, Listener 
       loop_(std::move(loop)),
       accelerators_(std::move(accelerators)),
       preparations_(*accelerators_, *loop_),
+      device_orders_(*accelerators_, *loop_),
       cores_(accelerators_->soc().cpu_cores, options_.times),
       listener_(std::move(listener)) {
   // Applications open it, each from a folder of its own.
@@ -127,17 +128,20 @@ void Server::handle(Peer& peer, const nlohmann::json& message) {
   } else if (name == "ps") {
     result = overview();
   } else if (name == "wait") {
-    return wait_for(peer, message);
+    return jobs_->wait(message, peer.id, answering(peer.id));
   } else if (name == "logs") {
     result = jobs_->read_log(message);
-  } else if (name == "submit" || name == "end" || name == "stop") {
-    // Members of a group may share the SoC; programs run as the daemon's user, so only he starts and ends them.
+  } else if (name == "submit" || name == "end" || name == "stop" || name == "remove" || name == "add") {
+    // Members of a group may share the SoC; programs run as the daemon's user, so only he starts and ends them, and
+    // whose accelerators they are says when one leaves.
     if (!peer.owner) {
       result = failure("only the user that runs the daemon may " + name);
     } else if (name == "submit") {
       result = jobs_->submit(message);
     } else if (name == "end") {
       result = jobs_->end(message);
+    } else if (name != "stop") {
+      return order(peer, message, name == "add");
     } else {
       result = nlohmann::json::object();
       stop();
@@ -166,21 +170,40 @@ nlohmann::json Server::overview() const {
                        {"overruns", cores_.overruns(id)},
                        {"calls", peer.client->calls()}});
   }
-  nlohmann::json failed = nlohmann::json::array();
-  if (Scheduler* scheduler = accelerators_->scheduler()) failed = scheduler->quarantined();
   return {{"process", ::getpid()},      {"soc", to_json(accelerators_->soc())},
           {"mode", options_.mode_name}, {"trace", options_.accelerators.trace.string()},
-          {"quarantined", failed},      {"leaving", leaving_.size()},
+          {"devices", devices()},       {"leaving", leaving_.size()},
           {"clients", clients},         {"jobs", jobs_->overview()}};
 }
 
-void Server::wait_for(Peer& peer, const nlohmann::json& message) {
-  const std::uint64_t id = peer.id;
-  jobs_->wait(message, id, [this, id](const Result<nlohmann::json>& result) {
+nlohmann::json Server::devices() const {
+  nlohmann::json list = nlohmann::json::array();
+  for (std::size_t i = 0; i < accelerators_->count(); ++i) {
+    const DeviceStatus status = accelerators_->scheduler()->status(i);
+    const char* condition = status.condition == DeviceCondition::working   ? "working"
+                            : status.condition == DeviceCondition::removed ? "removed"
+                                                                           : "failed";
+    list.push_back({{"name", status.name}, {"condition", condition}, {"reason", status.reason}});
+  }
+  return list;
+}
+
+void Server::order(Peer& peer, const nlohmann::json& message, bool adds) {
+  const std::string* device = find_text(message, "device");
+  if (device == nullptr) return answer(peer, error_message("the name of a device is missing"));
+  const auto done = [answer = answering(peer.id)](const Status& status) {
+    answer(status ? Result<nlohmann::json>(nlohmann::json::object()) : tl::make_unexpected(status.error()));
+  };
+  const Status begun = adds ? device_orders_.add(*device, done) : device_orders_.remove(*device, done);
+  if (!begun) answer(peer, error_message(begun.error().message));
+}
+
+std::function<void(const Result<nlohmann::json>&)> Server::answering(std::uint64_t id) {
+  return [this, id](const Result<nlohmann::json>& result) {
     const auto found = peers_.find(id);
     if (found == peers_.end()) return;
     answer(found->second, result ? *result : error_message(result.error().message));
-  });
+  };
 }
 
 }  // namespace cosoc::daemon

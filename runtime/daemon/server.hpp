@@ -9,6 +9,7 @@
 #include "daemon/accelerators.hpp"
 #include "daemon/client_session.hpp"
 #include "daemon/cores.hpp"
+#include "daemon/device_orders.hpp"
 #include "daemon/event_loop.hpp"
 #include "daemon/jobs.hpp"
 #include "daemon/preparations.hpp"
@@ -77,7 +78,11 @@ class Server {
   void prepare(Peer& peer, const nlohmann::json& message);
   Result<std::uint64_t> memory_for(const nlohmann::json& message) const;
   nlohmann::json overview() const;
-  void wait_for(Peer& peer, const nlohmann::json& message);
+  nlohmann::json devices() const;
+  /// Removes or adds an accelerator; answers when that is done.
+  void order(Peer& peer, const nlohmann::json& message, bool adds);
+  /// Answers a connection later, if it is still there.
+  std::function<void(const Result<nlohmann::json>&)> answering(std::uint64_t id);
   void ring(std::uint64_t id);
   void balance();
 
@@ -85,6 +90,7 @@ class Server {
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Accelerators> accelerators_;
   Preparations preparations_;
+  DeviceOrders device_orders_;
   Cores cores_;
   std::optional<Instant> next_balance_;
   std::map<std::uint64_t, Peer> peers_;

@@ -8,7 +8,7 @@ namespace cosoc {
 /// Its queued tasks go elsewhere; what runs on it comes back by itself.
 void Dispatcher::withdraw(std::size_t device, DeviceCondition condition, const std::string& why) {
   State& state = states_[device];
-  if (state.usable() || condition == DeviceCondition::removed) {
+  {
     const std::lock_guard lock(status_mutex_);
     state.status = {devices_[device].name, devices_[device].kind, condition, why};
   }

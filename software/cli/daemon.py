@@ -1,4 +1,4 @@
-"""`cosoc daemon`, `submit`, `ps`, `wait`, `logs`, `stop` and `trace daemon`: one SoC for many applications."""
+"""`cosoc daemon`, `submit`, `ps`, `wait`, `logs`, `stop`, `device` and `trace daemon`: one SoC for many applications."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ def register(app: typer.Typer) -> None:
     app.command("wait")(wait)
     app.command("logs")(logs)
     app.command("stop")(stop)
+    device = typer.Typer(help="Accelerators of a running daemon that leave and come back.", no_args_is_help=True)
+    device.command("remove")(remove_device)
+    device.command("add")(add_device)
+    app.add_typer(device, name="device")
     trace.app.command("daemon")(daemon_trace)
 
 
@@ -103,8 +107,11 @@ def ps(socket: SocketOption = None) -> None:
     soc = state["soc"]
     names = ", ".join(item["name"] for item in soc["accelerators"]) or "no accelerator"
     console.print(f"daemon {state['process']} at {path}: mode {state['mode']}, {soc['cpu_cores']} CPU cores, {names}")
-    for failed in state["quarantined"]:
-        console.print(f"failed: {failed}")
+    for device in state["devices"]:
+        if device["condition"] != "working":
+            console.print(
+                f"{device['condition']}: {device['name']}" + (f", {device['reason']}" if device["condition"] == "failed" else "")
+            )
     console.print(_table("applications", state["clients"], CLIENT_COLUMNS))
     console.print(_table("jobs", state["jobs"], JOB_COLUMNS))
 
@@ -173,6 +180,19 @@ def stop(
     # It ends its applications first.
     while Path(f"/proc/{process}").exists() and path.exists():
         time.sleep(0.01)
+
+
+DeviceArgument = Annotated[str, typer.Argument(help="name of an accelerator, such as c2d0")]
+
+
+def remove_device(device: DeviceArgument, socket: SocketOption = None) -> None:
+    """Takes an accelerator out while applications run; returns when no call is left on it."""
+    ask(socket_path(socket), {"type": "remove", "device": device})
+
+
+def add_device(device: DeviceArgument, socket: SocketOption = None) -> None:
+    """Resets an accelerator that failed or was removed, and gives it calls again."""
+    ask(socket_path(socket), {"type": "add", "device": device})
 
 
 def daemon_trace(

@@ -81,9 +81,14 @@ def command_line(build: Path, socket: Path, *arguments: str, mode: str = "functi
 def running(build: Path, folder: Path, *arguments: str, mode: str = "functional") -> Iterator[Daemon]:
     """A daemon that ends with the block."""
     socket = folder / "socket"
-    process = subprocess.Popen(
-        command_line(build, socket, *arguments, mode=mode), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    with serving(command_line(build, socket, *arguments, mode=mode), build, socket) as daemon:
+        yield daemon
+
+
+@contextmanager
+def serving(line: list[str], build: Path, socket: Path) -> Iterator[Daemon]:
+    """The same, by a command line of the caller's."""
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

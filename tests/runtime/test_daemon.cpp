@@ -161,11 +161,10 @@ TEST_CASE("the cores of a dead client are others'") {
 /// A daemon in this process, over a platform with a fault.
 class FaultyDaemon {
  public:
-  explicit FaultyDaemon(Fault fault, int times = 1) {
+  explicit FaultyDaemon(Fault fault, int times = 1, Time deadline = milliseconds(100)) {
     const SoCDescription soc = make_soc();
     socket_ = "/tmp/cosoc-test-" + std::to_string(::getpid()) + ".socket";
-    auto accelerators =
-        Accelerators::over({}, soc, make_threaded_platform(soc, {"fft0", fault, times}), milliseconds(100));
+    auto accelerators = Accelerators::over({}, soc, make_threaded_platform(soc, {"fft0", fault, times}), deadline);
     REQUIRE(accelerators);
     auto listener = Listener::open(socket_, "");
     REQUIRE(listener);
@@ -268,6 +267,68 @@ TEST_CASE("a failing or hanging accelerator of the daemon leaves right results, 
   CHECK(transform_impulse(daemon.session(), {"fft", "cpu"}, 3) == "");
   // The second one comes when the accelerator is in whatever state the first one left it in.
   CHECK(transform_impulse(daemon.session(), {"fft", "cpu"}, 3) == "");
+}
+
+/// What `ps` says of an accelerator.
+std::string condition_of(const FaultyDaemon& daemon, const std::string& name) {
+  const auto state = ask(daemon.socket(), {{"type", "ps"}});
+  if (!state) return state.error().message;
+  for (const auto& device : state->at("devices")) {
+    if (device.at("name") == name) return device.at("condition");
+  }
+  return "absent";
+}
+
+/// An order to the daemon; the error, if it is one.
+std::string order(const FaultyDaemon& daemon, const std::string& type, const std::string& device) {
+  const auto answer = ask(daemon.socket(), {{"type", type}, {"device", device}});
+  return answer ? "" : answer.error().message;
+}
+
+TEST_CASE("an accelerator of a daemon leaves and comes back, and who asks for what makes no sense is told") {
+  const FaultyDaemon daemon(Fault::none);
+  const Session session = daemon.session();
+  CHECK(transform_impulse(session, {"fft"}, 2) == "");
+  CHECK(order(daemon, "remove", "fft0") == "");
+  CHECK(condition_of(daemon, "fft0") == "removed");
+  CHECK(condition_of(daemon, "zip0") == "working");
+  CHECK(transform_impulse(session, {"fft", "cpu"}, 2) == "");
+  CHECK_THAT(transform_impulse(session, {"fft"}, 1), Catch::Contains("removed: fft0"));
+  CHECK_THAT(order(daemon, "remove", "fft0"), Catch::Contains("fft0 is removed already"));
+  CHECK(order(daemon, "add", "fft0") == "");
+  CHECK(condition_of(daemon, "fft0") == "working");
+  CHECK(transform_impulse(session, {"fft"}, 2) == "");
+  CHECK_THAT(order(daemon, "add", "fft0"), Catch::Contains("is there and works"));
+  CHECK_THAT(order(daemon, "remove", "cpu0"),
+             Catch::Contains("there is no accelerator cpu0; there are c2d0, fft0, zip0"));
+  CHECK_THAT(ask(daemon.socket(), {{"type", "add"}}).error().message, Catch::Contains("name of a device is missing"));
+}
+
+TEST_CASE("a removal waits for the call that runs and holds nobody up, and one that failed comes back by an add") {
+  // Two attempts, which hang.
+  const FaultyDaemon daemon(Fault::hangs, 2, milliseconds(300));
+  const Session session = daemon.session();
+  std::string problem = "none yet";
+  std::thread application([&] { problem = transform_impulse(session, {"fft", "cpu"}, 1); });
+  const auto calls = [&] { return ask(daemon.socket(), {{"type", "ps"}})->at("clients").at(0).at("calls"); };
+  while (calls() == 0) std::this_thread::sleep_for(milliseconds(1));
+  std::atomic<bool> removed = false;
+  std::thread remover([&] {
+    CHECK(order(daemon, "remove", "fft0") == "");
+    removed = true;
+  });
+  int answers = 0;
+  for (; !removed; ++answers) REQUIRE(condition_of(daemon, "fft0") != "absent");
+  CHECK(answers > 3);
+  application.join();
+  remover.join();
+  CHECK(problem == "");
+  // It failed on its way out, and may still write to memory.
+  CHECK(condition_of(daemon, "fft0") == "failed");
+  CHECK_THAT(order(daemon, "remove", "fft0"), Catch::Contains("did not finish") && Catch::Contains("add it"));
+  CHECK(order(daemon, "add", "fft0") == "");
+  CHECK(condition_of(daemon, "fft0") == "working");
+  CHECK(transform_impulse(session, {"fft"}, 2) == "");
 }
 
 TEST_CASE("applications of one daemon compute side by side on one accelerator") {

@@ -1,0 +1,133 @@
+"""Every command and option of the daemon as a user types them, against one daemon that a user started."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cosoc.cli.main import app
+from cosoc.cli.trace import read_tasks
+from tests.daemon.support import TIMEOUT, Daemon, serving
+
+
+def cosoc(*words: object, status: int = 0) -> str:
+    """Output of a command that ends with this status."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trace") / "trace.json"
+
+
+@pytest.fixture(scope="module")
+def daemon(build: Path, trace: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """Started by `cosoc daemon` in the folder of its policy, which applications in other folders have to find too."""
+    socket, lines = tmp_path_factory.mktemp("daemon") / "socket", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "execv", lambda program, words: lines.append([program, *words[1:]]))
+        patch.setenv("COSOC_DAEMON", str(socket))
+        patch.chdir(build / "lib")
+        cosoc("daemon", "--soc", build, "--policy", "./test_policy.so", "--trace", trace, "--processes", 3)
+        line = [str(word) for word in lines[0]]
+        with serving(line, build, socket) as result:
+            patch.chdir(trace.parent)
+            yield result
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def job_state(daemon: Daemon, job: str) -> dict[str, Any]:
+    return next(item for item in daemon.state()["jobs"] if item["job"] == int(job))
+
+
+def submit(daemon: Daemon, *behaviour: object, options: Sequence[object] = ()) -> str:
+    """The job."""
+    return cosoc("submit", *options, daemon.application, *behaviour).strip()
+
+
+def test_options_of_a_job_reach_its_processes(daemon: Daemon) -> None:
+    job = submit(daemon, "sleep", 600, options=["-n", 2, "--priority", 3, "--weight", 2.5, "--memory", 3 << 20])
+
+    def wishes() -> list[tuple[int, float, int]]:
+        clients = [client for client in daemon.state()["clients"] if client["job"] == int(job)]
+        return [(client["priority"], client["weight"], client["memory"]) for client in clients]
+
+    # Each process lets go of the session first that it had while it waited, whose memory is of the usual size.
+    wait_until(lambda: wishes() == [(3, 2.5, 3 << 20)] * 2)
+    cosoc("stop", job)
+    assert "was ended on request" in cosoc("wait", job, status=1)
+    assert job_state(daemon, job)["failed"] == 2
+
+
+def test_limits_of_a_job(daemon: Daemon) -> None:
+    late = submit(daemon, "sleep", 600, options=["--time-limit", 0.2])
+    large = submit(daemon, "host-memory", 1e9, options=["--host-memory", 500_000_000])
+    assert "time limit" in cosoc("wait", late, status=1)
+    assert "status 5" in cosoc("wait", large, status=1)
+
+
+@pytest.mark.parametrize(("option", "mean"), [("--period", 1e4), ("--poisson", 1e-4)])
+def test_arrivals_of_a_job(daemon: Daemon, option: str, mean: float) -> None:
+    job = submit(daemon, "nothing", options=["-n", 3, option, mean])
+    wait_until(lambda: job_state(daemon, job)["done"] == 1)
+    state = job_state(daemon, job)
+    assert (state["count"], state["waiting"], state["running"]) == (3, 2, 0)
+    cosoc("stop", job)
+
+
+def test_a_log_is_followed_until_its_job_ends(daemon: Daemon) -> None:
+    job = submit(daemon, "print", 5, options=["-n", 2, "--period", 0.3])
+    assert cosoc("logs", "-f", job) == "printed 5\n" * 2
+
+
+def test_all_jobs_are_waited_for(daemon: Daemon) -> None:
+    jobs = [submit(daemon, "sleep", 0.1), submit(daemon, "exit", 2)]
+    assert f"job {jobs[1]} " in cosoc("wait", status=1)
+    assert [job_state(daemon, job)["ended"] for job in jobs] == [True, True]
+
+
+def test_an_accelerator_leaves_and_comes_back_while_an_application_runs(daemon: Daemon) -> None:
+    # It begins on the accelerator, and finds by and by that a core is faster than a model.
+    running = submit(daemon, "any", 200)
+    wait_until(lambda: any(client["job"] == int(running) and client["calls"] for client in daemon.state()["clients"]))
+    cosoc("device", "remove", "fft0")
+    assert "removed: fft0" in cosoc("ps")
+    assert job_state(daemon, running)["running"] == 1
+    job = submit(daemon, "accelerator")
+    cosoc("wait", job, status=1)
+    assert "removed: fft0" in cosoc("logs", job)
+    cosoc("device", "add", "fft0")
+    assert "removed" not in cosoc("ps")
+    cosoc("submit", "--wait", daemon.application, "accelerator")
+    cosoc("wait", running)
+    assert job_state(daemon, running)["done"] == 1
+
+
+def test_the_trace_is_copied_while_it_grows(daemon: Daemon, trace: Path) -> None:
+    cosoc("submit", "--wait", daemon.application, "accelerator", 3)
+    time.sleep(0.15)  # events are written after 0.1 s at the latest, with the next one
+    cosoc("submit", "--wait", daemon.application, "accelerator", 3)
+    copy = trace.with_name("copy.json")
+    cosoc("trace", "daemon", copy)
+    tasks = list(read_tasks(copy))
+    assert len(tasks) >= 3
+    assert {task["device"] for task in tasks} == {"fft0"}
+
+
+def test_the_daemon_stops(daemon: Daemon) -> None:
+    cosoc("stop")
+    assert daemon.process.wait(TIMEOUT) == 0
