@@ -30,7 +30,12 @@ def advice(graph: Graph, errors: Sequence[LayerError], estimate: Estimate | None
             f"{names}: the integers lose much there; calibrate with more typical data, or pass evaluate= to find what to widen."
         )
     if not found:
-        found.append("Every layer that takes time may run on an accelerator. A larger or a second c2d shortens it further.")
+        offloaded = any(device_of(node, estimate) != "cpu" for node in graph.nodes)
+        found.append(
+            "Every layer that takes time may run on an accelerator. A larger or a second c2d shortens it further."
+            if offloaded
+            else "No layer is of a kind that accelerators compute, and none has much work."
+        )
     if estimate is None:
         found.append("Pass soc= (--soc) to see the time of every layer, by the runtime's cost model.")
     return found[:MOST]

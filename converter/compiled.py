@@ -199,10 +199,9 @@ def compile(
     tell = progress or (lambda _: None)
     build = find_build(soc, mode, tell)
     title = {"name": exported.name_of(model)} if isinstance(model, ExportedProgram) else {}
-    named = {} if soc is None else {"soc": build}
     module, inputs = exported.opened(model, example_inputs)
     session = Session(soc=build, mode=mode, policy=policy)
-    return CompiledModule(module, inputs, session, mode, {**title, **named, **options, "progress": progress})
+    return CompiledModule(module, inputs, session, mode, {**title, "soc": build, **options, "progress": progress})
 
 
 def backend(

@@ -8,17 +8,35 @@ from cosoc.converter.estimate import Estimate
 from cosoc.converter.ir import DTYPES, Graph, Node
 from cosoc.converter.spec import window_output
 
+STATES = {"lstm": 2, "gru": 1}
+"""Inputs of a recurrent layer between its sequence and its two weights."""
+
 
 def macs(graph: Graph, node: Node) -> int:
-    """Multiply-accumulates of a convolution for the graph's batch, before its pooling; 0 for other operations."""
-    if node.op != "conv2d":
-        return 0
-    batch, *size, _ = graph.tensors[node.inputs[0]].shape
-    channels, *kernel, group_channels = graph.tensors[node.inputs[1]].shape
+    """Multiply-accumulates of a node for the graph's batch, before its pooling, as each output's definition counts them: of
+    convolutions, matrix products, recurrent layers and attention; 0 for other operations."""
+    shapes = [graph.tensors[name].shape for name in node.inputs]
     attributes = node.attributes
-    extent = [step * (taps - 1) + 1 for step, taps in zip(attributes["dilation"], kernel, strict=True)]
-    height, width = window_output(size, extent, attributes["stride"], attributes["padding"])
-    return batch * height * width * channels * kernel[0] * kernel[1] * group_channels
+    if node.op == "conv2d":
+        batch, *size, _ = shapes[0]
+        extent = [step * (taps - 1) + 1 for step, taps in zip(attributes["dilation"], shapes[1][1:3], strict=True)]
+        return batch * math.prod(window_output(size, extent, attributes["stride"], attributes["padding"])) * math.prod(shapes[1])
+    if node.op == "conv_transpose2d":
+        return math.prod(shapes[0][:3]) * math.prod(shapes[1])
+    output = graph.tensors[node.outputs[0]].shape
+    if node.op == "convolution":
+        # Every pixel, of the input where it is transposed, meets the whole weight once.
+        batch, _, *pixels = shapes[0] if attributes["transposed"] else output
+        return batch * math.prod(pixels) * math.prod(shapes[1])
+    if node.op == "matmul":
+        return math.prod(output) * shapes[0][-1]
+    if node.op in ("lstm", "gru"):
+        states = STATES[node.op]
+        return math.prod(shapes[0][:2]) * sum(math.prod(shape) for shape in shapes[1 + states : 3 + states])
+    if node.op == "attention":
+        batch, queries, features = shapes[0]
+        return batch * queries * shapes[1][1] * (features + shapes[2][2])
+    return 0
 
 
 def describe_output(graph: Graph, tensor: str) -> str:

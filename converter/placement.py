@@ -15,6 +15,9 @@ FORCED = ("cpu", "c2d", "fft", "zip")
 
 CONV2D_OPERATIONS = ("conv2d", "max_pool2d", "average_pool2d", "add")
 
+FLOAT_PRODUCTS = ("convolution", "matmul")
+"""Operations on dense tensors whose integers would be a `conv2d`."""
+
 MAX_KERNEL = 127
 """Most rows or columns of a kernel, and largest distance between its taps."""
 
@@ -34,6 +37,8 @@ def obstacle(graph: Graph, node: Node) -> str:
     """
     if node.op in SIGNALS:
         return signal_obstacle(graph, node)
+    if node.op in FLOAT_PRODUCTS and graph.tensors[node.inputs[1]].constant:
+        return f"no accelerator computes {node.op} in float: c2d has int8 and int16"
     if node.op not in CONV2D_OPERATIONS:
         return f"no accelerator computes {node.op}"
     attributes = node.attributes

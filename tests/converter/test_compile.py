@@ -104,6 +104,13 @@ def test_int8_on_the_functional_accelerator(build: Path) -> None:
     assert {"c2d0"} <= {task["device"] for task in compiled.report()}
 
 
+def test_the_report_has_times_of_the_build_that_was_made(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled_module, "find_build", lambda soc, mode, tell: build)
+    report = compile(Both().eval(), images(1), mode="cpu", calibration=images(4)).bundle.report
+    assert "peak device memory" in report
+    assert f"one input on {build.resolve().name}, by the cost model" in report
+
+
 def test_backend_of_torch_compile(build: Path) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.SiLU(), nn.Flatten(), nn.Linear(144, 5), nn.Softmax(1)).eval()
     torch._dynamo.reset()

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from cosoc.converter import ConversionError, diagram
+from cosoc.converter import ConversionError, convert, diagram
 from cosoc.converter.compare import LayerError
 from cosoc.converter.convert import Conversion
 from cosoc.converter.estimate import Estimate, NodeTime, estimate
-from cosoc.converter.figures import crossings, duration, quantity, size_of
+from cosoc.converter.figures import crossings, duration, macs, quantity, size_of
 from cosoc.converter.report import report
 from tests.converter.models import Chain, Residual, converted
 
@@ -99,6 +100,38 @@ def test_times_and_advice(conversion: Conversion) -> None:
     for text in ("first (", "takes 2.5 ms", "1.5 MB", "3 ms", "first stays float", "the integers lose much there", "9.0 dB</td>"):
         assert text in page, text
     assert "Pass soc=" not in page
+
+
+class Products(nn.Module):
+    """Every kind of multiply-accumulate, none of them on an accelerator when all is float."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.row, self.image = nn.Conv1d(6, 8, 5, 2, 1, groups=2), nn.Conv2d(1, 4, 3, dilation=2)
+        self.wider, self.linear = nn.ConvTranspose2d(4, 6, 3, 2, 1, groups=2), nn.Linear(11, 8)
+        self.lstm, self.gru = nn.LSTM(8, 5, bias=False), nn.GRU(5, 3, bidirectional=True)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = self.linear(self.row(x))
+        y = nn.functional.scaled_dot_product_attention(y, y @ y.mT, y)
+        return self.gru(self.lstm(y)[0])[0], self.wider(self.image(x[:, None]))
+
+
+def test_multiply_accumulates() -> None:
+    """As PyTorch counts them itself, where it counts them in full: not those of recurrent and linear layers."""
+    model, x = Products().eval(), torch.randn(2, 6, 24)
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model(x)
+    counted = counter.get_flop_counts()["Global"]
+    expected = sum(counted[op] // 2 for op in (torch.ops.aten.convolution, torch.ops.aten.bmm))
+    expected += 2 * 8 * (11 * 8 + 4 * 5 * (8 + 5) + 2 * 3 * 3 * (5 + 3))
+    for precision in ("int8", "float"):
+        bundle = convert(model, x, precision=precision)
+        assert sum(macs(bundle.graph, node) for node in bundle.graph.nodes) == expected, precision
+    for text in ("row (", "linear (", "on the CPU: no accelerator computes convolution in float", quantity(expected)):
+        assert text in bundle.report, text
+    assert "may run on an accelerator" not in bundle.report
 
 
 def test_crossings(conversion: Conversion) -> None:
