@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
 from rich.console import Console
@@ -15,7 +14,7 @@ from rich.table import Column, Table
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.compare import LayerError, compare
 from cosoc.converter.differences import differences
-from cosoc.converter.loading import load_calibration, load_model, load_weights, one_message
+from cosoc.converter.loading import load_arrays, load_model, load_weights, one_message, random_input
 
 SAMPLES = 16
 """Samples on which a bundle is checked."""
@@ -63,15 +62,14 @@ def check_command(
 def inputs(bundle: Bundle, data: Path | None) -> list[torch.Tensor]:
     """Some samples for each input of a bundle, in whole batches."""
     tensors = [bundle.graph.tensors[name] for name in bundle.graph.inputs]
-    generator = torch.Generator().manual_seed(0)
-    examples = tuple(torch.randn(tensor.shape, generator=generator) for tensor in tensors)
+    dtypes = [getattr(torch, tensor.dtype) for tensor in tensors]
     if data is None:
-        return list(examples)
-    found = load_calibration(data, examples)
-    arrays = [found] if isinstance(found, np.ndarray) else [np.concatenate(pieces) for pieces in zip(*found, strict=True)]
+        generator = torch.Generator().manual_seed(0)
+        return [random_input(tensor.shape, dtype, generator) for tensor, dtype in zip(tensors, dtypes, strict=True)]
+    arrays = load_arrays(data, len(tensors))
     batch = tensors[0].shape[0]
-    count = max(1, min(len(arrays[0]), SAMPLES) // batch) * batch
-    return [torch.from_numpy(array[:count]).float() for array in arrays]
+    count = max(1, min(SAMPLES, *(len(array) for array in arrays)) // batch) * batch
+    return [torch.from_numpy(array[:count]).to(dtype) for array, dtype in zip(arrays, dtypes, strict=True)]
 
 
 def decibels(value: float) -> str:

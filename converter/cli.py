@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
+from numpy.typing import NDArray
 from rich.table import Column, Table
 from torch.export import ExportedProgram
 
@@ -21,36 +22,63 @@ from cosoc.converter.emit import emit, parse
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.exported import opened
 from cosoc.converter.figures import describe_output, macs
-from cosoc.converter.loading import load_calibration, load_function, load_model, load_weights, one_message
+from cosoc.converter.loading import (
+    in_batches,
+    load_arrays,
+    load_function,
+    load_model,
+    load_weights,
+    one_message,
+    random_input,
+)
 from cosoc.converter.placement import reason
 
 MAX_ELEMENTS = 2**28
 """Elements of an input: 1 GiB of float32."""
 
 
-def parse_shape(text: str) -> tuple[int, ...]:
-    """`1x3x224x224` -> (1, 3, 224, 224)."""
-    parts = text.split("x")
+INPUT_DTYPES = ("float32", "float64", "float16", "bfloat16", "complex64", "int64", "int32", "int16", "int8", "uint8", "bool")
+"""Element types that --input may name."""
+
+TAKEN_DTYPES = {"int64": "int64", "int32": "int32", "bool": "bool", "complex64": "complex64", "complex128": "complex64"}
+"""Types of calibration data that are also the model's; others, such as uint8 images, are numbers for a float32 input."""
+
+
+def parse_input(text: str) -> tuple[tuple[int, ...], str]:
+    """`1x3x224x224` -> (1, 3, 224, 224) and no name; `2x5:int64` -> (2, 5) and the name of its element type."""
+    size, _, dtype = text.partition(":")
+    parts = size.split("x")
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise ConversionError(f"--input {text} is no shape; expected NxCxHxW or NxF, such as 1x3x224x224")
+        raise ConversionError(f"--input {text} is no shape; expected NxCxHxW or NxF, such as 1x3x224x224 or 1x16:int64")
+    if ":" in text and dtype not in INPUT_DTYPES:
+        raise ConversionError(f"--input {text} has the unknown type {dtype!r}; known are {', '.join(INPUT_DTYPES)}")
     shape = tuple(int(part) for part in parts)
     if math.prod(shape) > MAX_ELEMENTS:
         raise ConversionError(f"--input {text} has {math.prod(shape):,} elements; at most {MAX_ELEMENTS:,} are possible")
-    return shape
+    return shape, dtype
 
 
-def example_inputs(model: torch.nn.Module | ExportedProgram, shapes: list[str]) -> tuple[torch.Tensor, ...]:
-    """Random inputs of the given shapes; without shapes, those that an exported program has.
+def example_inputs(
+    model: torch.nn.Module | ExportedProgram, wanted: list[tuple[tuple[int, ...], str]], samples: list[NDArray[Any]] | None
+) -> tuple[torch.Tensor, ...]:
+    """Random inputs of the given shapes and types; without shapes, those that an exported program has.
+
+    Args:
+        samples: calibration data, whose types count where none is given.
 
     Raises:
         ConversionError: neither.
     """
-    if not shapes and isinstance(model, ExportedProgram):
+    if not wanted and isinstance(model, ExportedProgram):
         return check_inputs(opened(model, None)[1])
-    if not shapes:
+    if not wanted:
         raise ConversionError("--input is missing: the shape of each input of the model, such as --input 1x3x224x224")
+    found = [TAKEN_DTYPES.get(str(array.dtype), "float32") for array in samples or []]
     generator = torch.Generator().manual_seed(0)
-    return tuple(torch.randn(parse_shape(shape), generator=generator) for shape in shapes)
+    return tuple(
+        random_input(shape, getattr(torch, dtype or (found[index] if found else "float32")), generator)
+        for index, (shape, dtype) in enumerate(wanted)
+    )
 
 
 def parse_force(items: list[str]) -> dict[str, str]:
@@ -74,7 +102,10 @@ def convert_command(
     model: Annotated[str, typer.Argument(help="path.py:Name, a torch.nn.Module class, function or instance; or path.pt2")],
     output: Annotated[Path, typer.Option("--output", "-o", help="directory of the bundle")],
     input: Annotated[
-        list[str] | None, typer.Option(help="shape NxCxHxW or NxF, once for each input of the model; a .pt2 has its own")
+        list[str] | None,
+        typer.Option(
+            help="shape NxCxHxW or NxF, once for each input of the model, with its type 1x16:int64 unless float32 or calibrated"
+        ),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help=".safetensors file with the model's weights")] = None,
     calibration: Annotated[Path | None, typer.Option(help=".npz or .npy with typical inputs, about 100 samples")] = None,
@@ -95,8 +126,10 @@ def convert_command(
     module = load_model(model)
     if weights is not None:
         load_weights(module, weights)
-    examples = example_inputs(module, input or [])
-    samples = None if calibration is None else load_calibration(calibration, examples)
+    wanted = [parse_input(text) for text in input or []]
+    arrays = None if calibration is None else load_arrays(calibration, len(wanted) or len(example_inputs(module, [], None)))
+    examples = example_inputs(module, wanted, arrays)
+    samples = None if arrays is None else in_batches(arrays, len(examples[0]))
     bundle = convert(
         module,
         examples,

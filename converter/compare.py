@@ -153,25 +153,27 @@ def compare(
     """Compares a bundle with the model that it was converted from.
 
     Args:
-        inputs: float32, one for each input of the model (alone, it is the only one); any number of samples that is a multiple of
+        inputs: one for each input of the model (alone, it is the only one); any number of samples that is a multiple of
             the bundle's batch.
 
     Raises:
         ConversionError: the model is not the one that the bundle was made from, or the inputs do not fit.
     """
     given = [inputs] if isinstance(inputs, np.ndarray | torch.Tensor) else inputs
-    values = tuple(torch.as_tensor(value, dtype=torch.float32) for value in given)
-    shapes = [bundle.graph.tensors[name].shape for name in bundle.graph.inputs]
-    if len(values) != len(shapes) or any(value.shape[1:] != shape[1:] for value, shape in zip(values, shapes, strict=True)):
-        raise ConversionError(f"inputs of shapes {[tuple(value.shape) for value in values]}; the bundle's have {shapes}")
+    tensors = [bundle.graph.tensors[name] for name in bundle.graph.inputs]
+    shapes = [tensor.shape for tensor in tensors]
+    dtypes = [getattr(torch, tensor.dtype) for tensor in tensors]
+    values = tuple(torch.as_tensor(value, dtype=dtype) for value, dtype in zip(given, dtypes, strict=False))
+    if len(given) != len(shapes) or any(value.shape[1:] != shape[1:] for value, shape in zip(values, shapes, strict=True)):
+        raise ConversionError(f"inputs of shapes {[tuple(value.shape) for value in given]}; the bundle's have {shapes}")
     samples, batch = len(values[0]), shapes[0][0]
     if samples == 0 or samples % batch:
         raise ConversionError(f"{samples} samples are no multiple of the bundle's batch of {batch}")
     batches = [tuple(value[start : start + batch] for value in values) for start in range(0, samples, batch)]
     module, _ = prepared(check_model(opened(model, batches[0])[0]), batches[0])
     known = {node.name for node in module.graph.nodes}
-    tensors = [bundle.graph.tensors[node.outputs[0]] for node in bundle.graph.nodes]
-    wanted = {tensor.value for tensor in tensors if tensor.scale is not None}
+    made = [bundle.graph.tensors[node.outputs[0]] for node in bundle.graph.nodes]
+    wanted = {tensor.value for tensor in made if tensor.scale is not None}
     if not wanted <= known:
         raise ConversionError(f"the bundle {bundle.graph.name} was not made from this model: it has no {min(wanted - known)}")
     return compare_module(bundle.graph, bundle.constants, module, batches)

@@ -128,7 +128,7 @@ def load_weights(model: torch.nn.Module | ExportedProgram, path: Path) -> None:
         raise ConversionError(f"the weights {path} do not fit the model: {'; '.join(parts)}")
 
 
-def load_calibration(path: Path, inputs: tuple[torch.Tensor, ...]) -> NDArray[Any] | Sequence[tuple[NDArray[Any], ...]]:
+def load_arrays(path: Path, count: int) -> list[NDArray[Any]]:
     """Samples from a .npz file with one array for each input of the model, in their order, or from a .npy file.
 
     Raises:
@@ -139,10 +139,21 @@ def load_calibration(path: Path, inputs: tuple[torch.Tensor, ...]) -> NDArray[An
         arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in loaded.files]
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise ConversionError(f"the calibration data {path} cannot be read: {first_line(error)}; expected .npz or .npy") from error
-    if len(arrays) != len(inputs):
-        raise ConversionError(f"the calibration data {path} has {len(arrays)} arrays; the model has {len(inputs)} inputs")
+    if len(arrays) != count:
+        raise ConversionError(f"the calibration data {path} has {len(arrays)} arrays; the model has {count} inputs")
+    return arrays
+
+
+def in_batches(arrays: list[NDArray[Any]], batch: int) -> NDArray[Any] | Sequence[tuple[NDArray[Any], ...]]:
+    """Samples as `convert` takes them: an array alone, several ones in batches."""
     if len(arrays) == 1:
         return arrays[0]
-    batch = inputs[0].shape[0]
     count = min(len(array) for array in arrays) // batch
     return [tuple(array[index * batch : (index + 1) * batch] for array in arrays) for index in range(count)]
+
+
+def random_input(shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
+    """Normally distributed numbers; integers are 0 and 1, which index every table of two rows."""
+    if dtype.is_floating_point or dtype.is_complex:
+        return torch.randn(shape, generator=generator, dtype=dtype)
+    return torch.randint(0, 2, shape, generator=generator).to(dtype)

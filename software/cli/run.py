@@ -73,6 +73,14 @@ def load_array(path: Path) -> NDArray[Any]:
 
 
 def random_inputs(model: Model) -> list[NDArray[Any]]:
-    """Standard normal values, the same in every run."""
+    """Standard normal values, the same in every run; integers are 0 and 1, which index every table of two rows."""
     generator = np.random.default_rng(0)
-    return [generator.standard_normal(model.tensors[name]["shape"], dtype=np.float32) for name in model.inputs]
+
+    def random(shape: list[int], dtype: str) -> NDArray[Any]:
+        if dtype in ("float32", "complex64"):
+            values: NDArray[Any] = generator.standard_normal(shape, dtype=np.float32)
+        else:
+            values = generator.integers(0, 2, shape)
+        return values.astype(dtype)
+
+    return [random(model.tensors[name]["shape"], model.tensors[name]["dtype"]) for name in model.inputs]

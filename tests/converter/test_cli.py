@@ -44,6 +44,16 @@ class Sized(nn.Conv2d):
     def __init__(self, channels):
         super().__init__(1, channels, 3)
 
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table = nn.Embedding(30, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(self.table(x))
+
 def failing():
     raise RuntimeError("no weights today")
 
@@ -91,6 +101,31 @@ def test_convert_and_inspect(folder: Path) -> None:
         assert part in output
 
 
+def test_a_model_of_words(folder: Path) -> None:
+    """Its input is integers: by the name of the type, or as the calibration data are; a check takes them from the bundle."""
+    words = np.random.default_rng(0).integers(0, 30, (6, 5))
+    np.save(folder / "words.npy", words)
+    np.save(folder / "narrow.npy", words.astype(np.int32))
+    lines = {
+        "named": "2x5:int64",
+        "calibrated": "2x5 --calibration words.npy",
+        "narrow": "2x5 --calibration narrow.npy",
+        "both": "2x5:int64 --calibration narrow.npy",
+    }
+    for name, line in lines.items():
+        status, _, errors = cosoc("convert", "small_model.py:Words", "--input", *line.split(), "-o", name)
+        assert status == 0, errors
+        assert Bundle.load(folder / name).graph.tensors["x"].dtype == "int64"
+    for data in ([], ["--data", "words.npy"], ["--data", "narrow.npy"]):
+        status, output, errors = cosoc("check", "calibrated", "small_model.py:Words", *data, "--least-snr", "30" if data else "0")
+        assert (status, "worst layers: " in output) == (0, True), errors
+    for dtype in ("", "integer"):
+        status, _, errors = cosoc("convert", "small_model.py:Words", "--input", f"2x5:{dtype}", "-o", "no")
+        assert (status, f"has the unknown type '{dtype}'; known are float32, " in errors) == (1, True)
+    status, _, errors = cosoc("convert", "small_model.py:Words", "--input", "2x5", "-o", "no")
+    assert (status, "does not run on example inputs" in errors) == (1, True)
+
+
 def test_an_exported_program(folder: Path) -> None:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU()).eval()
@@ -132,7 +167,7 @@ def test_an_exported_program(folder: Path) -> None:
         ("small_model.py:Model --input 1x1x8x8 --dump .", "has other files"),
         ("absent.py:Model --input 1x1x8x8", "there is no file absent.py"),
         ("small_model.py --input 1x1x8x8", "expected path.py:Name"),
-        ("small_model.py:Modle --input 1x1x8x8", "no torch.nn.Module named Modle; it has Branch, Digamma, Model, Sized"),
+        ("small_model.py:Modle --input 1x1x8x8", "no torch.nn.Module named Modle; it has Branch, Digamma, Model, Sized, Words"),
         ("small_model.py:value --input 1x1x8x8", "no torch.nn.Module named value"),
         ("small_model.py:failing --input 1x1x8x8", "no weights today"),
         ("small_model.py:Sized --input 1x1x8x8", "expected a class or function that needs no arguments"),
