@@ -104,7 +104,7 @@ def convert_command(
     input: Annotated[
         list[str] | None,
         typer.Option(
-            help="shape NxCxHxW or NxF, once for each input of the model, with its type 1x16:int64 unless float32 or calibrated"
+            help="shape of each input, such as 1x3x8x8; 1x16:int64 with its type, else that of the calibration data or float32"
         ),
     ] = None,
     weights: Annotated[Path | None, typer.Option(help=".safetensors file with the model's weights")] = None,

@@ -17,7 +17,7 @@ from cosoc.converter.dense.call import MissingValueError, row_major, shape_of
 from cosoc.converter.dense.narrow import wrapped
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.observe import LIMITS
-from cosoc.converter.operators import FeatureMap, Step, UnsupportedError, is_tokens
+from cosoc.converter.operators import CONVOLUTIONS, FeatureMap, Step, UnsupportedError, is_tokens
 from cosoc.converter.quantize import Quantized
 from cosoc.converter.support import Problem, describe
 
@@ -37,6 +37,11 @@ def quantized_value(real: float, scale: float, zero_point: int, precision: str) 
 def swapped(axes: tuple[int, ...]) -> tuple[int, ...]:
     """The last two of three axes in the place of each other."""
     return axes[0], axes[2], axes[1]
+
+
+def without_rows(axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Three of four axes, without the one of rows."""
+    return *axes[:2], axes[3]
 
 
 @dataclass
@@ -80,6 +85,8 @@ class Lowering(DenseBuilder):
             view = self.view(node)
             if len(view.shape) == 3:  # (B, T, F): the features become channels
                 view = replace(view, shape=swapped(view.shape), strides=swapped(view.strides))
+            elif view != self.whole(view.base) and len(view.shape) == 4 and view.shape[2] == 1:  # a row as an image: as it lies
+                view = replace(view, shape=without_rows(view.shape), strides=without_rows(view.strides))
             source = self.materialize(view, "float32", node.name, fx.label(node), fx.source_line(node))
             size = (*view.shape[:2], *(1,) * (4 - len(view.shape)), *view.shape[2:])
             shape = (size[0], size[1], size[2], size[3])
@@ -105,7 +112,10 @@ class Lowering(DenseBuilder):
                 self.views[node] = View(name, size, swapped(row_major((batch, channels, width))))
                 return super().view(node)
             flat = size == (batch, channels * height * width)
-            name = self.dequantized(node, size if flat else (batch, channels, height, width))
+            # An image of one row that is read as a row is a row at once.
+            row = height == 1 and (len(size) == 3 or all(len(fx.shape(user)) == 3 for user in node.users))
+            shape = size if flat else (batch, channels, width) if row else (batch, channels, height, width)
+            name = self.dequantized(node, shape)
             self.views[node] = View(name, size, row_major(size))
         return super().view(node)
 
@@ -158,7 +168,7 @@ class Lowering(DenseBuilder):
         attributes = dict(step.attributes)
         scales = [self.scale(tensor) for tensor in inputs]
         scale, zero_point = self.quantized.parameters(step.output.name, step.precision)
-        if step.op == "conv2d":
+        if step.op in CONVOLUTIONS:
             inputs += self.convolution(name, step, self.tensors[inputs[0]], output)
         elif step.op == "average_pool2d":
             attributes["multiplier"] = float(np.float32(scales[0] / (scale * attributes.pop("divisor"))))

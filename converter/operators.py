@@ -19,6 +19,12 @@ FeatureMap = tuple[int, int, int, int]
 """Shape (N, C, H, W) of the feature map that holds a value; reshaping changes the value's shape but not this one."""
 
 
+CONVOLUTIONS = ("conv2d", "conv_transpose2d")
+"""Operations of a bundle with weights."""
+
+TRANSPOSED = ("conv_transpose1d.default", "conv_transpose2d.input")
+
+
 class UnsupportedError(Exception):
     """An operation that a bundle cannot express."""
 
@@ -34,11 +40,11 @@ class Step:
 
     Attributes:
         node: where it is computed.
-        op: conv2d, max_pool2d, average_pool2d, add, clamp, view.
+        op: conv2d, conv_transpose2d, max_pool2d, average_pool2d, add, clamp, view.
         inputs: the activations that it reads.
         feature_map: of its output.
         attributes: of the bundle's node, without what depends on the quantization.
-        weight, bias: float32 (Cout, Cin/groups, Kh, Kw) and (Cout,), of conv2d.
+        weight, bias: float32 (Cout, Cin/groups, Kh, Kw) and (Cout,), of convolutions.
         precision: of its activations, int8 or int16.
         limits: interval of the output values: of clamp, or of the clamps fused into this step.
         output: node of the float graph whose value this step makes: the last fused clamp, else `node`.
@@ -118,6 +124,28 @@ def conv2d(context: Context, node: Node) -> Step:
     return Step(node, "conv2d", (source,), _shape4(node), attributes, weight, bias)
 
 
+def output_first(node: Node, weight: torch.Tensor) -> torch.Tensor:
+    """The weight of a layer with its output channels first: (Cout, Cin/groups, ..).
+
+    Transposed convolutions have their input channels there, (Cin, Cout/groups, ..); of the result, this is the weight again.
+    """
+    if fx.operation(node) not in TRANSPOSED:
+        return weight
+    parts = weight.reshape(fx.arguments(node)["groups"], -1, *weight.shape[1:]).transpose(1, 2)
+    return parts.reshape(-1, *parts.shape[2:])
+
+
+def conv_transpose2d(context: Context, node: Node) -> Step:
+    """aten.conv_transpose2d."""
+    bound = fx.arguments(node)
+    source, _ = context.image(bound["input"], "conv_transpose2d")
+    weight = output_first(node, context.parameter(bound["weight"], "conv_transpose2d"))
+    bias = None if bound["bias"] is None else context.parameter(bound["bias"], "conv_transpose2d")
+    attributes = {name: pair(bound[name]) for name in ("stride", "output_padding", "dilation")}
+    attributes |= {"padding": pair(bound["padding"]) * 2, "groups": bound["groups"]}
+    return Step(node, "conv_transpose2d", (source,), _shape4(node), attributes, weight, bias)
+
+
 def linear(context: Context, node: Node) -> Step:
     """aten.linear: a convolution whose kernel covers the feature map, so a flatten before it costs nothing; on (B, T, F) its kernel
     is one pixel."""
@@ -156,7 +184,8 @@ def _average(node: Node, source: Node, output: FeatureMap, kernel: list[int], **
     """An average over windows; `divisor` is what the sum of a window is divided by, by default its area."""
     attributes = {
         "kernel": kernel,
-        "stride": given.get("stride", kernel),
+        # Where there is one window, it does not move.
+        "stride": given.get("stride", [size if count > 1 else 1 for size, count in zip(kernel, output[2:], strict=True)]),
         "padding": given.get("padding", [0, 0, 0, 0]),
         "divisor": given.get("divisor", kernel[0] * kernel[1]),
     }
@@ -246,6 +275,7 @@ def _shape4(node: Node) -> FeatureMap:
 INTERPRETATIONS: dict[str, Callable[[Context, Node], Step]] = {
     "conv2d.default": conv2d,
     "conv2d.padding": conv2d,
+    "conv_transpose2d.input": conv_transpose2d,
     "linear.default": linear,
     "max_pool2d.default": max_pool2d,
     "avg_pool2d.default": avg_pool2d,

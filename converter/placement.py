@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.ir import Graph, Node
@@ -13,7 +14,7 @@ from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
 FORCED = ("cpu", "c2d", "fft", "zip")
 """Devices that the user may force."""
 
-CONV2D_OPERATIONS = ("conv2d", "max_pool2d", "average_pool2d", "add")
+CONV2D_OPERATIONS = ("conv2d", "conv_transpose2d", "max_pool2d", "average_pool2d", "add")
 
 FLOAT_PRODUCTS = ("convolution", "matmul")
 """Operations on dense tensors whose integers would be a `conv2d`."""
@@ -49,6 +50,8 @@ def obstacle(graph: Graph, node: Node) -> str:
     if node.op == "average_pool2d":
         return kernel_obstacle(attributes["kernel"], attributes["stride"], attributes["padding"], [1, 1])
     kernel = list(graph.tensors[node.inputs[1]].shape[1:3])
+    if node.op == "conv_transpose2d":
+        return transposed_obstacle(kernel, attributes)
     why = kernel_obstacle(kernel, attributes["stride"], attributes["padding"], attributes["dilation"])
     if not why and "residual_multiplier" in attributes:
         why = factor_obstacle(attributes["residual_multiplier"] / 2 ** RESIDUAL_FRACTION[8])
@@ -69,6 +72,13 @@ def kernel_obstacle(kernel: Sequence[int], stride: Sequence[int], padding: Seque
     if max(padding) > MAX_PADDING:
         return f"padding {padding}: c2d computes up to {MAX_PADDING}"
     return ""
+
+
+def transposed_obstacle(kernel: Sequence[int], attributes: Mapping[str, Any]) -> str:
+    """Why c2d has no such transposed convolution, whose strides only place its output."""
+    if max(attributes["stride"]) > MAX_POINT_STRIDE or max(attributes["output_padding"]) >= MAX_POINT_STRIDE:
+        return f"stride {attributes['stride']}: transposed convolutions of c2d have up to {MAX_POINT_STRIDE}"
+    return kernel_obstacle(kernel, [1, 1], attributes["padding"], attributes["dilation"])
 
 
 def pool_obstacle(kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch.fx import GraphModule, Node
 
 from cosoc.converter.capture import Inputs, quiet
 from cosoc.converter.observe import Parameters
-from cosoc.converter.operators import Step
+from cosoc.converter.operators import CONVOLUTIONS, Step
 from cosoc.converter.quantize import Quantized
 
 with quiet():  # torchao reports on its CUDA extensions when it is imported; none is used here
@@ -49,7 +50,6 @@ class StepQuantizer(Quantizer):
     def __init__(self, steps: Sequence[Step], quantized: Quantized) -> None:
         super().__init__()
         self.steps = {step.node.name: step for step in steps}
-        self.ends = {step.output.name for step in steps}
         self.quantized = quantized
 
     def annotate(self, model: GraphModule) -> GraphModule:
@@ -58,7 +58,7 @@ class StepQuantizer(Quantizer):
             step = self.steps.get(node.name)
             if step is not None:
                 node.meta["quantization_annotation"] = self._annotation(node, step)
-            elif node.op == "placeholder" or node.name in self.ends:
+            elif node.name in self.quantized.activations:
                 output = activation(self.quantized.activations[node.name])
                 node.meta["quantization_annotation"] = QuantizationAnnotation(output_qspec=output, _annotated=True)
         return model
@@ -67,8 +67,8 @@ class StepQuantizer(Quantizer):
         inputs: dict[Node, Any] = {
             source: activation(self.quantized.activations[source.name]) for source in node.all_input_nodes[: len(step.inputs)]
         }
-        if step.op == "conv2d":
-            inputs[node.all_input_nodes[1]] = WEIGHT
+        if step.op in CONVOLUTIONS:
+            inputs[node.all_input_nodes[1]] = replace(WEIGHT, ch_axis=int(step.op == "conv_transpose2d"))
         output: Any = None
         if step.op in ("view", "max_pool2d"):
             output = SharedQuantizationSpec((node.args[0], node))

@@ -20,7 +20,7 @@ from cosoc.converter import fx
 from cosoc.converter.capture import Inputs
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.observe import Histogram, Parameters, Range, candidates, parameters, squared_error
-from cosoc.converter.operators import Step
+from cosoc.converter.operators import CONVOLUTIONS, TRANSPOSED, Step, output_first
 from cosoc.converter.prequantized import Given
 from cosoc.converter.simulate import Readers, Values, call, quantized_weight, rounded, rounded_weight, walk
 
@@ -40,7 +40,8 @@ class Quantized:
 
     Attributes:
         activations: (scale, zero point) of every quantized value, by the name of its node in the float graph.
-        weights: of every convolution or linear layer, by the node's name: int8 in PyTorch's layout, and float32 scales (Cout,).
+        weights: of every convolution or linear layer, by the node's name: int8 with its output channels first, and float32 scales
+            (Cout,).
         wide: the same for int16, symmetric.
         biases: float32 (Cout,) of the layers whose bias was corrected, by the node's name.
         observers: what the range of a value stands for, by its node's name: see `observe.candidates`.
@@ -169,7 +170,7 @@ class Calibration:
     def visit(self, node: Node, values: Values, live: Mapping[Node, Values]) -> Values:
         """What the quantized network has for a node, given what it would compute with float weights from its own inputs."""
         step = self.steps.get(node.name)
-        if step is not None and step.op == "conv2d":
+        if step is not None and step.op in CONVOLUTIONS:
             values = self.convolve(step, values, live)
         source = self.shared.get(node.name)
         if source is not None:
@@ -221,9 +222,9 @@ class Calibration:
         assert weight is not None
         weight_node = step.node.args[1]
         assert isinstance(weight_node, Node)
-        fixed = self.given.weights.get(weight_node.name)
-        self.quantized.weights[step.node.name] = fixed or quantized_weight(weight)
-        coarse = weight if fixed else rounded_weight(weight)
+        fixed = self.fixed(step.node, weight_node)
+        self.quantized.weights[step.node.name] = fixed or quantized_weight(output_first(step.node, weight))
+        coarse = weight if fixed else rounded_weight(step.node, weight)
         (source,) = step.inputs
         read = self.rounded(source, live[source], step.precision)
         results = [call(self.module, step.node, {weight_node: coarse, source: value}) for value in read]
@@ -234,6 +235,19 @@ class Calibration:
         bias = torch.zeros(len(shift)) if step.bias is None else step.bias
         self.quantized.biases[step.node.name] = (bias.double() + shift).float()
         return [(result.movedim(axis, -1) + shift.float()).movedim(-1, axis) for result in results]
+
+    def fixed(self, node: Node, weight: Node) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
+        """Integers that the model itself has for the weight of a layer, with their scales."""
+        found = self.given.weights.get(weight.name)
+        if found is None or fx.operation(node) not in TRANSPOSED:
+            return found
+        stored, scales = found
+        if (scales != scales[0]).any():
+            raise ConversionError(
+                f"{fx.place(node)}: a scale for each input channel; expected one for each output channel, or one for all"
+            )
+        turned = output_first(node, torch.from_numpy(stored)).numpy()
+        return turned, np.full(len(turned), scales[0], np.float32)
 
 
 def mean_error(expected: Values, found: Values, axis: int) -> torch.Tensor | None:

@@ -12,12 +12,21 @@ from torch.fx import GraphModule, Node
 from cosoc.converter import fx
 from cosoc.converter.capture import Inputs, capture
 from cosoc.converter.errors import ConversionError
+from cosoc.converter.operators import output_first
 from cosoc.converter.prequantized import Given, take_over
+from cosoc.converter.rows import CLAMPS, rows_as_images
 
 aten = torch.ops.aten
 
-CLAMPS = (aten.relu.default, aten.hardtanh.default, aten.clamp.default, aten.clamp_min.default, aten.clamp_max.default)
-"""Operations that limit every element to an interval."""
+CONVOLUTIONS = (
+    aten.conv1d.default,
+    aten.conv1d.padding,
+    aten.conv2d.default,
+    aten.conv2d.padding,
+    aten.conv_transpose1d.default,
+    aten.conv_transpose2d.input,
+)
+"""Layers that take up a batch norm; so does a linear layer of (N, F)."""
 
 IDENTITIES = (aten.clone.default, aten.contiguous.default, aten.alias.default, aten.detach.default, aten.dropout.default)
 """Operations that return their first argument: the graph is in eval mode, and memory formats are no part of it."""
@@ -72,13 +81,15 @@ def _apply_affine(module: GraphModule, norm: Node, factor: torch.Tensor, offset:
     graph, layer = module.graph, norm.args[0]
     assert isinstance(layer, Node)
     results = [user for user in norm.users if user.target is operator.getitem and user.args[1] == 0]
-    if layer.target in (aten.conv2d.default, aten.conv2d.padding, aten.linear.default) and len(layer.users) == 1:
+    takes = layer.target in CONVOLUTIONS or (layer.target is aten.linear.default and len(fx.shape(layer)) == 2)
+    if takes and len(layer.users) == 1:
         weight = fx.tensor_of(module, layer.args[1])
         bias_node = fx.arguments(layer)["bias"]
         bias = fx.tensor_of(module, bias_node)
         if weight is None or (bias_node is not None and bias is None):
             return
-        folded = weight.double() * factor.reshape(-1, *[1] * (weight.dim() - 1))
+        scaled = output_first(layer, weight.double()) * factor.reshape(-1, *[1] * (weight.dim() - 1))
+        folded = output_first(layer, scaled).contiguous()
         shift = offset if bias is None else offset + bias.double() * factor
         with graph.inserting_before(layer):
             new_weight = _constant(module, f"{layer.name}_folded_weight", folded.float())
@@ -116,7 +127,7 @@ def clamp_before_max_pool(module: GraphModule) -> None:
             continue
         source = pool.args[0]
         assert isinstance(source, Node)
-        if source.target not in (aten.conv2d.default, aten.conv2d.padding, aten.add.Tensor) or len(source.users) != 1:
+        if source.target not in (*CONVOLUTIONS, aten.add.Tensor) or len(source.users) != 1:
             continue
         node.replace_all_uses_with(pool)
         pool.prepend(node)
@@ -164,6 +175,7 @@ REWRITES: Sequence[Callable[[GraphModule], None]] = (
     fold_constants,
     remove_identities,
     fold_batch_norms,
+    rows_as_images,
     clamp_before_max_pool,
 )
 """In the order in which they run."""

@@ -18,7 +18,7 @@ from cosoc.converter import emulation, fx
 from cosoc.converter.capture import Inputs
 from cosoc.converter.dense import as_array
 from cosoc.converter.ir import Constants, Graph
-from cosoc.converter.operators import Step
+from cosoc.converter.operators import CONVOLUTIONS, Step
 from cosoc.converter.quantize import Quantized, spread
 from cosoc.converter.simulate import Values, call, rounded, rounded_weight, walk
 
@@ -121,7 +121,7 @@ def sensitivities(module: GraphModule, built: Built, batches: Sequence[Inputs]) 
     exact = {node: values for node, values in walk(module, chosen) if node in wanted}
     found = {}
     for step in built.steps:
-        if step.op != "conv2d":
+        if step.op not in CONVOLUTIONS:
             continue
         noisy = walk(module, chosen, alone(module, step, built.quantized))
         noise = 0.0
@@ -141,7 +141,7 @@ def alone(module: GraphModule, step: Step, quantized: Quantized) -> Callable[[No
     assert isinstance(weight_node, Node)
     weight = fx.tensor_of(module, weight_node)
     assert weight is not None
-    coarse = rounded_weight(weight)
+    coarse = rounded_weight(step.node, weight)
 
     def change(node: Node, values: Values, live: Mapping[Node, Values]) -> Values:
         if node is step.node:

@@ -17,7 +17,7 @@ from torch.fx.node import map_arg
 
 from cosoc.converter.capture import Inputs
 from cosoc.converter.observe import LIMITS, Parameters
-from cosoc.converter.operators import Step
+from cosoc.converter.operators import CONVOLUTIONS, Step, output_first
 
 Values = list[torch.Tensor]
 """The value of a node for each batch."""
@@ -41,10 +41,10 @@ def rounded(value: torch.Tensor, parameters: Parameters, precision: str) -> torc
     return torch.fake_quantize_per_tensor_affine(value, scale, zero_point, least, largest)
 
 
-def rounded_weight(weight: torch.Tensor) -> torch.Tensor:
-    """A weight as its integers hold it."""
-    stored, scale = quantized_weight(weight)
-    return torch.from_numpy(stored).float() * torch.from_numpy(scale).reshape(-1, *[1] * (weight.dim() - 1))
+def rounded_weight(node: Node, weight: torch.Tensor) -> torch.Tensor:
+    """The weight of a layer as its integers hold it, in PyTorch's layout."""
+    stored, scale = quantized_weight(output_first(node, weight))
+    return output_first(node, torch.from_numpy(stored).float() * torch.from_numpy(scale).reshape(-1, *[1] * (weight.dim() - 1)))
 
 
 def call(module: GraphModule, node: Node, given: Mapping[Node, Any]) -> Any:
@@ -110,7 +110,7 @@ class Readers:
     def convolved(self, node: Node, value: torch.Tensor) -> Iterator[torch.Tensor]:
         """What the convolutions that read this value make of it, with their float weights."""
         for step in self.steps.get(node, []):
-            if step.op == "conv2d":
+            if step.op in CONVOLUTIONS:
                 yield call(self.module, step.node, {node: value})
             elif step.op in ("view", "max_pool2d"):
                 yield from self.convolved(step.node, call(self.module, step.node, {node: value}))

@@ -13,7 +13,7 @@ from torch.fx import GraphModule, Node
 from cosoc.converter import fx
 from cosoc.converter.dense import LOWERINGS
 from cosoc.converter.errors import ConversionError
-from cosoc.converter.operators import INTERPRETATIONS, Context, FeatureMap, Step, UnsupportedError
+from cosoc.converter.operators import CONVOLUTIONS, INTERPRETATIONS, Context, FeatureMap, Step, UnsupportedError
 
 REMEDIES = {
     "nonzero": "the number of results depends on the data: keep all elements, and a mask beside them",
@@ -50,9 +50,7 @@ def analyse(module: GraphModule, is_float: Callable[[Node], bool] = lambda _: Fa
         if node.op not in ("placeholder", "call_function"):
             continue
         step = None if node.op == "placeholder" or is_float(node) else _interpret(context, node)
-        if step is not None and (
-            step.op == "conv2d" or all(source in steps or source.op == "placeholder" for source in step.inputs)
-        ):
+        if step is not None and (step.op in CONVOLUTIONS or all(source in steps or is_given(source) for source in step.inputs)):
             steps[node] = step
             feature_maps[node] = step.feature_map
         else:
@@ -64,6 +62,12 @@ def analyse(module: GraphModule, is_float: Callable[[Node], bool] = lambda _: Fa
     if problems:
         raise ConversionError(describe(problems))
     return list(steps.values())
+
+
+def is_given(node: Node) -> bool:
+    """Whether a value is an input of the model, or a row of it as an image."""
+    (source,) = node.all_input_nodes if fx.operation(node) == "unsqueeze.default" else (node,)
+    return source.op == "placeholder"
 
 
 def with_convolutions(steps: dict[Node, Step]) -> dict[Node, Step]:
@@ -80,7 +84,7 @@ def with_convolutions(steps: dict[Node, Step]) -> dict[Node, Step]:
         for source in step.inputs:
             if source in steps:
                 region[root(source)] = root(node)
-    useful = {root(node) for node, step in steps.items() if step.op == "conv2d"}
+    useful = {root(node) for node, step in steps.items() if step.op in CONVOLUTIONS}
     return {node: step for node, step in steps.items() if root(node) in useful}
 
 
@@ -152,7 +156,7 @@ def fuse_clamps(steps: list[Step]) -> list[Step]:
     for step in steps:
         if step.op == "clamp":
             maker = by_output.get(step.inputs[0])
-            if maker is not None and maker.op in ("conv2d", "add", "average_pool2d") and len(maker.output.users) == 1:
+            if maker is not None and maker.op in (*CONVOLUTIONS, "add", "average_pool2d") and len(maker.output.users) == 1:
                 low, high = step.limits
                 maker.limits = (min(max(maker.limits[0], low), high), min(max(maker.limits[1], low), high))
                 del by_output[maker.output]
@@ -173,5 +177,5 @@ def set_precisions(steps: list[Step], wanted: Callable[[Node], str]) -> None:
         read = {made.get(source, "int8") for source in step.inputs}
         widest = "int16" if "int16" in read else "int8"
         chosen = wanted(step.node)
-        step.precision = chosen if step.op == "conv2d" and chosen != "float" else widest
+        step.precision = chosen if step.op in CONVOLUTIONS and chosen != "float" else widest
         made[step.output] = step.precision

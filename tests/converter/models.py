@@ -31,7 +31,7 @@ def randomize(model: nn.Module, seed: int) -> nn.Module:
                     (module.running_var, 0.5, 2.0),
                 ):
                     value.uniform_(low, high, generator=generator)
-            elif isinstance(module, nn.Conv2d | nn.Linear):
+            elif isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d):
                 fan_in = module.weight[0].numel()
                 module.weight.normal_(0, (2 / fan_in) ** 0.5, generator=generator)
                 if module.bias is not None:
@@ -64,7 +64,8 @@ def reference_int8(conversion: Conversion, reference: GraphModule, batch: torch.
         if node.target is not quantize:
             continue
         source = node.args[0]
-        name = f"{source.name}.int8" if source.op == "placeholder" else source.name
+        given = f"{source.name}.int8"
+        name = given if given in graph.tensors else source.name
         if name in graph.tensors:
             _, height, width, channels = graph.tensors[name].shape
             found[name] = values[node.name].reshape(-1, channels, height, width).permute(0, 2, 3, 1).contiguous().numpy()
@@ -92,6 +93,19 @@ class Residual(nn.Module):
         y = self.second_norm(self.second(y))
         y += x if self.identity else self.shortcut(x)
         return functional.relu(y)
+
+
+class RowResidual(nn.Module):
+    """The same of one dimension, its first layer transposed."""
+
+    def __init__(self, channels: int = 6) -> None:
+        super().__init__()
+        self.first = nn.ConvTranspose1d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm1d(channels)
+        self.second = nn.Conv1d(channels, channels, 3, padding="same", dilation=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.relu(self.second(functional.relu(self.norm(self.first(x)))) + x)
 
 
 class SmallResNet(nn.Module):

@@ -11,7 +11,7 @@ from torch import nn
 
 from cosoc.converter import convert, emulation
 from cosoc.converter.convert import Conversion
-from tests.converter.models import Chain, Residual, SmallResNet, converted, int8_graph, reference_int8
+from tests.converter.models import Chain, Residual, RowResidual, SmallResNet, converted, int8_graph, reference_int8
 
 MODELS: dict[str, tuple[nn.Module, tuple[int, ...], list[str]]] = {
     "conv": (nn.Conv2d(3, 8, 3), (1, 3, 9, 9), ["conv2d"]),
@@ -45,6 +45,22 @@ MODELS: dict[str, tuple[nn.Module, tuple[int, ...], list[str]]] = {
     "linear bn relu": (Chain(nn.Linear(20, 7), nn.BatchNorm1d(7), nn.ReLU()), (3, 20), ["conv2d"]),
     "flatten linear": (Chain(nn.Flatten(), nn.Linear(60, 7)), (1, 5, 3, 4), ["conv2d"]),
     "dropout": (Chain(nn.Dropout(), nn.Identity(), nn.Conv2d(3, 4, 1)), (1, 3, 2, 2), ["conv2d"]),
+    "row": (Chain(nn.Conv1d(3, 8, 5, 2, 2), nn.BatchNorm1d(8), nn.ReLU()), (2, 3, 21), ["conv2d"]),
+    "row depthwise": (nn.Conv1d(6, 6, 4, groups=6, padding="same", dilation=3), (1, 6, 20), ["conv2d"]),
+    "row pools": (
+        Chain(nn.Conv1d(3, 8, 3), nn.MaxPool1d(3, 2, 1), nn.Conv1d(8, 8, 1), nn.AvgPool1d(2), nn.AdaptiveAvgPool1d(1)),
+        (1, 3, 34),
+        ["conv2d", "max_pool2d", "conv2d", "average_pool2d", "average_pool2d"],
+    ),
+    "row head": (Chain(nn.Conv1d(3, 8, 3), nn.Flatten(), nn.Linear(72, 3)), (1, 3, 11), ["conv2d", "conv2d"]),
+    "row transposed": (nn.ConvTranspose1d(4, 6, 4, 3, 1, 2), (2, 4, 9), ["conv_transpose2d"]),
+    "row residual": (RowResidual(), (1, 6, 12), ["conv_transpose2d", "conv2d", "add"]),
+    "transposed": (nn.ConvTranspose2d(5, 7, (3, 2), (2, 3), (1, 0), (1, 2), bias=False), (2, 5, 6, 5), ["conv_transpose2d"]),
+    "transposed bn relu": (
+        Chain(nn.ConvTranspose2d(4, 6, 3, dilation=(1, 2)), nn.BatchNorm2d(6), nn.ReLU(), nn.ConvTranspose2d(6, 3, 2, 2)),
+        (1, 4, 5, 6),
+        ["conv_transpose2d", "conv_transpose2d"],
+    ),
     "residual": (Residual(8), (1, 8, 6, 6), ["conv2d", "conv2d", "add"]),
     "downsampling residual": (Residual(8, 2), (1, 8, 6, 6), ["conv2d", "conv2d", "conv2d", "add"]),
     "resnet": (SmallResNet(), (1, 3, 32, 32), ["conv2d", "max_pool2d", *["conv2d"] * 2, "add", *["conv2d"] * 3, "add"]),
@@ -62,6 +78,8 @@ def conversion_of(name: str) -> tuple[Conversion, torch.Tensor]:
 
 FUSED = {
     "conv pool relu": ["conv2d"],
+    "row pools": ["conv2d", "conv2d", "average_pool2d"],
+    "row residual": ["conv_transpose2d", "conv2d"],
     "residual": ["conv2d", "conv2d"],
     "downsampling residual": ["conv2d"] * 3,
     "resnet": ["conv2d"] * 7,
@@ -130,6 +148,27 @@ def test_dequantized_output_equals_pytorch() -> None:
             stored, output.scale, output.zero_point, -128, 127, torch.int8
         )
         np.testing.assert_array_equal(values[graph.outputs[0]], expected.numpy())
+
+
+def test_transposed_convolution_with_groups() -> None:
+    """PyTorch's int8 graph has no scale for each output channel of a group; its transposed convolution of the integers has."""
+    conversion, data = converted(Chain(nn.ConvTranspose2d(6, 8, 3, 2, 1, 1, groups=2), nn.BatchNorm2d(8)), (1, 6, 5, 4))
+    graph, constants = conversion.bundle.graph, conversion.bundle.constants
+    node = graph.nodes[1]
+    assert (node.op, node.devices) == ("conv_transpose2d", ("cpu", "c2d"))
+    values = emulation.run(conversion.bundle, data.numpy())
+    scale, zero_point = emulation.parameters(graph.tensors[node.inputs[0]])
+    x = torch.from_numpy(emulation.real_values(values[node.inputs[0]], scale, zero_point)).permute(0, 3, 1, 2)
+    stored, scales = conversion.quantized.weights[conversion.steps[0].node.name]
+    assert (constants[node.inputs[1]] == stored.transpose(0, 2, 3, 1)).all()
+    weight = (stored * scales.reshape(-1, 1, 1, 1)).reshape(2, 4, 3, 3, 3).transpose(0, 2, 1, 3, 4).reshape(6, 4, 3, 3)
+    bias = conversion.quantized.biases.get(conversion.steps[0].node.name, conversion.steps[0].bias)
+    expected = nn.functional.conv_transpose2d(x, torch.from_numpy(weight), bias, 2, 1, 1, 2)
+    scale, zero_point = emulation.parameters(graph.tensors[node.outputs[0]])
+    difference = values[node.outputs[0]] - (np.rint(expected.numpy() / scale) + zero_point).clip(-128, 127).transpose(0, 2, 3, 1)
+    assert np.abs(difference).max() <= 1
+    assert (difference != 0).mean() < 0.01
+    assert conversion.errors[-1].snr_db > 35
 
 
 def test_in_place_operations_do_not_reach_other_readers() -> None:
