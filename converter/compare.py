@@ -170,10 +170,10 @@ def compare(
     if samples == 0 or samples % batch:
         raise ConversionError(f"{samples} samples are no multiple of the bundle's batch of {batch}")
     batches = [tuple(value[start : start + batch] for value in values) for start in range(0, samples, batch)]
-    module, _ = prepared(check_model(opened(model, batches[0])[0]), batches[0])
-    known = {node.name for node in module.graph.nodes}
     made = [bundle.graph.tensors[node.outputs[0]] for node in bundle.graph.nodes]
     wanted = {tensor.value for tensor in made if tensor.scale is not None}
+    module, _ = prepared(check_model(opened(model, batches[0])[0]), batches[0], integers=bool(wanted))
+    known = {node.name for node in module.graph.nodes}
     if not wanted <= known:
         raise ConversionError(f"the bundle {bundle.graph.name} was not made from this model: it has no {min(wanted - known)}")
     return compare_module(bundle.graph, bundle.constants, module, batches)

@@ -154,7 +154,7 @@ def convert_in_detail(
         if dump is not None:
             stages.append((step, dumps.float_text(graph)))
 
-    module, given = prepared(model, inputs, record)
+    module, given = prepared(model, inputs, record, integers=precision != "float")
     tell("checking operations")
     histograms: dict[str, Histogram] = {}
 

@@ -170,7 +170,8 @@ def fold_constants(module: GraphModule) -> None:
             node.replace_all_uses_with(constant)
 
 
-REWRITES: Sequence[Callable[[GraphModule], None]] = (
+Rewrite = Callable[[GraphModule], None]
+REWRITES: Sequence[Rewrite] = (
     remove_assertions,
     fold_constants,
     remove_identities,
@@ -204,8 +205,13 @@ Record = Callable[[str, GraphModule], None]
 """Is told the name of a step and the graph after it."""
 
 
-def prepared(model: torch.nn.Module, inputs: Inputs, record: Record = lambda name, module: None) -> tuple[GraphModule, Given]:
+def prepared(
+    model: torch.nn.Module, inputs: Inputs, record: Record = lambda name, module: None, integers: bool = True
+) -> tuple[GraphModule, Given]:
     """The model's float graph after all rewrites, and what a model that PyTorch has quantized fixes.
+
+    Args:
+        integers: whether layers may become int8 or int16. Where none does, rows stay rows: as images they would be copied.
 
     Raises:
         ConversionError: the model cannot be captured, or is quantized in another way than the accelerators compute.
@@ -213,12 +219,12 @@ def prepared(model: torch.nn.Module, inputs: Inputs, record: Record = lambda nam
     module = capture(model, inputs)
     record("captured", module)
     given = take_over(module)
-    rewrite(module, inputs, record)
+    rewrite(module, inputs, record, REWRITES if integers else [step for step in REWRITES if step is not rows_as_images])
     return module, given
 
 
-def rewrite(module: GraphModule, inputs: Sequence[torch.Tensor], record: Record = lambda name, module: None) -> None:
-    """Runs every rewrite in place and compares the results on the example inputs after each, unless they are random.
+def rewrite(module: GraphModule, inputs: Sequence[torch.Tensor], record: Record, steps: Sequence[Rewrite]) -> None:
+    """Runs rewrites in place and compares the results on the example inputs after each, unless they are random.
 
     Raises:
         ConversionError: a rewrite changed the model's results by more than rounding.
@@ -226,7 +232,7 @@ def rewrite(module: GraphModule, inputs: Sequence[torch.Tensor], record: Record 
     # A model with random results is refused later, with all else that is not supported.
     compared = not any(is_random(node) for node in module.graph.nodes)
     expected = results(module, inputs) if compared else []
-    for step in REWRITES:
+    for step in steps:
         step(module)
         module.graph.eliminate_dead_code()
         module.graph.lint()

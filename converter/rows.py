@@ -87,10 +87,10 @@ class Rows:
         source = node.args[0]
         target, bound = node.target, fx.arguments(node)
         if target is aten.add.Tensor:
-            operands = node.args[:2]
-            known = any(operand in self.images for operand in operands)
-            same = all(isinstance(operand, Node) and fx.shape(operand) == fx.shape(node) for operand in operands)
-            if known and same and bound["alpha"] == 1:
+            operands = [operand for operand in node.args[:2] if isinstance(operand, Node) and fx.shape(operand) == fx.shape(node)]
+            known = [operand in self.images for operand in operands]
+            read = all(is_image or operand.op == "placeholder" for is_image, operand in zip(known, operands, strict=True))
+            if any(known) and read and len(operands) == 2 and bound["alpha"] == 1:
                 self.replace(node, target, tuple(self.image(operand, node) for operand in operands))
             return
         if not isinstance(source, Node) or source not in self.images:

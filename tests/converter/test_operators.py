@@ -171,6 +171,13 @@ def test_transposed_convolution_with_groups() -> None:
     assert conversion.errors[-1].snr_db > 35
 
 
+def test_rows_stay_rows_in_float() -> None:
+    """Nothing is gained by images there, which would be copies."""
+    model = Chain(nn.Conv1d(3, 4, 3), nn.ReLU(), nn.ConvTranspose1d(4, 2, 3))
+    nodes = convert(model.eval(), torch.randn(1, 3, 9), precision="float").graph.nodes
+    assert [(node.op, node.attributes["stride"]) for node in nodes] == [("convolution", [1])] * 2
+
+
 def test_in_place_operations_do_not_reach_other_readers() -> None:
     """`relu_` changes its own operand, and not the copy that was made before."""
 
