@@ -30,10 +30,11 @@ from cosoc.converter.quantize import Quantized, calibration_batches, quantize
 from cosoc.converter.report import report
 from cosoc.converter.rewrite import prepared
 from cosoc.converter.search import PRECISIONS, Built, Decision, Evaluate, agreement, choose_precisions
-from cosoc.converter.signals import fuse_signals, has_real_transforms, tag_signals
+from cosoc.converter.signals import fuse_signals, tag_signals, transforms_of
 from cosoc.converter.spec import DEVICES, SpecError, verify
 from cosoc.converter.support import analyse, fuse_clamps, set_precisions
 
+from cosoc.gateware.fft.config import FFTConfig
 COMPARED_BATCHES = 8
 """Batches of calibration data on which the report compares the int8 model with the float model."""
 
@@ -96,7 +97,7 @@ def convert(
         max_accuracy_drop: by how much the accuracy may be lower than the given model's, by default not at all. Without
             `evaluate`, accuracy is the share of calibration samples for which both models have the largest result at the
             same place.
-        soc: directory of a build, for which the report estimates times; real signals are transformed as its fft can.
+        soc: directory of a build, for which the report estimates times; signals are transformed as its fft can.
         dump: directory for the model as text after every step: see `dump.py`.
         progress: is told every step in a few words.
 
@@ -145,7 +146,7 @@ def convert_in_detail(
     inputs = check_inputs(example_inputs)
     model = check_model(opened_model)
     batches = calibration_batches(calibration, inputs)
-    real_transforms = has_real_transforms(accelerators, soc)
+    transforms = transforms_of(accelerators, soc)
 
     tell("exporting the model")
     stages: list[dumps.Stage] = []
@@ -165,9 +166,9 @@ def convert_in_detail(
         set_precisions(steps, chosen)
         quantized = quantize(module, steps, batches, tell, histograms, given)
         tell("lowering to integers")
-        lowered, lowered_constants = lower(title, module, steps, quantized, real_transforms)
+        lowered, lowered_constants = lower(title, module, steps, quantized, transforms.real)
         constants = dict(lowered_constants)
-        graphs = run_passes(lowered, passes(constants, accelerators, force or {}))
+        graphs = run_passes(lowered, passes(constants, accelerators, force or {}, transforms.max_log2))
         return Built(steps, quantized, lowered, lowered_constants, graphs[-1][1], constants, graphs)
 
     built = build(precision)
@@ -242,14 +243,16 @@ Pass = tuple[str, Callable[[Graph], Graph]]
 """A pass over the lowered graph, with its name."""
 
 
-def passes(constants: Constants, accelerators: Collection[str], force: Mapping[str, str]) -> list[Pass]:
+def passes(
+    constants: Constants, accelerators: Collection[str], force: Mapping[str, str], max_log2: int = FFTConfig().max_log2
+) -> list[Pass]:
     """Passes over the lowered graph, in order."""
     return [
         ("fuse", partial(fuse, constants=constants)),
         ("fuse_dense", fuse_dense),
         ("fuse_signals", fuse_signals),
         ("tag_devices", partial(tag_devices, accelerators=accelerators)),
-        ("tag_signals", partial(tag_signals, accelerators=accelerators)),
+        ("tag_signals", partial(tag_signals, accelerators=accelerators, max_log2=max_log2)),
         ("apply_force", partial(apply_force, force=force)),
     ]
 

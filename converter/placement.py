@@ -101,12 +101,13 @@ def factor_obstacle(factor: float) -> str:
 
 def reason(graph: Graph, node: Node) -> str:
     """Why a node may run where it may, in words."""
-    why = obstacle(graph, node)
-    if why:
-        return why
     kind = accelerator_of(node) if node.op in SIGNALS else "c2d"
+    why = obstacle(graph, node)
+    if why and kind not in node.devices:
+        return why
     if kind not in node.devices:
-        return f"{kind} could run it, but was excluded when the model was converted"
+        smaller = ", or the SoC's has shorter transforms only" if kind == "fft" else ""
+        return f"{kind} could run it, but was excluded when the model was converted{smaller}"
     if kind == "c2d" and graph.tensors[node.inputs[0]].dtype == "int16":
         return "c2d computes it when it is built with c2d_activation_bits=16"
     return f"{kind} computes it" if "cpu" in node.devices else f"forced to {kind} when the model was converted"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cosoc.converter.errors import ConversionError
@@ -53,21 +53,38 @@ def windows(graph: Graph, node: Node) -> bool:
     return bool(readers) and all(map(is_transform, readers))
 
 
-def signal_obstacle(graph: Graph, node: Node) -> str:
-    """Why FFT or ZIP accelerators of default size cannot run a node; empty when they can. Their drivers have the last word."""
+def signal_obstacle(graph: Graph, node: Node, max_log2: int = FFTConfig().max_log2) -> str:
+    """Why FFT or ZIP accelerators cannot run a node; empty when they can. Their drivers have the last word.
+
+    Args:
+        max_log2: of the longest transform.
+    """
     if node.op not in ("fft", "rfft"):
         return ""
     shape = graph.tensors[node.inputs[0]].shape
     length = shape[node.attributes.get("axis", len(shape) - 1)]
     factor, what = (2, "real samples") if node.op == "rfft" else (1, "points")
-    least, most = factor << MIN_LOG2, factor << FFTConfig().max_log2
+    least, most = factor << MIN_LOG2, factor << max_log2
     if length & (length - 1) or not least <= length <= most:
         return f"a transform of {length} {what}: fft has powers of two from {least} to {most}"
     return ""
 
 
-def has_real_transforms(accelerators: Collection[str], soc: str | Path | None) -> bool:
-    """Whether transforms of real signals stay such. That is half the work; but FFT built without `fft_real_input` cannot do it.
+@dataclass(frozen=True)
+class Transforms:
+    """What the FFT of a SoC computes.
+
+    Attributes:
+        real: transforms of real signals stay such. That is half the work; but FFT built without `fft_real_input` cannot do it.
+        max_log2: of the longest transform.
+    """
+
+    real: bool
+    max_log2: int = FFTConfig().max_log2
+
+
+def transforms_of(accelerators: Collection[str], soc: str | Path | None) -> Transforms:
+    """What FFT can do.
 
     Args:
         accelerators: that may run nodes.
@@ -77,14 +94,16 @@ def has_real_transforms(accelerators: Collection[str], soc: str | Path | None) -
         ConversionError: there is no such build.
     """
     if "fft" not in accelerators:
-        return True
+        return Transforms(real=True)
     if soc is None:
-        return bool(FFTConfig().real_input)
+        return Transforms(bool(FFTConfig().real_input))
     try:
         description = json.loads((Path(soc) / "soc.json").read_text())
     except (OSError, ValueError) as error:
         raise ConversionError(f"{soc} is no build; expected a directory with soc.json ({error})") from error
-    return all(item["config"]["real_input"] for item in description["accelerators"] if item["kind"] == "fft")
+    found = [item["config"] for item in description["accelerators"] if item["kind"] == "fft"]
+    longest = max((config["max_log2"] for config in found), default=FFTConfig().max_log2)
+    return Transforms(all(config["real_input"] for config in found), longest)
 
 
 def accelerator_of(node: Node) -> str:
@@ -92,11 +111,11 @@ def accelerator_of(node: Node) -> str:
     return "zip" if node.op.startswith("zip") else "fft"
 
 
-def tag_signals(graph: Graph, accelerators: Collection[str]) -> Graph:
+def tag_signals(graph: Graph, accelerators: Collection[str], max_log2: int) -> Graph:
     """Adds fft and zip to the devices of every node that they can compute."""
     nodes = []
     for node in graph.nodes:
         kind = accelerator_of(node)
-        capable = node.op in SIGNALS and kind in accelerators and not signal_obstacle(graph, node)
+        capable = node.op in SIGNALS and kind in accelerators and not signal_obstacle(graph, node, max_log2)
         nodes.append(replace(node, devices=("cpu", kind)) if capable else node)
     return replace(graph, nodes=tuple(nodes))

@@ -70,6 +70,13 @@ def test_real_signals_where_the_soc_has_them(build: Path, tmp_path: Path) -> Non
     bundle = on_accelerators(convert(Spectra().eval(), inputs, precision="float", soc=tmp_path))
     assert [node.devices for node in bundle.graph.nodes if node.op == "rfft"] == [("fft",)] * 2
     require_bits(bundle, tmp_path, "functional", inputs, tmp_path)
+    short = SoC.place(SoCConfig.make({"fft": 1, "zip": 1}, {"fft_real_input": 1, "fft_max_log2": 4}), load_platform("sim"))
+    (tmp_path / "soc.json").write_text(short.json())
+    bundle = convert(Spectra().eval(), inputs, precision="float", soc=tmp_path)
+    transforms = [node for node in bundle.graph.nodes if node.op == "rfft"]
+    lengths = {bundle.graph.tensors[node.inputs[0]].shape[-1]: node.devices for node in transforms}
+    assert lengths == {64: ("cpu",), 32: ("cpu", "fft")}, "this FFT transforms up to 32 real samples"
+    assert "or the SoC&#x27;s has shorter transforms only" in bundle.report
     plain = convert(Spectra().eval(), inputs, precision="float", soc=build)
     assert {node.op for node in plain.graph.nodes} & {"fft", "rfft"} == {"fft"}
     assert np.isfinite(emulation.run(plain, [inputs[0].numpy()])[plain.graph.outputs[0]]).all()
