@@ -179,3 +179,17 @@ def capture(model: nn.Module, inputs: Inputs) -> GraphModule:
         ) from error
     assert isinstance(module, GraphModule)
     return module
+    check_constants(module)
+
+
+def check_constants(module: GraphModule) -> None:
+    """No tensor that the model keeps, also as a plain attribute, has a NaN; infinities, as masks have them, are numbers.
+
+    Raises:
+        ConversionError: one does.
+    """
+    for node in module.graph.nodes:
+        value = fx.tensor_of(module, node)
+        if value is not None and (value.is_floating_point() or value.is_complex()) and value.isnan().any():
+            readers = ", ".join(fx.place(user) for user in node.users)
+            raise ConversionError(f"NaN in the constant {node.target}, which {readers} reads; load other values")

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.fx import GraphModule
 from torch.nn import functional
 
-from cosoc.converter import ConversionError, convert, emulation
+from cosoc.converter import ConversionError, convert, emulation, rewrite
 from cosoc.converter.compare import disagreement
 from cosoc.converter.convert import convert_in_detail, passes, run_passes
 from cosoc.converter.dense import as_array
 from cosoc.converter.ir import Graph
+from cosoc.converter.rewrite import fold_batch_norms
 from tests.converter.models import Chain
 
 EXAMPLE = torch.zeros(1, 3, 8, 8)
@@ -129,6 +131,26 @@ def test_wrong_calibration(calibration: Any, part: str) -> None:
     assert part in message(nn.Conv2d(3, 4, 3), calibration=calibration)
 
 
+class Kept(nn.Module):
+    """A tensor that is neither a parameter nor a buffer."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.kept = torch.tensor([1.0, value, 2.0])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(x + self.kept, 1)
+
+
+def test_nan_in_a_plain_attribute() -> None:
+    text = message(Kept(float("nan")), torch.ones(2, 3))
+    assert text.startswith("NaN in the constant ")
+    assert "add (test_bad_models.py:" in text
+    masked = convert(Kept(float("-inf")).eval(), torch.ones(2, 3))
+    found = emulation.run(masked, np.ones((2, 3), np.float32))[masked.graph.outputs[0]]
+    assert (found[:, 1] == 0).all(), "a mask of infinity is wanted"
+
+
 class Doubled(torch.autograd.Function):
     """An operation with a gradient of its own."""
 
@@ -223,6 +245,22 @@ def test_a_pass_that_breaks_the_graph_is_named() -> None:
     with pytest.raises(ConversionError, match="not valid after the step lowered: node quantize"):
         run_passes(broken(conversion.lowered), listed)
     assert [name for name, _ in run_passes(conversion.lowered, listed)] == ["lowered", *(name for name, _ in listed)]
+
+
+def test_a_wrong_rewrite_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results are compared after each step, so that no bundle comes of one that changes them."""
+
+    def shift_bias(module: GraphModule) -> None:
+        fold_batch_norms(module)
+        for name, value in module.named_buffers():
+            if name.endswith("folded_bias"):
+                value[0] += 0.01
+
+    torch.manual_seed(0)
+    model, x = Chain(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval(), torch.randn(1, 3, 8, 8)
+    changed = [shift_bias if step is fold_batch_norms else step for step in rewrite.REWRITES]
+    monkeypatch.setattr(rewrite, "REWRITES", changed)
+    assert "shift_bias changed output 0 of the model by 0.00" in message(model, x)
 
 
 def test_sums_that_could_leave_int32() -> None:
