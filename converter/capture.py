@@ -21,6 +21,7 @@ from cosoc.converter import fx
 from cosoc.converter.dense import LOWERINGS
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.operators import INTERPRETATIONS
+from cosoc.converter.plain_weights import with_plain_weights
 
 Inputs = tuple[torch.Tensor, ...]
 
@@ -94,12 +95,13 @@ def check_model(model: object) -> nn.Module:
     """The model, when it is ready to be converted.
 
     Raises:
-        ConversionError: not a module, in training mode, or with parameters that are no finite float32.
+        ConversionError: not a module, in training mode, or with parameters that are no finite float32 and do not become such.
     """
     if isinstance(model, type) and issubclass(model, nn.Module):
         raise ConversionError(f"{model.__name__} is a class; pass an instance of it: {model.__name__}()")
     if not isinstance(model, nn.Module):
         raise ConversionError(f"the model must be a torch.nn.Module, found {type(model).__name__}")
+    model = with_plain_weights(model)
     # An exported graph has no mode: its operations say how they compute.
     modules = [] if isinstance(model, GraphModule) else model.named_modules()
     training = [name or "the model itself" for name, module in modules if module.training]
@@ -178,8 +180,8 @@ def capture(model: nn.Module, inputs: Inputs) -> GraphModule:
             + "\n  rewrite that line with tensor operations only, or keep it outside the converted model"
         ) from error
     assert isinstance(module, GraphModule)
-    return module
     check_constants(module)
+    return module
 
 
 def check_constants(module: GraphModule) -> None:

@@ -14,8 +14,16 @@ from cosoc.converter.convert import convert_in_detail
 from tests.converter.models import samples
 
 with quiet():
+    from torchao.quantization import (
+        Int8DynamicActivationInt8WeightConfig,
+        Int8DynamicActivationIntxWeightConfig,
+        Int8WeightOnlyConfig,
+        PerAxis,
+        quantize_,
+    )
     from torchao.quantization.pt2e import move_exported_model_to_eval
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e, prepare_qat_pt2e
+    from torchao.quantization.qat import QATConfig
     from torchao.testing.pt2e._xnnpack_quantizer import XNNPACKQuantizer, get_symmetric_quantization_config
 
 
@@ -87,6 +95,43 @@ def test_weights_with_one_scale_for_all_channels() -> None:
     conversion = convert_in_detail(model, data[:1], calibration=data)
     for _, scales in conversion.quantized.weights.values():
         assert len(set(scales.tolist())) == 1
+
+
+def perceptron() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 4)).eval()
+
+
+@pytest.mark.parametrize("configuration", [Int8WeightOnlyConfig(), Int8DynamicActivationInt8WeightConfig()])
+def test_weights_of_torchao_tensors(configuration: object) -> None:
+    """`quantize_` gives weights a type of their own; they are taken as what they stand for, and the given model stays as it is."""
+    model, data = perceptron(), samples((1, 16), 32, 1)
+    with quiet():
+        quantize_(model, configuration)
+    conversion = convert_in_detail(model, data[:1], calibration=data)
+    weight = model[0].weight
+    assert type(weight).__name__ == "Int8Tensor"
+    stored, scales = conversion.quantized.weights["linear"]
+    assert np.abs(stored * scales[:, None] - weight.dequantize().detach().numpy()).max() < 0.51 * scales.max()
+    found = emulation.run(conversion.bundle, data.numpy())[conversion.bundle.graph.outputs[0]]
+    with torch.no_grad():
+        expected = torch.cat([model(sample[None]) for sample in data]).numpy()
+    assert np.square(found - expected).sum() < 2e-3 * np.square(expected).sum()
+
+
+def test_a_model_that_is_prepared_for_training_says_how_to_finish() -> None:
+    base = Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int8, weight_granularity=PerAxis(0))
+    model, data = perceptron().train(), samples((1, 16), 8, 1)
+    with quiet():
+        quantize_(model, QATConfig(base, step="prepare"))
+    model.eval()
+    with pytest.raises(ConversionError, match=r'training: 0 is a FakeQuantizedLinear; finish it with .*step="convert"'):
+        convert_in_detail(model, data[:1], calibration=data)
+    with quiet():
+        quantize_(model, QATConfig(base, step="convert"))
+    model.eval()
+    operations = [node.op for node in convert_in_detail(model, data[:1], calibration=data).bundle.graph.nodes]
+    assert operations == ["quantize", "conv2d", "conv2d", "dequantize"]
 
 
 class Odd(nn.Module):
