@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,12 +32,21 @@ from cosoc.converter.placement import apply_force, tag_devices
 from cosoc.converter.quantize import Quantized, calibration_batches, quantize
 from cosoc.converter.report import report
 from cosoc.converter.rewrite import prepared
-from cosoc.converter.search import PRECISIONS, Built, Decision, Evaluate, agreement, choose_precisions
+from cosoc.converter.search import (
+    PRECISIONS,
+    TOLD_DROP,
+    Built,
+    Decision,
+    Evaluate,
+    agreement,
+    choose_precisions,
+    measured_agreement,
+)
 from cosoc.converter.signals import fuse_signals, tag_signals, transforms_of
 from cosoc.converter.spec import DEVICES, SpecError, verify
 from cosoc.converter.support import analyse, fuse_clamps, set_precisions
-
 from cosoc.gateware.fft.config import FFTConfig
+
 COMPARED_BATCHES = 8
 """Batches of calibration data on which the report compares the int8 model with the float model."""
 
@@ -96,10 +108,11 @@ def convert(
             `max_accuracy_drop` alone, layers are raised to int16 or float until the accuracy is kept: see `search.py`.
         max_accuracy_drop: by how much the accuracy may be lower than the given model's, by default not at all. Without
             `evaluate`, accuracy is the share of calibration samples for which both models have the largest result at the
-            same place.
+            same place. Without both, that share is measured on a part of the calibration data, and an `AccuracyWarning` tells
+            where it is less than 99.7 %.
         soc: directory of a build, for which the report estimates times; signals are transformed as its fft can.
         dump: directory for the model as text after every step: see `dump.py`.
-        progress: is told every step in a few words.
+        progress: is told every step in a few words, and what would otherwise be a warning.
 
     Raises:
         ConversionError: anything about the arguments or the model that prevents the conversion.
@@ -177,17 +190,55 @@ def convert_in_detail(
         measure = evaluate or agreement(model, batches)
         decision = choose_precisions(model, module, built, build, measure, max_accuracy_drop or 0.0, precision, batches, tell)
         built = decision.built
+        if decision.accuracy < decision.float_accuracy - max(max_accuracy_drop or 0.0, 0.0):
+            warn(decision.notes[-1], progress)
     graph, constants = built.graph, built.constants
     if dump is not None:
         dumps.write(Path(dump), [*stages, *((name, dumps.graph_text(stage)) for name, stage in built.stages)])
     tell("comparing with the float model")
     if not built.steps:
         require_agreement(graph, constants, module, inputs)
+    notes = list(decision.notes) if decision else []
+    if decision is None and built.steps and calibration is not None:
+        notes += checked_agreement(model, built, batches, progress)
     errors = compare_module(graph, constants, module, batches[:COMPARED_BATCHES])
     times = None if soc is None else estimate(Bundle(graph, constants, ""), Path(soc))
-    notes = decision.notes if decision else ()
     bundle = Bundle(graph, constants, report(graph, errors, describe_calibration(calibration, batches), times, notes))
     return Conversion(bundle, module, built.steps, built.quantized, built.lowered, built.lowered_constants, errors, decision)
+
+
+class AccuracyWarning(UserWarning):
+    """The deployed model decides differently from the given one more often than rounding should make it."""
+
+
+def checked_agreement(
+    model: torch.nn.Module, built: Built, batches: Sequence[Inputs], progress: Callable[[str], None] | None
+) -> list[str]:
+    """How often both models decide the same, a sentence for the report; where that is too rarely, the user is told at once."""
+    found = measured_agreement(model, built, batches)
+    if found is None:
+        return []
+    share, count = found
+    note = f"The largest result is where the float model has it for {round(share * count)} of {count} calibration samples."
+    if 1 - share > TOLD_DROP:
+        note += (
+            f" The accuracy may drop by up to {100 * (1 - share):.1f} points: pass max_accuracy_drop=0 (--max-accuracy-drop 0), or "
+            "evaluate=, to widen the layers that lose."
+        )
+        warn(note, progress)
+    return [note]
+
+
+def warn(text: str, progress: Callable[[str], None] | None) -> None:
+    """Tells the user about a loss: as a line where lines are wanted, else as a warning."""
+    if progress is None:
+        own = (str(Path(__file__).parent), contextlib.__file__)
+        frame, level = sys._getframe(), 1
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(own):
+            frame, level = frame.f_back, level + 1
+        warnings.warn(text, AccuracyWarning, stacklevel=level)  # at the user's line
+    else:
+        progress(f"warning: {text}")
 
 
 def wanted_precision(precision: str | Mapping[str, str]) -> Callable[[Node], str]:

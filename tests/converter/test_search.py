@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from cosoc.converter import ConversionError, emulation
-from cosoc.converter.convert import Conversion, convert_in_detail
+from cosoc.converter.convert import AccuracyWarning, Conversion, convert_in_detail
 from cosoc.converter.search import Built, Search
 from cosoc.runtime import Session
 from tests.converter.models import Chain, Residual, converted, samples
@@ -91,9 +92,28 @@ def test_search_raises_what_loses() -> None:
     assert "int16" in decision.precision.values()
     assert "int16" in {tensor.dtype for tensor in conversion.bundle.graph.tensors.values()}
     assert "is int16: its int8 adds noise" in conversion.bundle.report.replace("&#x27;", "")
-    plain, _ = convert_uneven()
+    with pytest.warns(AccuracyWarning, match=r"for \d\d of 64 calibration samples.*drop by up to .*max_accuracy_drop=0"):
+        plain, _ = convert_uneven()
     assert plain.decision is None
+    assert f"The accuracy may drop by up to {100 * (1 - decision.int8_accuracy):.1f} points" in plain.bundle.report
     assert worst(conversion, data) < worst(plain, data) / 4
+
+
+def test_agreement_is_told() -> None:
+    """Nobody asked for it: it is in the report, and a line of the command's where it is too low; only of scores."""
+    told: list[str] = []
+    data = samples((1, 2, 12, 12), 24, 0)
+    report = convert_in_detail(Uneven.made(), data[:1], calibration=data, progress=told.append).bundle.report
+    assert any(line.startswith("warning: The largest result is where the float model has it for ") for line in told)
+    assert "of 24 calibration samples" in report
+    good, data = Chain(nn.Flatten(), nn.Linear(9, 2)), samples((2, 1, 3, 3), 24, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AccuracyWarning)
+        conversion, _ = converted(good, (2, 1, 3, 3))
+        assert "has it for 16 of 16 calibration samples.<" in conversion.bundle.report
+        for model in (nn.Conv2d(1, 2, 3), Chain(nn.Flatten(), nn.Linear(9, 1))):
+            assert "calibration samples.<" not in converted(model, (1, 1, 3, 3))[0].bundle.report
+        assert "has it for" not in converted(good, (2, 1, 3, 3), precision="float")[0].bundle.report
 
 
 def test_search_goes_to_float_when_it_must() -> None:
