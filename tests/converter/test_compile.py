@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from cosoc import compile
-from cosoc.converter import Bundle, ConversionError
+from cosoc.converter import Bundle, ConversionError, convert
 from cosoc.converter.compiled import find_build
 
 compiled_module = importlib.import_module("cosoc.converter.compiled")
@@ -91,6 +91,12 @@ def test_an_exported_program(build: Path) -> None:
     found, expected = compiled(images(1)), model(images(1))
     assert found["name"] == "both"
     torch.testing.assert_close(found["features"], expected["features"].detach(), rtol=1e-4, atol=1e-5)
+    # Of a dynamic batch the example's is in the bundle; what is called adapts.
+    dynamic = torch.export.export(model, (images(2),), dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=64)},))
+    compiled = compile(dynamic, soc=build, mode="cpu", precision="float")
+    assert compiled(images(5))["features"].shape[0] == 5
+    for bundle, batch in ((compiled.bundle, 2), (convert(dynamic, images(3)), 3)):
+        assert [bundle.graph.tensors[name].shape[0] for name in bundle.graph.inputs] == [batch]
     keywords = torch.export.export(Centred().eval(), (), {"x": images(2)})
     with pytest.raises(ConversionError, match="no example inputs that are given by position"):
         compile(keywords, soc=build, mode="cpu")
