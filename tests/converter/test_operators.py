@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cosoc.converter import convert, emulation
-from cosoc.converter.convert import Conversion
+from cosoc.converter.convert import Conversion, convert_in_detail
 from tests.converter.models import Chain, Residual, RowResidual, SmallResNet, converted, int8_graph, reference_int8
 
 MODELS: dict[str, tuple[nn.Module, tuple[int, ...], list[str]]] = {
@@ -198,6 +198,41 @@ def test_in_place_operations_do_not_reach_other_readers() -> None:
     expected = torch.cat([model(sample[None]) for sample in data]).detach().numpy()
     assert np.abs(found - expected).max() < 0.05 * np.ptp(expected)
     assert (expected < 0).any(), "the copy keeps its negative values"
+
+
+def test_biases_take_back_what_rounding_shifts() -> None:
+    """63 weights of a third of a step vanish, and with them a part of every sum, as the inputs are positive."""
+    model = nn.Linear(64, 3)
+    with torch.no_grad():
+        model.weight[:] = 1 / 127 / 3
+        model.weight[:, 0] = 1.0
+    data = torch.rand(32, 64, generator=torch.Generator().manual_seed(1))
+    conversion = convert_in_detail(model.eval(), data[:1], calibration=data)
+    lost = (conversion.quantized.biases["linear"] - model.bias).detach().numpy()
+    np.testing.assert_allclose(lost, 63 * float(data[:, 1:].mean()) / 127 / 3, rtol=0.05)
+    found = emulation.run(conversion.bundle, data.numpy())[conversion.bundle.graph.outputs[0]]
+    with torch.no_grad():
+        error = found - model(data).numpy()
+    assert np.abs(error.mean(0)).max() < 0.1 * lost.min()
+    few = convert_in_detail(model, data[:1], calibration=data[:4])
+    assert not few.quantized.biases, "four samples say nothing about a mean"
+
+
+def test_a_range_without_the_rarest_values() -> None:
+    """One value of 12,800 is a hundred times larger: int8 has steps for the others when it is clipped."""
+    data = torch.randn(64, 2, 10, 10, generator=torch.Generator().manual_seed(2))
+    data[1, 0, 5, 5] = 300.0
+    torch.manual_seed(0)
+    model = nn.Conv2d(2, 4, 3).eval()
+    conversion = convert_in_detail(model, data[:1], calibration=data)
+    name = conversion.module.graph.find_nodes(op="placeholder")[0].name
+    assert conversion.quantized.observers[name] != "all"
+    assert conversion.quantized.activations[name][0] < 0.1 * 300 / 255
+    graph = conversion.bundle.graph
+    stored = emulation.run(conversion.bundle, data[2:].numpy())[graph.nodes[0].outputs[0]]
+    real = emulation.real_values(stored, *emulation.parameters(graph.tensors[graph.nodes[0].outputs[0]])).transpose(0, 3, 1, 2)
+    noise = np.square(real - data[2:].numpy()).mean()
+    assert noise < (300 / 255) ** 2 / 12 / 20, "with all of the range it is twenty times as much"
 
 
 def test_pruned_channels_keep_their_bias() -> None:
