@@ -17,6 +17,7 @@ from cosoc.converter.compare import LayerError
 from cosoc.converter.convert import Conversion
 from cosoc.converter.estimate import Estimate, NodeTime, estimate
 from cosoc.converter.figures import crossings, duration, macs, quantity, size_of
+from cosoc.converter.placement import apply_force
 from cosoc.converter.report import report
 from tests.converter.models import Chain, Residual, converted
 
@@ -74,6 +75,25 @@ def test_page_is_well_formed_and_complete(conversion: Conversion) -> None:
         assert node.source in page
     for error in conversion.errors:
         assert f"{error.max_error:.3g} ({100 * error.relative_error:.2f} %)" in page
+
+
+def test_rows_and_boxes_tell_device_precision_and_reason(conversion: Conversion) -> None:
+    """Of the picture and the table alike: what the accelerator may run is coloured as its own."""
+    page = conversion.bundle.report
+    graph = apply_force(conversion.bundle.graph, {"first": "cpu"})
+    forced = report(graph, [], "")
+    for text, nodes in ((page, conversion.bundle.graph.nodes), (forced, graph.nodes)):
+        for index, node in enumerate(nodes):
+            kind = node.devices[-1]
+            assert f'<g class="{kind}"><title>{node.name}\n' in text
+            (row,) = re.findall(rf'<tr id="node-{index}">.*</tr>', text)
+            assert "<td>int8</td>" in row
+            assert [f'chip {device}"' in row for device in ("cpu", "c2d")] == [device in node.devices for device in ("cpu", "c2d")]
+            reasons = {"quantize": "no accelerator computes quantize", "dequantize": "no accelerator computes dequantize"}
+            why = reasons.get(node.op, "c2d computes it" if kind == "c2d" else "c2d could run it, but was excluded")
+            assert f'<td class="why">{why}' in row
+    assert '<g class="cpu"><title>first\n' in forced
+    assert '<g class="c2d"><title>first\n' in page
 
 
 def test_boxes_do_not_overlap_and_edges_go_down(conversion: Conversion) -> None:
