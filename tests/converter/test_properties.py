@@ -16,6 +16,7 @@ from torch.nn import functional
 from cosoc.converter import convert, emulation
 from cosoc.runtime import Session
 from tests.converter.dense_models import Runner
+from tests.converter.models import Residual
 
 Step = Callable[[torch.Tensor], torch.Tensor]
 LIMITED = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -61,6 +62,24 @@ def test_chains_of_dense_operations(runner: Runner, steps: list[tuple[str, int]]
     runner.check(model, torch.randn(shape, generator=torch.Generator().manual_seed(len(steps))), tolerance=1e-4)
 
 
+class Spectrum(nn.Module):
+    """Magnitudes of a transform of eight columns, with one more on each side."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.pad(torch.fft.fft(x[..., :8]).abs() / 2, (1, 1))
+
+
+class Tokens(nn.Module):
+    """A linear layer over (B, T, F)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.linear(x.flatten(2).transpose(1, 2)))
+
+
 LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "conv": lambda n: nn.Conv2d(4, 4, 1 + n % 3, padding=n % 2),
     "relu": lambda n: nn.ReLU(),
@@ -70,16 +89,30 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "norm": lambda n: nn.BatchNorm2d(4),
     "group": lambda n: nn.GroupNorm(2, 4),
     "shuffle": lambda n: nn.ChannelShuffle(2),
+    "transposed": lambda n: nn.ConvTranspose2d(4, 4, 1 + n % 3, 1 + n % 2, groups=1 + n % 2),
+    "residual": lambda n: Residual(4, 1 + n % 2),
+    "spectrum": lambda n: Spectrum(),
 }
+HEADS: list[Callable[[], nn.Module]] = [
+    nn.Identity,
+    Tokens,
+    lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+]
+INT8 = ("conv2d", "conv_transpose2d", "add", "max_pool2d", "average_pool2d")
 
 
 @LIMITED
-@given(names=st.lists(st.tuples(st.sampled_from(sorted(LAYERS)), st.integers(0, 5)), min_size=2, max_size=6))
-def test_mixed_models(runner: Runner, names: list[tuple[str, int]]) -> None:
+@given(
+    names=st.lists(st.tuples(st.sampled_from(sorted(LAYERS)), st.integers(0, 5)), min_size=2, max_size=6), head=st.integers(0, 2)
+)
+def test_mixed_models(runner: Runner, names: list[tuple[str, int]], head: int) -> None:
     torch.manual_seed(len(names))
-    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), *(LAYERS[name](number) for name, number in names)).eval()
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), *(LAYERS[name](number) for name, number in names), HEADS[head]()).eval()
     images = torch.randn(8, 3, 10, 10)
     bundle = convert(model, images[:1], calibration=images)
+    weighted = sum(isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) for layer in model.modules())
+    assert sum(node.op in INT8[:2] for node in bundle.graph.nodes) >= weighted - sum(name == "residual" for name, _ in names)
+    assert all("c2d" in node.devices for node in bundle.graph.nodes if node.op in INT8)
     bundle.save(runner.folder / "mixed.bundle")
     (found,) = runner.session.load(runner.folder / "mixed.bundle").run([images[:1].numpy()])
     expected = emulation.run(bundle, images[:1].numpy())[bundle.graph.outputs[0]]
