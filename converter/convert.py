@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -181,7 +182,8 @@ def convert_in_detail(
         tell("lowering to integers")
         lowered, lowered_constants = lower(title, module, steps, quantized, transforms.real)
         constants = dict(lowered_constants)
-        graphs = run_passes(lowered, passes(constants, accelerators, force or {}, transforms.max_log2))
+        limited = {step.output.name for step in steps if any(map(math.isfinite, step.limits))}
+        graphs = run_passes(lowered, passes(constants, accelerators, force or {}, transforms.max_log2, limited))
         return Built(steps, quantized, lowered, lowered_constants, graphs[-1][1], constants, graphs)
 
     built = build(precision)
@@ -295,11 +297,15 @@ Pass = tuple[str, Callable[[Graph], Graph]]
 
 
 def passes(
-    constants: Constants, accelerators: Collection[str], force: Mapping[str, str], max_log2: int = FFTConfig().max_log2
+    constants: Constants,
+    accelerators: Collection[str],
+    force: Mapping[str, str],
+    max_log2: int = FFTConfig().max_log2,
+    limited: Collection[str] = (),
 ) -> list[Pass]:
-    """Passes over the lowered graph, in order."""
+    """Passes over the lowered graph, in order; `limited` are the tensors whose values an activation limits."""
     return [
-        ("fuse", partial(fuse, constants=constants)),
+        ("fuse", partial(fuse, constants=constants, limited=limited)),
         ("fuse_dense", fuse_dense),
         ("fuse_signals", fuse_signals),
         ("tag_devices", partial(tag_devices, accelerators=accelerators)),

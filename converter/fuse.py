@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -27,10 +28,11 @@ def without(graph: Graph, removed: Node, fused: Node, tensor: str) -> Graph:
     return replace(graph, nodes=nodes, tensors={name: value for name, value in graph.tensors.items() if name != tensor})
 
 
-def fuse_residual(graph: Graph, constants: Constants, addition: Node) -> Graph | None:
+def fuse_residual(graph: Graph, constants: Constants, addition: Node, limited: Collection[str]) -> Graph | None:
     """The graph with this addition inside one of the convolutions that make its operands; None when neither can take it.
 
-    The sum is then rounded once, not twice. A convolution whose own output is clamped by an activation keeps it, so it cannot.
+    The sum is then rounded once, not twice. A convolution whose own output is limited by an activation keeps it, so it cannot,
+    also where the limits are the ends of the integers' range, as they are of a ReLU whose zero point is the least integer.
     """
     for position in (1, 0):
         tensor = addition.inputs[position]
@@ -42,6 +44,7 @@ def fuse_residual(graph: Graph, constants: Constants, addition: Node) -> Graph |
             or convolution.op != "conv2d"
             or len(convolution.inputs) != 4
             or "pool_kernel" in convolution.attributes
+            or tensor in limited
             or convolution.attributes["clamp"] != INT8_RANGE
             or only_reader(graph, tensor) is not addition
             or residual_factor >= MAX_RESIDUAL
@@ -82,12 +85,16 @@ def fuse_pooling(graph: Graph, pooling: Node) -> Graph | None:
     return without(graph, convolution, fused, tensor)
 
 
-def fuse(graph: Graph, constants: Constants) -> Graph:
-    """Fuses what can be fused, additions first; `constants` are rescaled with their convolution."""
+def fuse(graph: Graph, constants: Constants, limited: Collection[str] = ()) -> Graph:
+    """Fuses what can be fused, additions first; `constants` are rescaled with their convolution.
+
+    Args:
+        limited: tensors whose values an activation limits.
+    """
     for node in graph.nodes:
         fused = None
         if node.op == "add":
-            fused = fuse_residual(graph, constants, node)
+            fused = fuse_residual(graph, constants, node, limited)
         elif node.op in ("max_pool2d", "average_pool2d"):
             fused = fuse_pooling(graph, node)
         graph = fused or graph

@@ -95,6 +95,17 @@ class Residual(nn.Module):
         return functional.relu(y)
 
 
+class AfterActivation(nn.Module):
+    """A sum whose operand comes from an activation, as in causal networks."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + functional.relu(self.layer(x))
+
+
 class RowResidual(nn.Module):
     """The same of one dimension, its first layer transposed."""
 

@@ -52,6 +52,13 @@ def block(clamp: tuple[int, int] = (-128, 127), pool: bool = True) -> tuple[Grap
     return graph, constants
 
 
+def test_what_an_activation_limits_is_no_part_of_a_sum() -> None:
+    """Its limits may be the ends of int8, so that nothing in the convolution shows them."""
+    graph, constants = block(pool=False)
+    assert fuse(graph, dict(constants), limited={"c"}) == graph
+    assert fuse(graph, dict(constants), limited={"s"}) != graph
+
+
 def test_a_residual_block_becomes_one_convolution() -> None:
     graph, constants = block()
     before = dict(constants)

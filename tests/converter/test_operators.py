@@ -11,7 +11,7 @@ from torch import nn
 
 from cosoc.converter import convert, emulation
 from cosoc.converter.convert import Conversion, convert_in_detail
-from tests.converter.models import Chain, Residual, RowResidual, SmallResNet, converted, int8_graph, reference_int8
+from tests.converter.models import AfterActivation, Chain, Residual, RowResidual, SmallResNet, converted, int8_graph, reference_int8
 
 MODELS: dict[str, tuple[nn.Module, tuple[int, ...], list[str]]] = {
     "conv": (nn.Conv2d(3, 8, 3), (1, 3, 9, 9), ["conv2d"]),
@@ -61,6 +61,7 @@ MODELS: dict[str, tuple[nn.Module, tuple[int, ...], list[str]]] = {
         (1, 4, 5, 6),
         ["conv_transpose2d", "conv_transpose2d"],
     ),
+    "sum after relu": (AfterActivation(4), (1, 4, 6, 6), ["conv2d", "add"]),
     "residual": (Residual(8), (1, 8, 6, 6), ["conv2d", "conv2d", "add"]),
     "downsampling residual": (Residual(8, 2), (1, 8, 6, 6), ["conv2d", "conv2d", "conv2d", "add"]),
     "resnet": (SmallResNet(), (1, 3, 32, 32), ["conv2d", "max_pool2d", *["conv2d"] * 2, "add", *["conv2d"] * 3, "add"]),
