@@ -53,11 +53,13 @@ class Lowering(DenseBuilder):
         values: maps a node of the float graph to the feature maps that hold its value, by precision, its own one first; `views` has
             the dense values. They are made from each other where an operation of the other kind reads a value.
         problems: what could not be lowered.
+        steps: nodes that read integers.
     """
 
     quantized: Quantized = field(default_factory=lambda: Quantized.empty())
     values: dict[Node, dict[str, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    steps: set[Node] = field(default_factory=set)
 
     def feature_map(self, name: str, source: Node, shape: FeatureMap, precision: str) -> ir.Tensor:
         """Declares the tensor of integers that holds the value of a node of the float graph."""
@@ -113,7 +115,7 @@ class Lowering(DenseBuilder):
                 return super().view(node)
             flat = size == (batch, channels * height * width)
             # An image of one row that is read as a row is a row at once.
-            row = height == 1 and (len(size) == 3 or all(len(fx.shape(user)) == 3 for user in node.users))
+            row = height == 1 and (len(size) == 3 or all(len(fx.shape(user)) == 3 for user in node.users if user not in self.steps))
             shape = size if flat else (batch, channels, width) if row else (batch, channels, height, width)
             name = self.dequantized(node, shape)
             self.views[node] = View(name, size, row_major(size))
@@ -238,7 +240,7 @@ def lower(
     Raises:
         ConversionError: lists the operations that cannot be lowered.
     """
-    lowering = Lowering(module=module, quantized=quantized, real_transforms=real_transforms)
+    lowering = Lowering(module=module, quantized=quantized, real_transforms=real_transforms, steps={step.node for step in steps})
     placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
     names = [lowering.input(node) for node in placeholders]
     by_node = {step.output: step for step in steps}

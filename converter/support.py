@@ -50,6 +50,8 @@ def analyse(module: GraphModule, is_float: Callable[[Node], bool] = lambda _: Fa
         if node.op not in ("placeholder", "call_function"):
             continue
         step = None if node.op == "placeholder" or is_float(node) else _interpret(context, node)
+        if step is None and fx.operation(node).startswith("conv") and not is_float(node):
+            step = _without_view(context, steps, node)
         if step is not None and (step.op in CONVOLUTIONS or all(source in steps or is_given(source) for source in step.inputs)):
             steps[node] = step
             feature_maps[node] = step.feature_map
@@ -115,6 +117,19 @@ def _interpret(context: Context, node: Node) -> Step | None:
         return interpretation(context, node)
     except UnsupportedError:
         return None
+
+
+def _without_view(context: Context, steps: dict[Node, Step], node: Node) -> Step | None:
+    """A convolution of a value that was reshaped: where it alone reads that, the reshaping is a dense operation instead."""
+    source = node.all_input_nodes[0]
+    if source not in steps or steps[source].op != "view" or len(source.users) > 1:
+        return None
+    view, feature_map = steps.pop(source), context.feature_maps.pop(source)
+    _remember(context.feature_maps, source)
+    step = _interpret(context, node)
+    if step is None:
+        steps[source], context.feature_maps[source] = view, feature_map
+    return step
 
 
 def _remember(feature_maps: dict[Node, FeatureMap], node: Node) -> None:

@@ -172,6 +172,14 @@ def test_transposed_convolution_with_groups() -> None:
     assert conversion.errors[-1].snr_db > 35
 
 
+def test_a_reshaped_value_may_become_an_image() -> None:
+    """As in decoders: the reshaping is dense, the layers around it are for the accelerator."""
+    conversion, _ = converted(Chain(nn.Linear(8, 36), nn.Unflatten(1, (4, 3, 3)), nn.ConvTranspose2d(4, 2, 2)), (2, 8))
+    nodes = [(node.op, node.devices[-1]) for node in conversion.bundle.graph.nodes if node.op not in ("quantize", "dequantize")]
+    assert nodes == [("conv2d", "c2d"), ("strided", "cpu"), ("conv_transpose2d", "c2d")]
+    assert min(error.snr_db for error in conversion.errors) > 30
+
+
 def test_rows_stay_rows_in_float() -> None:
     """Nothing is gained by images there, which would be copies."""
     model = Chain(nn.Conv1d(3, 4, 3), nn.ReLU(), nn.ConvTranspose1d(4, 2, 3))
