@@ -60,21 +60,25 @@ def submit(daemon: Daemon, *behaviour: object, options: Sequence[object] = ()) -
 
 
 def test_options_of_a_job_reach_its_processes(daemon: Daemon) -> None:
-    job = submit(daemon, "sleep", 600, options=["-n", 2, "--priority", 3, "--weight", 2.5, "--memory", 3 << 20])
+    job = submit(daemon, "sleep", 20, options=["-n", 2, "--priority", 3, "--weight", 2.5, "--memory", 3 << 20])
+
+    def clients() -> list[dict[str, Any]]:
+        return [client for client in daemon.state()["clients"] if client["job"] == int(job)]
 
     def wishes() -> list[tuple[int, float, int]]:
-        clients = [client for client in daemon.state()["clients"] if client["job"] == int(job)]
-        return [(client["priority"], client["weight"], client["memory"]) for client in clients]
+        return [(client["priority"], client["weight"], client["memory"]) for client in clients()]
 
     # Each process lets go of the session first that it had while it waited, whose memory is of the usual size.
     wait_until(lambda: wishes() == [(3, 2.5, 3 << 20)] * 2)
+    policy = str((daemon.build / "lib" / "test_policy.so").resolve())
+    assert all(policy in Path(f"/proc/{client['process']}/maps").read_text() for client in clients())
     cosoc("stop", job)
     assert "was ended on request" in cosoc("wait", job, status=1)
     assert job_state(daemon, job)["failed"] == 2
 
 
 def test_limits_of_a_job(daemon: Daemon) -> None:
-    late = submit(daemon, "sleep", 600, options=["--time-limit", 0.2])
+    late = submit(daemon, "sleep", 20, options=["--time-limit", 0.2])
     large = submit(daemon, "host-memory", 1e9, options=["--host-memory", 500_000_000])
     assert "time limit" in cosoc("wait", late, status=1)
     assert "status 5" in cosoc("wait", large, status=1)
@@ -95,7 +99,7 @@ def test_a_log_is_followed_until_its_job_ends(daemon: Daemon) -> None:
 
 
 def test_all_jobs_are_waited_for(daemon: Daemon) -> None:
-    jobs = [submit(daemon, "sleep", 0.1), submit(daemon, "exit", 2)]
+    jobs = [submit(daemon, "sleep", 0.7), submit(daemon, "exit", 2)]
     assert f"job {jobs[1]} " in cosoc("wait", status=1)
     assert [job_state(daemon, job)["ended"] for job in jobs] == [True, True]
 
