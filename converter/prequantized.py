@@ -12,6 +12,8 @@ from torch.fx import GraphModule, Node
 from cosoc.converter import fx
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.observe import Parameters
+from cosoc.converter.operators import TRANSPOSED, output_first
+from cosoc.converter.rows import ROW
 
 PREFIX = "quantized_decomposed."
 
@@ -22,7 +24,7 @@ class Given:
 
     Attributes:
         activations: scale and zero point for int8, by the name of the node of the float graph.
-        weights: int8 and float32 scales (Cout,), by the name of the node that holds the float weight.
+        weights: int8 with the output channels first, and float32 scales (Cout,), by the name of the node that holds the weight.
     """
 
     activations: dict[str, Parameters] = field(default_factory=dict)
@@ -58,6 +60,16 @@ def take_over(module: GraphModule) -> Given:
     return given
 
 
+def of_images(module: GraphModule, given: Given) -> None:
+    """What is given of rows is given of the images that they have become."""
+    for node in module.graph.nodes:
+        row = node.meta.get(ROW)
+        if row in given.activations:
+            given.activations[node.name] = given.activations[row]
+        if row in given.weights:
+            given.weights[node.name] = given.weights[row]
+
+
 def number(module: GraphModule, value: object) -> float:
     """A scale or zero point: a number, or a tensor of one element."""
     tensor = fx.tensor_of(module, value)
@@ -82,25 +94,30 @@ def take_activation(module: GraphModule, given: Given, node: Node, quantize: Nod
 
 def take_weight(module: GraphModule, given: Given, node: Node, stored: torch.Tensor) -> None:
     """A dequantized constant becomes a float constant, with its integers: per output channel or per tensor, symmetric."""
+    reader = next(iter(node.users))
+    transposed = fx.operation(reader) in TRANSPOSED
+    # Of several groups the second axis of a transposed convolution's weight has the channels of one.
+    axis = 1 if transposed and fx.arguments(reader)["groups"] == 1 else 0 if not transposed else None
     channels = fx.operation(node).startswith(f"{PREFIX}dequantize_per_channel")
     scale, zero_point = (fx.tensor_of(module, argument) for argument in node.args[1:3])
     if scale is None:
         scale = torch.tensor(number(module, node.args[1]))
     if zero_point is None:
         zero_point = torch.tensor(number(module, node.args[2]))
-    if stored.dtype != torch.int8 or zero_point.any() or (channels and node.args[3] != 0):
+    if stored.dtype != torch.int8 or zero_point.any() or (channels and node.args[3] != axis):
         raise ConversionError(
             f"{fx.place(node)}: the weight is {stored.dtype}, or has a zero point or another axis than its output channels; "
             "expected int8 weights, symmetric, per output channel or per tensor"
         )
-    scales = scale.float().expand(len(stored)).contiguous()
-    shaped = scales.reshape(-1, *[1] * (stored.dim() - 1))
+    turned = output_first(reader, stored)
+    scales = scale.float().expand(len(turned)).contiguous()
+    value = output_first(reader, turned.float() * scales.reshape(-1, *[1] * (stored.dim() - 1)))
     name = f"{node.name}_given"
-    module.register_buffer(name, stored.float() * shaped)
+    module.register_buffer(name, value)
     with module.graph.inserting_before(node):
         constant = module.graph.get_attr(name)
-    constant.meta["val"] = stored.float() * shaped
+    constant.meta["val"] = value
     # The engine's weights are within -127..127: one more at the lower end, which symmetric quantizers do not make, is clipped.
-    given.weights[constant.name] = stored.clamp(min=-127).numpy(), scales.numpy()
+    given.weights[constant.name] = turned.clamp(min=-127).numpy(), scales.numpy()
     node.replace_all_uses_with(constant)
     module.graph.erase_node(node)

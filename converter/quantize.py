@@ -20,7 +20,7 @@ from cosoc.converter import fx
 from cosoc.converter.capture import Inputs
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.observe import Histogram, Parameters, Range, candidates, parameters, squared_error
-from cosoc.converter.operators import CONVOLUTIONS, TRANSPOSED, Step, output_first
+from cosoc.converter.operators import CONVOLUTIONS, Step, output_first
 from cosoc.converter.prequantized import Given
 from cosoc.converter.simulate import Readers, Values, call, quantized_weight, rounded, rounded_weight, walk
 
@@ -222,7 +222,7 @@ class Calibration:
         assert weight is not None
         weight_node = step.node.args[1]
         assert isinstance(weight_node, Node)
-        fixed = self.fixed(step.node, weight_node)
+        fixed = self.given.weights.get(weight_node.name)
         self.quantized.weights[step.node.name] = fixed or quantized_weight(output_first(step.node, weight))
         coarse = weight if fixed else rounded_weight(step.node, weight)
         (source,) = step.inputs
@@ -235,19 +235,6 @@ class Calibration:
         bias = torch.zeros(len(shift)) if step.bias is None else step.bias
         self.quantized.biases[step.node.name] = (bias.double() + shift).float()
         return [(result.movedim(axis, -1) + shift.float()).movedim(-1, axis) for result in results]
-
-    def fixed(self, node: Node, weight: Node) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
-        """Integers that the model itself has for the weight of a layer, with their scales."""
-        found = self.given.weights.get(weight.name)
-        if found is None or fx.operation(node) not in TRANSPOSED:
-            return found
-        stored, scales = found
-        if (scales != scales[0]).any():
-            raise ConversionError(
-                f"{fx.place(node)}: a scale for each input channel; expected one for each output channel, or one for all"
-            )
-        turned = output_first(node, torch.from_numpy(stored)).numpy()
-        return turned, np.full(len(turned), scales[0], np.float32)
 
 
 def mean_error(expected: Values, found: Values, axis: int) -> torch.Tensor | None:

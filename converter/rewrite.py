@@ -13,7 +13,7 @@ from cosoc.converter import fx
 from cosoc.converter.capture import Inputs, capture
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.operators import output_first
-from cosoc.converter.prequantized import Given, take_over
+from cosoc.converter.prequantized import Given, of_images, take_over
 from cosoc.converter.rows import CLAMPS, rows_as_images
 
 aten = torch.ops.aten
@@ -220,6 +220,7 @@ def prepared(
     record("captured", module)
     given = take_over(module)
     rewrite(module, inputs, record, REWRITES if integers else [step for step in REWRITES if step is not rows_as_images])
+    of_images(module, given)
     return module, given
 
 

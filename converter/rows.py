@@ -18,6 +18,10 @@ CLAMPS = (aten.relu.default, aten.hardtanh.default, aten.clamp.default, aten.cla
 RESHAPES = (aten.reshape.default, aten.view.default, aten.flatten.using_ints, aten.squeeze.dim)
 
 
+ROW = "row"
+"""Key of what a node's meta has for an image: the name that the row has, or had."""
+
+
 def last(value: object, first: int) -> list[int]:
     """[first, value] from ATen's one integer; an empty list stays empty."""
     values = [value] if isinstance(value, int) else list(value)  # type: ignore[call-overload]
@@ -40,7 +44,7 @@ class Rows:
         if row not in self.images:
             with self.module.graph.inserting_before(reader):
                 made = self.module.graph.create_node("call_function", aten.unsqueeze.default, (row, 2), name=f"{row.name}_image")
-            made.meta = {**row.meta, "val": row.meta["val"].unsqueeze(2)}
+            made.meta = {**row.meta, "val": row.meta["val"].unsqueeze(2), ROW: row.name}
             self.images[row] = made
         return self.images[row]
 
@@ -52,7 +56,7 @@ class Rows:
         self.module.register_buffer(name, value.unsqueeze(2))
         with self.module.graph.inserting_before(reader):
             constant = self.module.graph.get_attr(name)
-        constant.meta["val"] = value.unsqueeze(2)
+        constant.meta = {"val": value.unsqueeze(2), ROW: weight.name}
         return constant
 
     def replace(self, node: Node, target: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
@@ -61,7 +65,7 @@ class Rows:
         with graph.inserting_before(node):
             image = graph.create_node("call_function", target, arguments, name=f"{node.name}_image")
             row = graph.call_function(aten.squeeze.dim, (image, 2))
-        row.meta, image.meta = {**node.meta}, {**node.meta, "val": node.meta["val"].unsqueeze(2)}
+        row.meta, image.meta = {**node.meta}, {**node.meta, "val": node.meta["val"].unsqueeze(2), ROW: node.name}
         node.replace_all_uses_with(row)
         graph.erase_node(node)
         self.images[row] = image

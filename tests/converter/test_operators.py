@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
-from cosoc.converter import convert, emulation
+from cosoc.converter import convert, emulation, fx
 from cosoc.converter.convert import Conversion, convert_in_detail
+from cosoc.converter.simulate import rounded_weight
 from tests.converter.models import AfterActivation, Chain, Residual, RowResidual, SmallResNet, converted, int8_graph, reference_int8
 
 MODELS: dict[str, tuple[nn.Module, tuple[int, ...], list[str]]] = {
@@ -163,6 +165,9 @@ def test_transposed_convolution_with_groups() -> None:
     stored, scales = conversion.quantized.weights[conversion.steps[0].node.name]
     assert (constants[node.inputs[1]] == stored.transpose(0, 2, 3, 1)).all()
     weight = (stored * scales.reshape(-1, 1, 1, 1)).reshape(2, 4, 3, 3, 3).transpose(0, 2, 1, 3, 4).reshape(6, 4, 3, 3)
+    real = fx.tensor_of(conversion.module, conversion.steps[0].node.args[1])
+    assert real is not None
+    torch.testing.assert_close(rounded_weight(conversion.steps[0].node, real), torch.from_numpy(weight))
     bias = conversion.quantized.biases.get(conversion.steps[0].node.name, conversion.steps[0].bias)
     expected = nn.functional.conv_transpose2d(x, torch.from_numpy(weight), bias, 2, 1, 1, 2)
     scale, zero_point = emulation.parameters(graph.tensors[node.outputs[0]])
@@ -170,6 +175,23 @@ def test_transposed_convolution_with_groups() -> None:
     assert np.abs(difference).max() <= 1
     assert (difference != 0).mean() < 0.01
     assert conversion.errors[-1].snr_db > 35
+
+
+class BesideSum(nn.Module):
+    """One value that a convolution, a sum and a dense operation read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv1d(3, 4, 3), nn.Conv1d(4, 4, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = self.first(x)
+        return self.second(y) + y, functional.gelu(y)
+
+
+def test_rows_are_read_without_copies() -> None:
+    nodes = converted(BesideSum(), (1, 3, 12))[0].bundle.graph.nodes
+    assert sorted(node.op for node in nodes) == ["conv2d", "conv2d", "dequantize", "dequantize", "quantize", "unary"]
 
 
 def test_a_reshaped_value_may_become_an_image() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch.fx import GraphModule
 from cosoc.converter import ConversionError, emulation
 from cosoc.converter.capture import quiet
 from cosoc.converter.convert import convert_in_detail
-from tests.converter.models import samples
+from tests.converter.models import converted, int8_graph, samples
 
 with quiet():
     from torchao.quantization import (
@@ -41,11 +43,13 @@ class Small(nn.Module):
         return self.head(torch.flatten(x, 1))  # type: ignore[no-any-return]
 
 
-def quantized(training: bool, per_channel: bool = True) -> GraphModule:
+def quantized(
+    training: bool, per_channel: bool = True, make: Callable[[], nn.Module] = Small, shape: tuple[int, ...] = (1, 2, 8, 8)
+) -> GraphModule:
     """PyTorch's int8 graph for a batch of one."""
     torch.manual_seed(0)
-    model = Small().train(training)
-    data = samples((1, 2, 8, 8), 16, 0)
+    model = make().train(training)
+    data = samples(shape, 16, 0)
     configuration = get_symmetric_quantization_config(is_per_channel=per_channel, is_qat=training)
     quantizer = XNNPACKQuantizer().set_global(configuration)
     with quiet():
@@ -132,6 +136,39 @@ def test_a_model_that_is_prepared_for_training_says_how_to_finish() -> None:
     model.eval()
     operations = [node.op for node in convert_in_detail(model, data[:1], calibration=data).bundle.graph.nodes]
     assert operations == ["quantize", "conv2d", "conv2d", "dequantize"]
+
+
+def rows() -> nn.Module:
+    return nn.Sequential(nn.Conv1d(2, 4, 3, padding=1), nn.ReLU(), nn.Conv1d(4, 3, 3))
+
+
+def decoder() -> GraphModule:
+    """The converter's own reference: XNNPACK's quantizer has no transposed convolutions."""
+    model = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(4, 3, 2, 2))
+    conversion, data = converted(model, (1, 2, 6, 6))
+    return int8_graph(conversion, data[:1])
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"), [(lambda: quantized(False, make=rows, shape=(1, 2, 12)), (1, 2, 12)), (decoder, (1, 2, 6, 6))]
+)
+def test_rows_and_transposed_convolutions_keep_their_integers(make: Callable[[], GraphModule], shape: tuple[int, ...]) -> None:
+    model, data = make(), samples(shape, 16, 1)
+    conversion = convert_in_detail(model, data[:1], calibration=data)
+    assert [node.op.startswith("conv") for node in conversion.bundle.graph.nodes] == [False, True, True, False]
+    stored = [value.numpy() for value in model.state_dict().values() if value.dtype == torch.int8]
+    kept = [weight for weight, _ in conversion.quantized.weights.values()]
+    assert len(kept) == len(stored) == 2
+    for weight, given in zip(kept, stored, strict=True):
+        assert np.array_equal(np.sort(weight, None), np.sort(given, None))
+    assert list(conversion.quantized.observers.values()) == ["given"] * 3
+    found = emulation.run(conversion.bundle, data.numpy())[conversion.bundle.graph.outputs[0]]
+    with torch.no_grad():
+        expected = torch.cat([model(sample[None]) for sample in data]).numpy()
+    step = conversion.bundle.graph.tensors[conversion.bundle.graph.nodes[-1].inputs[0]].scale
+    assert step is not None
+    assert np.abs(found - expected).max() < 1.5 * step
+    assert (np.abs(found - expected) < 0.5 * step).mean() > 0.95
 
 
 class Odd(nn.Module):
