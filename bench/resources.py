@@ -41,9 +41,8 @@ LARGE = Conv2DConfig(
 GOALS = Resources(dsp=1100, lut=100_000, bram36=420)
 """Two such engines fit the XCZU9EG."""
 
-SMALL = Conv2DConfig(input_lanes=4, output_lanes=4, pixel_lanes=2, feature_words=256, weight_steps=64, channel_blocks=8)
-"""What is placed and routed: 32 multiplications per cycle. Pixels that share a multiplier on UltraScale+ have one each on ECP5,
-whose multipliers are too narrow for two."""
+SMALL = Conv2DConfig(input_lanes=4, output_lanes=4, pixel_lanes=1, feature_words=256, weight_steps=64, channel_blocks=8)
+"""What is placed and routed: the smallest core, of 16 multiplications per cycle."""
 
 FREQUENCY_GOAL = 180
 """MHz, on ECP5."""
