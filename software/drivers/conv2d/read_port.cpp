@@ -7,6 +7,7 @@ constexpr double read_overhead = 0.2;   // a read burst keeps its port busy for 
 constexpr double read_minimum = 4.138;  // ... but at least for this
 constexpr double active_latency = 1;    // from a burst on the bus to the reader that waits for it
 constexpr double job_gap = 1;           // from the last beat of a job to the first of the next
+constexpr double queue_latency = 1;     // from the write of a word to the beat that may take its place
 constexpr double loader_latency = 4;    // from a taken beat to its write into the feature buffer
 
 }  // namespace
@@ -92,6 +93,12 @@ std::optional<ReadPort::Received> ReadPort::begin() {
   return finish(burst, first);
 }
 
+/// When the loader can take the next beat: not while its queue is full.
+double ReadPort::could_take(bool starts_job) const {
+  const double oldest = words_.written[words_.count % WordQueue::words];
+  return std::max(words_.free, oldest + queue_latency) + (starts_job ? job_gap : 0);
+}
+
 /// All beats of a burst have left memory. Those of features wait until their time has come.
 std::optional<ReadPort::Received> ReadPort::receive(const SharedMemory::Moved& moved) {
   Arrival arrival = {asked_.front(), moved.beats};
@@ -114,14 +121,19 @@ std::optional<ReadPort::Received> ReadPort::take(Arrival& arrival, double until)
     double could = free_at(arrival);
     const double from = std::max(could, there);
     if (from >= until) return {};
+    if (starts_job && burst.job.tile) way_.emplace(*burst.job.tile);
+    if (burst.job.tile) could = could_take(starts_job);
     if (arrival.taken == 0) could = std::max(could, burst.at + active_latency);
     starved_.add(could, there);
-    if (starts_job && burst.job.tile) way_.emplace(*burst.job.tile);
     if (burst.job.tile) {
-      reader.taken = banks_.write(from + loader_latency, way_->address()) - loader_latency + 1;
+      const double written = banks_.write(from + loader_latency, way_->address());
+      reader.taken = written - loader_latency + 1;
+      words_.free = std::max(could, there) + 1;
+      words_.written[words_.count++ % WordQueue::words] = written;
       way_->advance();
     } else {
       reader.taken = from + burst.job.own;
+      if (burst.reader == loader) words_.free = reader.taken;
     }
   }
   return finish(burst, arrival.beats[0]);

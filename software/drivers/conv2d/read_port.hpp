@@ -68,11 +68,21 @@ class ReadPort {
     std::uint64_t taken = 0;  // beats
   };
 
+  /// The queue between loader and feature buffer: while words wait there for their banks, the loader takes beats and
+  /// may starve. Where words go, and so when the next may come, follows from the banks alone.
+  struct WordQueue {
+    static constexpr std::size_t words = 6;
+    double free = 0;                      // when the loader could take another beat if there are places
+    std::array<double, words> written{};  // the latest words
+    std::size_t count = 0;
+  };
+
   double ready(std::size_t number) const;
   double next_asked() const;
   double next_received() const;
   double next_taken() const;
   double free_at(const Arrival& arrival) const;
+  double could_take(bool starts_job) const;
   void ask(double now);
   std::optional<Received> begin();
   std::optional<Received> receive(const SharedMemory::Moved& moved);
@@ -91,6 +101,7 @@ class ReadPort {
   double free_ = 0;              // when the channel can begin a burst
   std::deque<Arrival> arrived_;  // bursts of features that the loader has not taken
   std::optional<TileWalk> way_;  // of the loader, over its tile
+  WordQueue words_;
 };
 
 }  // namespace cosoc::conv2d
