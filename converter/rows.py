@@ -17,7 +17,6 @@ CLAMPS = (aten.relu.default, aten.hardtanh.default, aten.clamp.default, aten.cla
 
 RESHAPES = (aten.reshape.default, aten.view.default, aten.flatten.using_ints, aten.squeeze.dim)
 
-
 ROW = "row"
 """Key of what a node's meta has for an image: the name that the row has, or had."""
 
