@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import sys
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +14,7 @@ from torch.fx import GraphModule, Node
 
 from cosoc.converter import dump as dumps
 from cosoc.converter import emulation, exported, fx
+from cosoc.converter.agreement import agreement, checked_agreement, warn
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.capture import Inputs, check_inputs, check_model, one_thread
 from cosoc.converter.compare import LayerError, compare_module, disagreement
@@ -33,16 +31,7 @@ from cosoc.converter.placement import apply_force, tag_devices
 from cosoc.converter.quantize import Quantized, calibration_batches, quantize
 from cosoc.converter.report import report
 from cosoc.converter.rewrite import prepared
-from cosoc.converter.search import (
-    PRECISIONS,
-    TOLD_DROP,
-    Built,
-    Decision,
-    Evaluate,
-    agreement,
-    choose_precisions,
-    measured_agreement,
-)
+from cosoc.converter.search import PRECISIONS, Built, Decision, Evaluate, choose_precisions
 from cosoc.converter.signals import fuse_signals, tag_signals, transforms_of
 from cosoc.converter.spec import DEVICES, SpecError, verify
 from cosoc.converter.support import analyse, fuse_clamps, set_precisions
@@ -207,40 +196,6 @@ def convert_in_detail(
     times = None if soc is None else estimate(Bundle(graph, constants, ""), Path(soc))
     bundle = Bundle(graph, constants, report(graph, errors, describe_calibration(calibration, batches), times, notes))
     return Conversion(bundle, module, built.steps, built.quantized, built.lowered, built.lowered_constants, errors, decision)
-
-
-class AccuracyWarning(UserWarning):
-    """The deployed model decides differently from the given one more often than rounding should make it."""
-
-
-def checked_agreement(
-    model: torch.nn.Module, built: Built, batches: Sequence[Inputs], progress: Callable[[str], None] | None
-) -> list[str]:
-    """How often both models decide the same, a sentence for the report; where that is too rarely, the user is told at once."""
-    found = measured_agreement(model, built, batches)
-    if found is None:
-        return []
-    share, count = found
-    note = f"The largest result is where the float model has it for {round(share * count)} of {count} calibration samples."
-    if 1 - share > TOLD_DROP:
-        note += (
-            f" The accuracy may drop by up to {100 * (1 - share):.1f} points: pass max_accuracy_drop=0 (--max-accuracy-drop 0), or "
-            "evaluate=, to widen the layers that lose."
-        )
-        warn(note, progress)
-    return [note]
-
-
-def warn(text: str, progress: Callable[[str], None] | None) -> None:
-    """Tells the user about a loss: as a line where lines are wanted, else as a warning."""
-    if progress is None:
-        own = (str(Path(__file__).parent), contextlib.__file__)
-        frame, level = sys._getframe(), 1
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(own):
-            frame, level = frame.f_back, level + 1
-        warnings.warn(text, AccuracyWarning, stacklevel=level)  # at the user's line
-    else:
-        progress(f"warning: {text}")
 
 
 def wanted_precision(precision: str | Mapping[str, str]) -> Callable[[Node], str]:

@@ -17,7 +17,6 @@ from torch.fx import GraphModule, Node
 from cosoc.converter import emulation, fx
 from cosoc.converter.capture import Inputs
 from cosoc.converter.dense import as_array
-from cosoc.converter.figures import macs
 from cosoc.converter.ir import Constants, Graph
 from cosoc.converter.operators import CONVOLUTIONS, Step
 from cosoc.converter.quantize import Quantized, spread
@@ -92,51 +91,6 @@ class Emulated:
         ]
         found = tuple(torch.from_numpy(np.concatenate([piece[name] for piece in pieces])) for name in self.graph.outputs)
         return found[0] if len(found) == 1 else found
-
-
-def agreement(model: torch.nn.Module, batches: Sequence[Inputs]) -> Evaluate:
-    """A measure without labels: how often the largest value of each sample's first result is where the given model has it."""
-    inputs = tuple(torch.cat([batch[index] for batch in batches]) for index in range(len(batches[0])))
-
-    def first(result: object) -> torch.Tensor:
-        value = result if isinstance(result, torch.Tensor) else torch.utils._pytree.tree_leaves(result)[0]
-        assert isinstance(value, torch.Tensor)
-        return value.flatten(1).argmax(1)
-
-    # The example's batch is part of the graph, so the given model sees the same batches.
-    with torch.no_grad():
-        expected = torch.cat([first(model(*batch)) for batch in batches])
-
-    def measure(candidate: Model) -> float:
-        with torch.no_grad():
-            found = expected if candidate is model else first(candidate(*inputs))
-        return float((found == expected).float().mean())
-
-    return measure
-
-
-MEASURED_MACS = 10**10
-"""Multiply-accumulates that a measure of agreement may take where nobody asked for one; some seconds."""
-
-MOST_MEASURED = 1000
-"""Calibration samples for it."""
-
-TOLD_DROP = 0.003
-"""Share of the samples that may get another largest result before the user is told."""
-
-
-def measured_agreement(model: torch.nn.Module, built: Built, batches: Sequence[Inputs]) -> tuple[float, int] | None:
-    """On which share of how many calibration samples both models have the largest result at the same place.
-
-    None where the first result is no score for each of several classes, (N, classes).
-    """
-    graph = built.graph
-    output, batch = graph.tensors[graph.outputs[0]], len(batches[0][0]) if batches[0][0].dim() else 1
-    if output.dtype != "float32" or len(output.shape) != 2 or output.shape[0] != batch or output.shape[1] < 2:
-        return None
-    work = sum(macs(graph, node) for node in graph.nodes) // batch
-    chosen = spread(batches, min(MOST_MEASURED, max(1, MEASURED_MACS // max(1, work))))
-    return agreement(model, chosen)(Emulated(graph, built.constants)), len(chosen) * batch
 
 
 def sensitivities(module: GraphModule, built: Built, batches: Sequence[Inputs]) -> dict[str, float]:

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from cosoc.converter import ConversionError, emulation
-from cosoc.converter.convert import AccuracyWarning, Conversion, convert_in_detail
+from cosoc.converter import AccuracyWarning, ConversionError, emulation
+from cosoc.converter.convert import Conversion, convert_in_detail
 from cosoc.converter.search import Built, Search
 from cosoc.runtime import Session
 from tests.converter.models import Chain, Residual, converted, samples
