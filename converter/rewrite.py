@@ -14,18 +14,11 @@ from cosoc.converter.capture import Inputs, capture
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.operators import output_first
 from cosoc.converter.prequantized import Given, of_images, take_over
-from cosoc.converter.rows import CLAMPS, rows_as_images
+from cosoc.converter.rows import CLAMPS, ROW_CONVOLUTIONS, rows_as_images
 
 aten = torch.ops.aten
 
-CONVOLUTIONS = (
-    aten.conv1d.default,
-    aten.conv1d.padding,
-    aten.conv2d.default,
-    aten.conv2d.padding,
-    aten.conv_transpose1d.default,
-    aten.conv_transpose2d.input,
-)
+CONVOLUTIONS = (*ROW_CONVOLUTIONS, aten.conv2d.default, aten.conv2d.padding, aten.conv_transpose2d.input)
 """Layers that take up a batch norm; so does a linear layer of (N, F)."""
 
 IDENTITIES = (aten.clone.default, aten.contiguous.default, aten.alias.default, aten.detach.default, aten.dropout.default)

@@ -17,14 +17,28 @@ CLAMPS = (aten.relu.default, aten.hardtanh.default, aten.clamp.default, aten.cla
 
 RESHAPES = (aten.reshape.default, aten.view.default, aten.flatten.using_ints, aten.squeeze.dim)
 
+ROW_CONVOLUTIONS = (aten.conv1d.default, aten.conv1d.padding, aten.conv_transpose1d.default)
+"""Convolutions of one axis."""
+
+FOLLOWERS = (
+    *CLAMPS,
+    *RESHAPES,
+    aten.add.Tensor,
+    aten.mean.dim,
+    aten.max_pool1d.default,
+    aten.avg_pool1d.default,
+    aten.adaptive_avg_pool1d.default,
+)
+"""What may be done on the image of a row that a convolution made."""
+
 ROW = "row"
 """Key of what a node's meta has for an image: the name that the row has, or had."""
 
 
-def last(value: object, first: int) -> list[int]:
-    """[first, value] from ATen's one integer; an empty list stays empty."""
+def with_row(value: object, row: int) -> list[int]:
+    """[row, value] from ATen's one integer; an empty list stays empty."""
     values = [value] if isinstance(value, int) else list(value)  # type: ignore[call-overload]
-    return [first, int(values[0])] if values else []
+    return [row, int(values[0])] if values else []
 
 
 class Rows:
@@ -76,10 +90,10 @@ class Rows:
             return
         image, kernel = self.image(bound["input"], node), self.kernel(bound["weight"], node)
         named = isinstance(bound["padding"], str)
-        padding = bound["padding"] if named else last(bound["padding"], 0)
-        stride, dilation = last(bound["stride"], 1), last(bound["dilation"], 1)
+        padding = bound["padding"] if named else with_row(bound["padding"], 0)
+        stride, dilation = with_row(bound["stride"], 1), with_row(bound["dilation"], 1)
         if node.target is aten.conv_transpose1d.default:
-            around = (stride, padding, last(bound["output_padding"], 0), bound["groups"], dilation)
+            around = (stride, padding, with_row(bound["output_padding"], 0), bound["groups"], dilation)
             self.replace(node, aten.conv_transpose2d.input, (image, kernel, bound["bias"], *around))
         else:
             target = aten.conv2d.padding if named else aten.conv2d.default
@@ -109,25 +123,13 @@ class Rows:
             else:
                 node.args, node.kwargs = (image, [2, 3]), {}
         elif target is aten.adaptive_avg_pool1d.default:
-            self.replace(node, aten.adaptive_avg_pool2d.default, (image, last(bound["output_size"], 1)))
+            self.replace(node, aten.adaptive_avg_pool2d.default, (image, with_row(bound["output_size"], 1)))
         elif target in (aten.max_pool1d.default, aten.avg_pool1d.default):
-            window = (last(bound["kernel_size"], 1), last(bound["stride"], 1), last(bound["padding"], 0))
+            window = (with_row(bound["kernel_size"], 1), with_row(bound["stride"], 1), with_row(bound["padding"], 0))
             if target is aten.max_pool1d.default:
-                self.replace(node, aten.max_pool2d.default, (image, *window, last(bound["dilation"], 1), bound["ceil_mode"]))
+                self.replace(node, aten.max_pool2d.default, (image, *window, with_row(bound["dilation"], 1), bound["ceil_mode"]))
             else:
                 self.replace(node, aten.avg_pool2d.default, (image, *window, bound["ceil_mode"], bound["count_include_pad"]))
-
-
-CONVOLUTIONS = (aten.conv1d.default, aten.conv1d.padding, aten.conv_transpose1d.default)
-FOLLOWERS = (
-    *CLAMPS,
-    *RESHAPES,
-    aten.add.Tensor,
-    aten.mean.dim,
-    aten.max_pool1d.default,
-    aten.avg_pool1d.default,
-    aten.adaptive_avg_pool1d.default,
-)
 
 
 def rows_as_images(module: GraphModule) -> None:
@@ -136,7 +138,7 @@ def rows_as_images(module: GraphModule) -> None:
     for node in list(module.graph.nodes):
         if not isinstance(node.meta.get("val"), torch.Tensor) or node.meta["val"].dtype != torch.float32:
             continue
-        if node.target in CONVOLUTIONS:
+        if node.target in ROW_CONVOLUTIONS:
             rows.convolution(node)
         elif node.target in FOLLOWERS:
             rows.follow(node)
