@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.compare import LayerError, compare
 from cosoc.converter.differences import differences
-from cosoc.converter.loading import load_arrays, load_model, load_weights, one_message, random_input
+from cosoc.converter.loading import load_arrays, load_model, load_weights, one_message, random_input, require_count
 
 SAMPLES = 16
 """Samples on which a bundle is checked."""
@@ -66,7 +66,8 @@ def inputs(bundle: Bundle, data: Path | None) -> list[torch.Tensor]:
     if data is None:
         generator = torch.Generator().manual_seed(0)
         return [random_input(tensor.shape, dtype, generator) for tensor, dtype in zip(tensors, dtypes, strict=True)]
-    arrays = load_arrays(data, len(tensors))
+    arrays = load_arrays(data)
+    require_count(data, arrays, len(tensors))
     batch = tensors[0].shape[0]
     count = max(1, min(SAMPLES, *(len(array) for array in arrays)) // batch) * batch
     return [torch.from_numpy(array[:count]).to(dtype) for array, dtype in zip(arrays, dtypes, strict=True)]

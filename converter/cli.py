@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,11 +74,10 @@ def example_inputs(
         return check_inputs(opened(model, None)[1])
     if not wanted:
         raise ConversionError("--input is missing: the shape of each input of the model, such as --input 1x3x224x224")
-    found = [TAKEN_DTYPES.get(str(array.dtype), "float32") for array in samples or []]
+    found = chain((TAKEN_DTYPES.get(str(array.dtype), "float32") for array in samples or []), repeat("float32"))
     generator = torch.Generator().manual_seed(0)
     return tuple(
-        random_input(shape, getattr(torch, dtype or (found[index] if found else "float32")), generator)
-        for index, (shape, dtype) in enumerate(wanted)
+        random_input(shape, getattr(torch, named or taken), generator) for (shape, named), taken in zip(wanted, found, strict=False)
     )
 
 
@@ -127,9 +127,9 @@ def convert_command(
     if weights is not None:
         load_weights(module, weights)
     wanted = [parse_input(text) for text in input or []]
-    arrays = None if calibration is None else load_arrays(calibration, len(wanted) or len(example_inputs(module, [], None)))
+    arrays = None if calibration is None else load_arrays(calibration)
     examples = example_inputs(module, wanted, arrays)
-    samples = None if arrays is None else in_batches(arrays, len(examples[0]))
+    samples = None if calibration is None or arrays is None else in_batches(calibration, arrays, examples)
     bundle = convert(
         module,
         examples,

@@ -128,26 +128,41 @@ def load_weights(model: torch.nn.Module | ExportedProgram, path: Path) -> None:
         raise ConversionError(f"the weights {path} do not fit the model: {'; '.join(parts)}")
 
 
-def load_arrays(path: Path, count: int) -> list[NDArray[Any]]:
+def load_arrays(path: Path) -> list[NDArray[Any]]:
     """Samples from a .npz file with one array for each input of the model, in their order, or from a .npy file.
 
     Raises:
-        ConversionError: unreadable, or another number of arrays.
+        ConversionError: unreadable.
     """
     try:
         loaded = np.load(path, allow_pickle=False)
-        arrays = [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in loaded.files]
+        return [loaded] if isinstance(loaded, np.ndarray) else [loaded[name] for name in loaded.files]
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise ConversionError(f"the calibration data {path} cannot be read: {first_line(error)}; expected .npz or .npy") from error
+
+
+def require_count(path: Path, arrays: list[NDArray[Any]], count: int) -> None:
+    """There is an array for each of `count` inputs.
+
+    Raises:
+        ConversionError: there are more or fewer.
+    """
     if len(arrays) != count:
         raise ConversionError(f"the calibration data {path} has {len(arrays)} arrays; the model has {count} inputs")
-    return arrays
 
 
-def in_batches(arrays: list[NDArray[Any]], batch: int) -> NDArray[Any] | Sequence[tuple[NDArray[Any], ...]]:
-    """Samples as `convert` takes them: an array alone, several ones in batches."""
+def in_batches(
+    path: Path, arrays: list[NDArray[Any]], inputs: tuple[torch.Tensor, ...]
+) -> NDArray[Any] | Sequence[tuple[NDArray[Any], ...]]:
+    """Samples of a file as `convert` takes them: an array alone, several ones in batches.
+
+    Raises:
+        ConversionError: the model has another number of inputs.
+    """
+    require_count(path, arrays, len(inputs))
     if len(arrays) == 1:
         return arrays[0]
+    batch = len(inputs[0])
     count = min(len(array) for array in arrays) // batch
     return [tuple(array[index * batch : (index + 1) * batch] for array in arrays) for index in range(count)]
 
