@@ -140,7 +140,7 @@ void Server::handle(Peer& peer, const nlohmann::json& message) {
       result = jobs_->submit(message);
     } else if (name == "end") {
       result = jobs_->end(message);
-    } else if (name != "stop") {
+    } else if (name == "remove" || name == "add") {
       return order(peer, message, name == "add");
     } else {
       result = nlohmann::json::object();
