@@ -86,9 +86,9 @@ def running(build: Path, folder: Path, *arguments: str, mode: str = "functional"
 
 
 @contextmanager
-def serving(line: list[str], build: Path, socket: Path) -> Iterator[Daemon]:
+def serving(command: list[str], build: Path, socket: Path) -> Iterator[Daemon]:
     """The same, by a command line of the caller's."""
-    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

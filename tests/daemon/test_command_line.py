@@ -71,7 +71,8 @@ def test_options_of_a_job_reach_its_processes(daemon: Daemon) -> None:
     # Each process lets go of the session first that it had while it waited, whose memory is of the usual size.
     wait_until(lambda: wishes() == [(3, 2.5, 3 << 20)] * 2)
     policy = str((daemon.build / "lib" / "test_policy.so").resolve())
-    assert all(policy in Path(f"/proc/{client['process']}/maps").read_text() for client in clients())
+    # The daemon knows a client before that has opened what it was told.
+    wait_until(lambda: all(policy in Path(f"/proc/{client['process']}/maps").read_text() for client in clients()))
     cosoc("stop", job)
     assert "was ended on request" in cosoc("wait", job, status=1)
     assert job_state(daemon, job)["failed"] == 2
