@@ -67,7 +67,7 @@ _PLACE = (
     *("--json", "design.json", "--report", "report.json"),
 )
 """On the largest ECP5: on the 45, half full, most of the time goes into finding legal places. The faster router, `router2`, makes
-paths 15 to 40 % longer."""
+longer paths."""
 
 _LUTS = {
     **{f"LUT{inputs}": 1 for inputs in range(1, 7)},
