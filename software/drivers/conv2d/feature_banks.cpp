@@ -105,10 +105,12 @@ double FeatureBanks::read(double from, std::uint32_t address) {
   return std::max(from, static_cast<double>(cycle));
 }
 
-double FeatureBanks::write(double from, std::uint32_t address) {
+std::optional<double> FeatureBanks::write(double from, std::uint32_t address, double limit) {
   const std::uint32_t wanted = bank(address);
   auto cycle = static_cast<std::int64_t>(std::floor(from));
-  while ((at(cycle).reads | at(cycle).writes | output(cycle)) & wanted) ++cycle;
+  while ((at(cycle).reads | at(cycle).writes | output(cycle)) & wanted) {
+    if (static_cast<double>(++cycle) >= limit) return {};
+  }
   at(cycle).writes |= wanted;
   return std::max(from, static_cast<double>(cycle));
 }

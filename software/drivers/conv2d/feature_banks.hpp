@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 
 namespace cosoc::conv2d {
 
@@ -80,8 +81,8 @@ class FeatureBanks {
   void add(double now, const OutputStream& stream);
   /// The cycle in which a store engine reads a word that it asks for from `from` on.
   double read(double from, std::uint32_t address);
-  /// Likewise a loader that writes.
-  double write(double from, std::uint32_t address);
+  /// Likewise a loader that writes, if that is before `limit`: later cycles may be wanted by a lower port.
+  std::optional<double> write(double from, std::uint32_t address, double limit);
 
  private:
   struct Cycle {

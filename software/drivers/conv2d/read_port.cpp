@@ -32,11 +32,12 @@ double ReadPort::next_asked() const {
 /// When the engine could take the next beat of a burst, if it were there.
 double ReadPort::free_at(const Arrival& arrival) const {
   const bool starts_job = arrival.burst.first && arrival.taken == 0;
-  return readers_[arrival.burst.reader].taken + (starts_job ? job_gap : 0);
+  const double free = readers_[arrival.burst.reader].taken + (starts_job ? job_gap : 0);
+  return arrival.burst.reader == loader ? std::max(free, held_) : free;
 }
 
 double ReadPort::next_taken() const {
-  if (arrived_.empty()) return never;
+  if (arrived_.empty() || first_moves()) return never;
   const Arrival& arrival = arrived_.front();
   const auto left = static_cast<double>(arrival.burst.beats - arrival.taken);
   return std::max(free_at(arrival) + left, arrival.beats[arrival.burst.beats - 1] + 1);
@@ -45,11 +46,6 @@ double ReadPort::next_taken() const {
 std::optional<ReadPort::Received> ReadPort::advance(double now) {
   if (moves_) {
     if (const auto moved = memory_.take(number_, SharedMemory::read)) return receive(*moved);
-  }
-  if (next_taken() <= now) {
-    const auto received = take(arrived_.front(), now);
-    if (received) arrived_.pop_front();
-    return received;
   }
   if (!moves_ && next_received() <= now) return begin();
   if (next_asked() > now) return {};
@@ -86,6 +82,7 @@ std::optional<ReadPort::Received> ReadPort::begin() {
   const double from = std::max(burst.due, free_);
   memory_.begin(number_, SharedMemory::read, from, burst.beats);
   moves_ = true;
+  if (burst.reader == loader) arrived_.push_back({burst});
   if (burst.reader != instructions) return {};
   Reader& reader = readers_[instructions];
   const double first = from + memory_.beat_cycles() - 1 + memory_.conversion();
@@ -101,42 +98,64 @@ double ReadPort::could_take(bool starts_job) const {
 
 /// All beats of a burst have left memory. Those of features wait until their time has come.
 std::optional<ReadPort::Received> ReadPort::receive(const SharedMemory::Moved& moved) {
-  Arrival arrival = {asked_.front(), moved.beats};
+  Arrival arrival = {asked_.front()};
   asked_.pop_front();
   moves_ = false;
   free_ = std::max(moved.end + read_overhead, moved.begun + read_minimum);
-  for (double& beat : arrival.beats) beat += memory_.conversion();
-  if (arrival.burst.reader == weights) return take(arrival, never);
-  if (arrival.burst.reader == loader) arrived_.push_back(arrival);
-  return {};
+  if (arrival.burst.reader == loader) learn(arrived_.back());
+  if (arrival.burst.reader != weights) return {};
+  learn(arrival);
+  while (arrival.taken < arrival.burst.beats) take(arrival, never);
+  return finish(arrival.burst, arrival.beats[0]);
 }
 
-/// The engine takes beats until that time, each when the one before is done and its bank is free.
-std::optional<ReadPort::Received> ReadPort::take(Arrival& arrival, double until) {
+/// Which beats of the burst that moves, or was the last to, have left memory.
+void ReadPort::learn(Arrival& arrival) const {
+  const std::span<const double> beats = memory_.beats(number_, SharedMemory::read);
+  for (; arrival.moved < beats.size(); ++arrival.moved) {
+    arrival.beats[arrival.moved] = beats[arrival.moved] + memory_.conversion();
+  }
+}
+
+std::optional<ReadPort::Received> ReadPort::load(double now) {
+  if (arrived_.empty()) return {};
+  if (moves_ && asked_.front().reader == loader) learn(arrived_.back());
+  Arrival& arrival = arrived_.front();
+  while (arrival.taken < arrival.moved && take(arrival, now)) continue;
+  if (arrival.taken < arrival.burst.beats || first_moves()) return {};
+  const Received received = finish(arrival.burst, arrival.beats[0]);
+  arrived_.pop_front();
+  return received;
+}
+
+/// The engine takes a beat before that time, when the one before is done and its bank is free; tells whether it does.
+bool ReadPort::take(Arrival& arrival, double until) {
   const Asked& burst = arrival.burst;
   Reader& reader = readers_[burst.reader];
-  for (; arrival.taken < burst.beats; ++arrival.taken) {
-    const double there = arrival.beats[arrival.taken];
-    const bool starts_job = burst.first && arrival.taken == 0;
-    double could = free_at(arrival);
-    const double from = std::max(could, there);
-    if (from >= until) return {};
-    if (starts_job && burst.job.tile) way_.emplace(*burst.job.tile);
-    if (burst.job.tile) could = could_take(starts_job);
-    if (arrival.taken == 0) could = std::max(could, burst.at + active_latency);
-    starved_.add(could, there);
-    if (burst.job.tile) {
-      const double written = banks_.write(from + loader_latency, way_->address());
-      reader.taken = written - loader_latency + 1;
-      words_.free = std::max(could, there) + 1;
-      words_.written[words_.count++ % WordQueue::words] = written;
-      way_->advance();
-    } else {
-      reader.taken = from + burst.job.own;
-      if (burst.reader == loader) words_.free = reader.taken;
-    }
+  const double there = arrival.beats[arrival.taken];
+  const bool starts_job = burst.first && arrival.taken == 0;
+  double could = free_at(arrival);
+  const double from = std::max(could, there);
+  if (from >= until) return false;
+  std::optional<double> written;
+  if (burst.job.tile) {
+    if (starts_job) way_.emplace(*burst.job.tile);
+    written = banks_.write(from + loader_latency, way_->address(), until + loader_latency);
+    if (!written) return held_ = until, false;
+    could = could_take(starts_job);
   }
-  return finish(burst, arrival.beats[0]);
+  if (arrival.taken++ == 0) could = std::max(could, burst.at + active_latency);
+  starved_.add(could, there);
+  if (written) {
+    reader.taken = *written - loader_latency + 1;
+    words_.free = std::max(could, there) + 1;
+    words_.written[words_.count++ % WordQueue::words] = *written;
+    way_->advance();
+  } else {
+    reader.taken = from + burst.job.own;
+    if (burst.reader == loader) words_.free = reader.taken;
+  }
+  return true;
 }
 
 /// The engine has taken a burst, whose first beat was there at `begin`.

@@ -30,7 +30,9 @@ class ReadPort {
   void push(std::size_t reader, const PortJob& job) { readers_[reader].queue.push(job); }
   /// When a burst can enter or leave the queue.
   double next() const { return std::min({next_asked(), next_received(), next_taken()}); }
-  /// Lets it, at that time; tells of a burst that leaves.
+  /// Lets the loader take all that it can before that time, up to the end of a burst, of which it tells.
+  std::optional<Received> load(double now);
+  /// Lets a burst enter or leave the queue at that time; tells of one that leaves and is not the loader's.
   std::optional<Received> advance(double now);
 
  private:
@@ -61,10 +63,11 @@ class ReadPort {
     double due;
   };
 
-  /// A burst that has left memory.
+  /// A burst that leaves memory.
   struct Arrival {
     Asked burst;
-    BeatTimes beats;          // when each can be taken
+    std::uint64_t moved = 0;  // beats that have left it
+    BeatTimes beats{};        // when each of these can be taken
     std::uint64_t taken = 0;  // beats
   };
 
@@ -86,7 +89,10 @@ class ReadPort {
   void ask(double now);
   std::optional<Received> begin();
   std::optional<Received> receive(const SharedMemory::Moved& moved);
-  std::optional<Received> take(Arrival& arrival, double until);
+  void learn(Arrival& arrival) const;
+  bool take(Arrival& arrival, double until);
+  /// The first of the loader's bursts still moves.
+  bool first_moves() const { return arrived_.size() == 1 && moves_ && asked_.front().reader == loader; }
   Received finish(const Asked& burst, double begin);
 
   SharedMemory& memory_;
@@ -99,7 +105,8 @@ class ReadPort {
   std::size_t turn_ = 0;         // who was last
   double asked_at_ = -1;         // when
   double free_ = 0;              // when the channel can begin a burst
-  std::deque<Arrival> arrived_;  // bursts of features that the loader has not taken
+  std::deque<Arrival> arrived_;  // bursts of features that the loader has not taken; the last may still move
+  double held_ = 0;              // until when the bank of the loader's word is busy, as far as that is known
   std::optional<TileWalk> way_;  // of the loader, over its tile
   WordQueue words_;
 };

@@ -116,6 +116,10 @@ bool Simulation::move() {
   memory_.advance(now_);
   for (WritePort& port : writes_) port.walk(now_ + walked_ahead);
   for (ReadPort& port : reads_) {
+    while (const auto loaded = port.load(now_)) {
+      end_part(loaded->burst, loaded_latency);
+      any = true;
+    }
     if (port.next() > now_) continue;
     any = true;
     const auto received = port.advance(now_);
@@ -127,7 +131,7 @@ bool Simulation::move() {
         arrivals_.push_back(burst.begin + static_cast<double>(beat - 1) * memory_.beat_cycles() + 1 + dispatch_latency);
       }
     } else {
-      end_part(burst, reader == 0 ? loaded_latency : weighted_latency);
+      end_part(burst, weighted_latency);
     }
   }
   for (WritePort& port : writes_) {

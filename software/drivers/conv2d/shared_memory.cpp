@@ -54,11 +54,16 @@ double SharedMemory::next(std::size_t port, Direction direction) const {
          static_cast<double>(channel.left);
 }
 
+std::span<const double> SharedMemory::beats(std::size_t port, Direction direction) const {
+  const Channel& channel = channels_[2 * port + direction];
+  return std::span(channel.beats).first(channel.moved);
+}
+
 std::optional<SharedMemory::Moved> SharedMemory::take(std::size_t port, Direction direction) {
   Channel& channel = channels_[2 * port + direction];
   if (!channel.busy || channel.left > 0) return {};
   channel.busy = false;
-  return Moved{channel.begun, channel.from, channel.beats};
+  return Moved{channel.begun, channel.from};
 }
 
 void SharedMemory::advance(double now) {

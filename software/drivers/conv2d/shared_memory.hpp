@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "drivers/conv2d/bursts.hpp"
 
@@ -24,7 +25,6 @@ class SharedMemory {
   struct Moved {
     double begun = 0;
     double end = 0;
-    BeatTimes beats{};  // cycles of its beats of 16 bytes
   };
 
   /// `latency`: cycles from an address to its first beat, and from a last beat to its response. `beat_cycles`: cycles
@@ -41,6 +41,8 @@ class SharedMemory {
   void advance(double now);
   /// When the channel's burst can have moved at the earliest.
   double next(std::size_t port, Direction direction) const;
+  /// Cycles of the beats of 16 bytes that the channel's latest burst has moved by the time of `advance`.
+  std::span<const double> beats(std::size_t port, Direction direction) const;
   /// The channel's burst, when it has moved: then another one can begin.
   std::optional<Moved> take(std::size_t port, Direction direction);
   std::uint64_t beats_read() const { return moved_[read]; }

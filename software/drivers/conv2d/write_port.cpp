@@ -5,7 +5,7 @@
 namespace cosoc::conv2d {
 namespace {
 
-constexpr double reduction_latency = 10;      // a word's way from the feature buffer through the store engine
+constexpr double reduction_latency = 14;      // a word's way from the feature buffer through the store engine
 constexpr std::uint64_t taken_transfers = 3;  // that a writer takes before the first one has its words
 constexpr double request_lead = 20;           // from a store's first request to its first word at the bus
 
