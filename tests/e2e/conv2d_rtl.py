@@ -48,12 +48,12 @@ def run_in_rtl(
     return results
 
 
-def check_schedule(layers: list[dict[str, Any]], result: dict[str, Any], *, waits: bool = True) -> None:
-    """The counters say what the schedule says; with `waits` also those of cycles in which something waits."""
+def check_schedule(layers: list[dict[str, Any]], result: dict[str, Any]) -> None:
+    """The counters say what the schedule says."""
     estimated, cycles = result["estimated"], result["cycles"]
     assert {name: result[name] for name in ("beats_read", "beats_written")} == {
         name: estimated[name] for name in ("beats_read", "beats_written")
     }, layers
     tolerance = max(ERROR * cycles, SHORT_ERROR if cycles < SHORT_CYCLES else 0)
-    for name in ("cycles", "cycles_starved", "cycles_blocked") if waits else ("cycles",):
+    for name in ("cycles", "cycles_starved", "cycles_blocked"):
         assert estimated[name] == pytest.approx(result[name], abs=tolerance), (name, layers)

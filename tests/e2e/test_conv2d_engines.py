@@ -67,11 +67,11 @@ def soc(engine: str) -> Path:
 def test_layers(build: Path, soc: Path, tmp_path: Path, layer: Layer) -> None:
     program = [asdict(layer)]
     [result] = run_in_rtl(soc, build / "bin" / "conv2d-network", tmp_path, [program], SEED, BUILD_TIMEOUT)
-    check_schedule(program, result, waits=False)
+    check_schedule(program, result)
 
 
 def test_one_program_of_several_layers(build: Path, soc: Path, tmp_path: Path) -> None:
     """The first stage of ResNet-18 behind its first layer: what one layer makes lies where the next one reads it."""
     program = [asdict(each) for each in NETWORKS["resnet18"]().layers[1:5]]
     [result] = run_in_rtl(soc, build / "bin" / "conv2d-network", tmp_path, [program], SEED, BUILD_TIMEOUT)
-    check_schedule(program, result, waits=False)
+    check_schedule(program, result)

@@ -27,8 +27,12 @@ void count_cycles(const Config& config, const Entries& entries, ArrayWork& work)
     steps = compute.micro_count;
     work.groups = compute.pixels / config.pixel_lanes + 1;
   }
+  work.steps = std::max<std::uint64_t>(steps, 1);
+  if (compute.keep != 0) return;
   work.slices = std::min<std::uint64_t>(config.pixel_lanes, 4);
-  work.of_group = std::max(steps, compute.keep != 0 ? 1 : work.slices);
+  const std::uint64_t results = compute.pixels + (work.geometry.window != 0 ? 1 : 0);
+  const std::uint64_t last_pixels = results - (work.groups - 1) * config.pixel_lanes;
+  work.last_slices = (last_pixels * work.slices + config.pixel_lanes - 1) / config.pixel_lanes;
 }
 
 }  // namespace

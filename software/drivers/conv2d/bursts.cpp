@@ -1,6 +1,7 @@
 #include "drivers/conv2d/bursts.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace cosoc::conv2d {
 namespace {
@@ -14,6 +15,22 @@ std::uint64_t BurstQueue::beats() const {
   const std::uint64_t row = transfer_ / job.row_transfers;
   const std::uint64_t place = row * job.row_step + transfer_ % job.row_transfers * job.transfer_step;
   return std::min({longest_burst, job.beats - offset_, page - (job.address + place + offset_) % page});
+}
+
+std::uint64_t BurstQueue::transfers_after(std::uint64_t bursts) const {
+  const auto bursts_of = [](std::uint64_t beats) { return (beats + longest_burst - 1) / longest_burst; };
+  std::uint64_t left = 0;
+  std::uint64_t begun = transfer_;
+  std::uint64_t offset = offset_;
+  for (const PortJob& job : jobs_) {
+    std::uint64_t of_job = job.transfers - std::exchange(begun, 0);
+    for (; of_job > 0 && bursts >= bursts_of(job.beats - offset); --of_job) {
+      bursts -= bursts_of(job.beats - std::exchange(offset, 0));
+    }
+    if (of_job > 0) bursts = offset = 0;
+    left += of_job;
+  }
+  return left;
 }
 
 const PortJob* BurstQueue::job_of_transfer(std::uint64_t ahead) const {

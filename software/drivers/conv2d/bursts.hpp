@@ -51,6 +51,8 @@ class BurstQueue {
   std::uint64_t beats() const;
   /// The next burst is the last of its transfer.
   bool ends_transfer() const { return offset_ + beats() == jobs_.front().beats; }
+  /// Transfers of which something will be left when so many more bursts have left, as if no page ended inside of one.
+  std::uint64_t transfers_after(std::uint64_t bursts) const;
   /// The job of the transfer `ahead` transfers after that of the next burst, if there is one.
   const PortJob* job_of_transfer(std::uint64_t ahead) const;
   /// Removes the next burst; true for the last of its job.

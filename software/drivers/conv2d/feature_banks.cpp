@@ -5,8 +5,7 @@
 namespace cosoc::conv2d {
 namespace {
 
-constexpr double forgotten_after = 256;     // cycles in which engines are behind the time of the schedule at most
-constexpr std::int64_t residual_lead = 29;  // cycles from the read of a residual to the write of its result
+constexpr std::int64_t residual_lead = 28;  // cycles from the read of a residual to the write of its result
 
 /// The first position inside a window, and how many there are.
 std::pair<std::int64_t, std::int64_t> inside(const WindowAxis& axis, std::int64_t number) {
@@ -45,55 +44,77 @@ FeatureBanks::FeatureBanks(std::uint32_t pixel_lanes, std::uint32_t word_parts)
     : lanes_(pixel_lanes),
       word_parts_(word_parts),
       banks_(std::max<std::uint32_t>(4, 2 * pixel_lanes)),
-      slices_(std::min<std::uint32_t>(pixel_lanes, 4)),
-      slice_pixels_(pixel_lanes / slices_) {}
+      slice_pixels_(std::max<std::uint32_t>(1, pixel_lanes / 4)) {}
 
-void FeatureBanks::add(double now, const OutputStream& stream) {
-  while (!outputs_.empty() && static_cast<double>(outputs_.front().end) + forgotten_after <= now) outputs_.pop_front();
-  outputs_.push_back(stream);
+std::int64_t FeatureBanks::add(const OutputStream& stream) {
+  for (std::uint64_t block = 0; block < stream.blocks; ++block) {
+    for (std::uint64_t group = 0; group < stream.groups; ++group) add_group(stream, block, group);
+  }
+  return written_at_;
 }
 
-std::uint32_t FeatureBanks::banks_of(const OutputStream& stream, std::int64_t cycle) const {
-  if (cycle < stream.begin || cycle >= stream.end) return 0;
-  const std::int64_t offset = cycle - stream.begin;
-  const std::uint64_t number = static_cast<std::uint64_t>(offset) / stream.period;
-  const std::uint64_t slice = static_cast<std::uint64_t>(offset) % stream.period;
-  if (slice >= slices_) return 0;
-  const std::uint64_t block = number / stream.groups;
-  const std::uint64_t pixel = number % stream.groups * lanes_ + slice * slice_pixels_;
+/// A group has slices up to its last pixel.
+void FeatureBanks::add_group(const OutputStream& stream, std::uint64_t block, std::uint64_t group) {
   const auto plane = static_cast<std::uint32_t>((stream.part + block) / word_parts_);
   const std::uint32_t address = stream.address + plane * stream.plane_pitch;
+  const std::uint64_t end = std::min((group + 1) * lanes_, stream.before + stream.pixels);
+  std::int64_t there = stream.first + static_cast<std::int64_t>((block * stream.groups + group) * stream.steps);
+  for (std::uint64_t lane = group * lanes_; lane < end; lane += slice_pixels_, ++there) {
+    const std::uint32_t banks = banks_of(stream, address, lane);
+    entered_ = std::max(there, entered_ + 1);
+    written_at_ = std::max(entered_, written_at_ + 1);
+    if (stream.residual_offset) {
+      const std::uint32_t turn = *stream.residual_offset & (banks_ - 1);
+      read_residual(turn == 0 ? banks : banks << turn | banks >> (banks_ - turn));
+      written_at_ = std::max(written_at_, residual_at_ + residual_lead);
+    }
+    results_.push_back({written_at_, banks});
+  }
+}
+
+/// Banks of the results of a slice.
+std::uint32_t FeatureBanks::banks_of(const OutputStream& stream, std::uint32_t address, std::uint64_t lane) const {
   std::uint32_t used = 0;
-  for (std::uint64_t lane = std::max(pixel, stream.before); lane < pixel + slice_pixels_; ++lane) {
-    const std::uint64_t p = lane - stream.before;
-    if (p >= stream.pixels) break;
-    used |= bank(address + static_cast<std::uint32_t>(p) +
-                 stream.row_step * static_cast<std::uint32_t>(p / stream.columns));
+  const std::uint64_t end = std::min(lane + slice_pixels_, stream.before + stream.pixels);
+  for (lane = std::max(lane, stream.before); lane < end; ++lane) {
+    const std::uint64_t pixel = lane - stream.before;
+    const auto row = static_cast<std::uint32_t>(pixel / stream.columns);
+    used |= bank(address + static_cast<std::uint32_t>(pixel) + stream.row_step * row);
   }
   return used;
 }
 
-std::uint32_t FeatureBanks::output(std::int64_t cycle) const {
-  std::uint32_t used = 0;
-  for (const OutputStream& stream : outputs_) used |= banks_of(stream, cycle);
-  const std::uint32_t written = used;
-  for (const OutputStream& stream : outputs_) {
-    if (!stream.residual) continue;
-    const std::uint32_t turn = stream.residual_offset & (banks_ - 1);
-    const auto read = [&](std::int64_t lead) {
-      const std::uint32_t results = banks_of(stream, cycle + lead);
-      return turn == 0 ? results : results << turn | results >> (banks_ - turn);
-    };
-    const std::uint32_t residuals = read(residual_lead);
-    // A residual that meets a result comes a cycle later; then they go on side by side.
-    used |= (residuals & written) != 0 ? read(residual_lead - 1) : residuals;
+void FeatureBanks::read_residual(std::uint32_t banks) {
+  residual_at_ = std::max(entered_ - residual_lead, residual_at_ + 1);
+  for (;; ++residual_at_) {
+    while (results_before_ < results_.size() && results_[results_before_].cycle < residual_at_) ++results_before_;
+    if (results_before_ == results_.size()) break;
+    const Access& result = results_[results_before_];
+    if (result.cycle > residual_at_ || (result.banks & banks) == 0) break;
   }
-  return used;
+  residuals_.push_back({residual_at_, banks});
+}
+
+/// Remembers accesses whose cycle has come.
+void FeatureBanks::take(std::deque<Access>& accesses, std::int64_t cycle) {
+  while (!accesses.empty() && accesses.front().cycle <= cycle) {
+    const Access& access = accesses.front();
+    if (access.cycle + static_cast<std::int64_t>(remembered) > cycle) at(access.cycle).output |= access.banks;
+    accesses.pop_front();
+  }
+}
+
+std::uint32_t FeatureBanks::output(std::int64_t cycle) {
+  const std::size_t waiting = results_.size();
+  take(results_, cycle);
+  results_before_ -= std::min(results_before_, waiting - results_.size());
+  take(residuals_, cycle);
+  return at(cycle).output;
 }
 
 FeatureBanks::Cycle& FeatureBanks::at(std::int64_t cycle) {
   Cycle& found = cycles_[static_cast<std::size_t>(cycle) % remembered];
-  if (found.number != cycle) found = {cycle, 0, 0};
+  if (found.number != cycle) found = {cycle, 0, 0, 0};
   return found;
 }
 

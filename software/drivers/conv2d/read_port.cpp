@@ -3,12 +3,14 @@
 namespace cosoc::conv2d {
 namespace {
 
-constexpr double read_overhead = 0.2;   // a read burst keeps its port busy for its beats and this ...
-constexpr double read_minimum = 4.138;  // ... but at least for this
-constexpr double active_latency = 1;    // from a burst on the bus to the reader that waits for it
-constexpr double job_gap = 1;           // from the last beat of a job to the first of the next
-constexpr double queue_latency = 1;     // from the write of a word to the beat that may take its place
-constexpr double loader_latency = 4;    // from a taken beat to its write into the feature buffer
+constexpr double read_overhead = 0.2;         // a read burst keeps its port busy for its beats and this ...
+constexpr double read_minimum = 4.138;        // ... but at least for this
+constexpr std::uint64_t split_transfers = 3;  // that the port has accepted and not yet cut into bursts ...
+constexpr std::uint64_t split_bursts = 2;     // ... and these on their way to the bus
+constexpr double active_latency = -1;         // from a burst on the bus to the reader that waits for it
+constexpr double job_gap = 1;                 // from the last beat of a job to the first of the next
+constexpr double queue_latency = 1;           // from the write of a word to the beat that may take its place
+constexpr double loader_latency = 4;          // from a taken beat to its write into the feature buffer
 
 }  // namespace
 
@@ -18,8 +20,25 @@ double ReadPort::ready(std::size_t number) const {
   if (reader.queue.empty()) return never;
   double at =
       std::max({reader.queue.front().at, reader.asked + 1, reader.bursts_taken[reader.bursts_asked % outstanding]});
-  if (reader.queue.at_start()) at = std::max(at, reader.jobs_taken[reader.jobs_asked % ahead[number]]);
+  if (number != loader && reader.queue.at_start()) {
+    at = std::max(at, reader.jobs_taken[reader.jobs_asked % ahead[number]]);
+  }
   return at;
+}
+
+double ReadPort::next_load() const {
+  const Reader& reader = readers_[loader];
+  const bool requested = reader.queue.transfers_after(split_bursts) <= split_transfers;
+  return requested ? reader.jobs_taken[reader.jobs_asked % ahead[loader]] : never;
+}
+
+void ReadPort::push_load(double now, const PortJob& job) {
+  Reader& reader = readers_[loader];
+  const std::size_t place = reader.jobs_asked % ahead[loader];
+  reader.jobs_taken[place] = never;
+  reader.empty_jobs[place] = job.transfers == 0;
+  if (job.transfers != 0) reader.queue.push(job);
+  if (reader.jobs_asked++ == reader.jobs_received && job.transfers == 0) end_job(loader, now);
 }
 
 double ReadPort::next_asked() const {
@@ -66,7 +85,7 @@ void ReadPort::ask(double now) {
                  .due = now + memory_.latency()};
   burst.last = reader.queue.take();
   reader.bursts_taken[reader.bursts_asked++ % outstanding] = never;
-  if (burst.first) reader.jobs_taken[reader.jobs_asked++ % ahead[turn_]] = never;
+  if (burst.first && turn_ != loader) reader.jobs_taken[reader.jobs_asked++ % ahead[turn_]] = never;
   asked_.push_back(burst);
   asked_at_ = reader.asked = now;
 }
@@ -162,8 +181,15 @@ bool ReadPort::take(Arrival& arrival, double until) {
 ReadPort::Received ReadPort::finish(const Asked& burst, double begin) {
   Reader& reader = readers_[burst.reader];
   reader.bursts_taken[reader.bursts_received++ % outstanding] = reader.taken;
-  if (burst.last) reader.jobs_taken[reader.jobs_received++ % ahead[burst.reader]] = reader.taken;
+  if (burst.last) end_job(burst.reader, reader.taken);
   return {burst.reader, {burst.job.instruction, begin, burst.beats, burst.last, reader.taken, burst.at}};
+}
+
+/// A reader has ended its oldest job, and with it those behind that are empty.
+void ReadPort::end_job(std::size_t number, double time) {
+  Reader& reader = readers_[number];
+  do reader.jobs_taken[reader.jobs_received++ % ahead[number]] = time;
+  while (reader.jobs_received < reader.jobs_asked && reader.empty_jobs[reader.jobs_received % ahead[number]]);
 }
 
 }  // namespace cosoc::conv2d

@@ -28,6 +28,10 @@ class ReadPort {
       : memory_(memory), banks_(banks), starved_(starved), number_(number) {}
 
   void push(std::size_t reader, const PortJob& job) { readers_[reader].queue.push(job); }
+  /// When the loader can be given its part of another LOAD: it has requested what it has to, and has few to receive.
+  double next_load() const;
+  /// Gives it that, which may be without rows.
+  void push_load(double now, const PortJob& job);
   /// When a burst can enter or leave the queue.
   double next() const { return std::min({next_asked(), next_received(), next_taken()}); }
   /// Lets the loader take all that it can before that time, up to the end of a burst, of which it tells.
@@ -48,6 +52,7 @@ class ReadPort {
     /// When the engine had taken those of the latest bursts and jobs, by their numbers; `never` of what has not come.
     std::array<double, outstanding> bursts_taken{};
     std::array<double, outstanding> jobs_taken{};
+    std::array<bool, outstanding> empty_jobs{};
     std::size_t bursts_asked = 0;
     std::size_t bursts_received = 0;
     std::size_t jobs_asked = 0;
@@ -74,7 +79,7 @@ class ReadPort {
   /// The queue between loader and feature buffer: while words wait there for their banks, the loader takes beats and
   /// may starve. Where words go, and so when the next may come, follows from the banks alone.
   struct WordQueue {
-    static constexpr std::size_t words = 6;
+    static constexpr std::size_t words = 8;
     double free = 0;                      // when the loader could take another beat if there are places
     std::array<double, words> written{};  // the latest words
     std::size_t count = 0;
@@ -94,6 +99,7 @@ class ReadPort {
   /// The first of the loader's bursts still moves.
   bool first_moves() const { return arrived_.size() == 1 && moves_ && asked_.front().reader == loader; }
   Received finish(const Asked& burst, double begin);
+  void end_job(std::size_t reader, double time);
 
   SharedMemory& memory_;
   FeatureBanks& banks_;

@@ -11,11 +11,12 @@ constexpr std::size_t instructions_per_burst = 8;
 constexpr std::size_t bursts_fetched_ahead = 32;
 
 // Latencies of the gateware in cycles, without those of the memory.
-constexpr double fetch_latency = 21;     // start of the command to the address of its first instruction
-constexpr double dispatch_latency = 8;   // second beat of an instruction to its start
-constexpr double dispatch_cycles = 2;    // an instruction's beats
-constexpr std::size_t queue_depth = 16;  // of each unit
-constexpr std::array<std::size_t, units> in_flight = {7, 6, 1, 18};  // instructions that units move data for
+constexpr double fetch_latency = 21;      // start of the command to the address of its first instruction
+constexpr double dispatch_latency = 8;    // second beat of an instruction to its start
+constexpr double dispatch_cycles = 2;     // an instruction's beats
+constexpr std::size_t queue_depth = 16;   // of each unit
+constexpr std::size_t loads_waiting = 2;  // for the ports to take their parts
+constexpr std::array<std::size_t, units> in_flight = {0, 6, 1, 18};  // instructions that other units move data for
 constexpr double loaded_latency = 5;                                 // last beat taken to the end of a LOAD
 constexpr double weighted_latency = 3;                               // likewise of WEIGHTS and CHANNELS
 constexpr double stored_latency = 3;                                 // response to the end of a STORE
@@ -37,7 +38,7 @@ Simulation::Simulation(const Config& config, std::span<const std::uint32_t> prog
     writes_.emplace_back(memory_, banks_, blocked_, port);
   }
   now_ = memory_latency + fetch_latency;
-  for (const ArrayWork& work : work_) array_left_ += work.cycles();
+  for (const ArrayWork& work : work_) array_left_ += work.array_cycles();
   beats_[SharedMemory::read] = 2 * instructions_.size();
   for (const StreamInstruction& instruction : instructions_) {
     beats_[instruction.unit == Unit::store ? SharedMemory::write : SharedMemory::read] += beats_of(instruction);
@@ -46,7 +47,7 @@ Simulation::Simulation(const Config& config, std::span<const std::uint32_t> prog
 
 /// What the program takes at least: the array goes on without a gap, ports move a beat in each cycle.
 double Simulation::least_cycles() const {
-  const double array = std::max(now_, array_free_) + array_left_;
+  const double array = std::max(now_, array_free_) + static_cast<double>(array_left_);
   const std::uint64_t reads = beats_[SharedMemory::read] - memory_.beats_read();
   const std::uint64_t writes = beats_[SharedMemory::write] - memory_.beats_written();
   const double beats = static_cast<double>(std::max(reads, writes)) / config_.memory_ports * memory_.beat_cycles();
@@ -61,6 +62,7 @@ Schedule Simulation::run(double limit) {
       progress = complete();
       progress |= dispatch();
       for (std::size_t unit = 0; unit < units; ++unit) progress |= release(static_cast<Unit>(unit));
+      progress |= give_loads();
       progress |= move();
     }
     const double next = next_event();
@@ -98,8 +100,7 @@ bool Simulation::dispatch() {
 /// Gives the unit its next instruction when it may start.
 bool Simulation::release(Unit unit) {
   Queue& own = queue(unit);
-  if (own.instructions.empty() || own.free_at > now_ || own.flying >= in_flight[static_cast<std::size_t>(unit)])
-    return false;
+  if (own.instructions.empty() || own.free_at > now_ || !has_room(unit)) return false;
   const std::size_t index = own.instructions.front();
   for (std::size_t other = 0; other < units; ++other) {
     if (queues_[other].finished < instructions_[index].targets[other]) return false;
@@ -108,6 +109,12 @@ bool Simulation::release(Unit unit) {
   own.free_at = now_ + release_cycles;
   start(index);
   return true;
+}
+
+/// The unit can take another instruction.
+bool Simulation::has_room(Unit unit) const {
+  if (unit == Unit::load) return loads_.size() < loads_waiting;
+  return queue(unit).flying < in_flight[static_cast<std::size_t>(unit)];
 }
 
 /// Lets bursts move whose time has come.
@@ -170,7 +177,10 @@ double Simulation::next_event() const {
   for (const Queue& each : queues_) {
     if (!each.instructions.empty()) consider(each.free_at);
   }
-  for (const ReadPort& port : reads_) consider(port.next());
+  for (std::size_t port = 0; port < reads_.size(); ++port) {
+    consider(reads_[port].next());
+    if (!loads_.empty() && !loads_.front().taken[port]) consider(next_given(port));
+  }
   for (const WritePort& port : writes_) consider(port.next());
   return next;
 }

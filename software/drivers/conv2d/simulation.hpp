@@ -40,6 +40,11 @@ class Simulation {
     std::size_t instruction;
     bool operator>(const Completion& other) const { return time > other.time; }
   };
+  /// A LOAD that ports have not taken: each takes its part when all have taken theirs of the one before.
+  struct Fork {
+    std::vector<PortJob> jobs;  // of each port
+    std::vector<bool> taken;
+  };
   /// What is left of an instruction at the ports.
   struct Parts {
     std::size_t count = 0;
@@ -52,11 +57,15 @@ class Simulation {
   void start(std::size_t index);
   std::uint64_t beats_of(const StreamInstruction& instruction) const;
   void start_load(std::size_t index, const isa::Load& load);
+  bool give_loads();
+  double next_given(std::size_t port) const { return std::max(given_free_, reads_[port].next_load()); }
+  bool has_room(Unit unit) const;
   void start_weights(std::size_t index, std::uint64_t offset, std::uint64_t beats, bool all_ports);
   template <class Tile>
   PortJob job_of(std::size_t index, double at, const Tile& tile, std::size_t port, std::uint64_t rows) const;
   void start_store(std::size_t index, const isa::Store& store);
   void start_compute(std::size_t index);
+  double add_results(const ArrayWork& work, double first);
   bool move();
   void end_part(const Burst& burst, double latency);
   bool complete();
@@ -77,6 +86,8 @@ class Simulation {
   std::vector<ReadPort> reads_;
   std::vector<WritePort> writes_;
   std::array<Queue, units> queues_;
+  std::deque<Fork> loads_;
+  double given_free_ = 0;     // when the first of them can be given
   std::vector<Parts> parts_;  // of each instruction
   std::priority_queue<Completion, std::vector<Completion>, std::greater<>> completions_;
   double now_ = 0;
@@ -89,7 +100,7 @@ class Simulation {
   double array_free_ = 0;                 // when the array ends its last step
   std::vector<ArrayWork> work_;           // of each COMPUTE
   std::size_t computes_ = 0;              // that have started
-  double array_left_ = 0;                 // cycles of those that have not
+  std::uint64_t array_left_ = 0;          // cycles of those that have not
   std::array<std::uint64_t, 2> beats_{};  // of the whole program, by direction
 };
 

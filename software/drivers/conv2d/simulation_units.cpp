@@ -10,10 +10,13 @@ using isa::Opcode;
 
 // Latencies of the gateware in cycles, without those of the memory.
 constexpr double load_latency = 8;      // start of a LOAD to its first address on the bus
+constexpr double given_latency = 6;     // a port takes its part of a LOAD to its first address
+constexpr double given_cycles = 2;      // from one LOAD to the next
 constexpr double weights_latency = 7;   // likewise of WEIGHTS and CHANNELS
 constexpr double store_latency = 29;    // start of a STORE to the first word at the bus
 constexpr double read_latency = 6;      // a COMPUTE that is prepared to its first step
 constexpr double compute_gap = 2;       // from the last step of a COMPUTE to the first of the next
+constexpr double queue_latency = 20;    // last step of a group to its result in the queue
 constexpr double result_latency = 40;   // last step to last result in the buffer, without the slices of a group
 constexpr double residual_latency = 7;  // more, with residuals
 
@@ -85,18 +88,38 @@ PortJob Simulation::job_of(std::size_t index, double at, const Tile& tile, std::
 }
 
 void Simulation::start_load(std::size_t index, const isa::Load& load) {
-  ++queue(Unit::load).flying;
+  Fork fork;
   for (std::size_t port = 0; port < config_.memory_ports; ++port) {
     const std::uint64_t rows = rows_of(port, load.rows);
-    if (rows == 0) continue;
     PortJob job = job_of(index, now_ + load_latency, load, port, rows);
     if (load.fold_channels != 0) {
       job.own += static_cast<double>(load.fold_left + load.fold_right) / load.columns;
       job.tile.reset();
     }
-    ++parts_[index].count;
-    reads_[port].push(0, job);
+    if (rows != 0) ++parts_[index].count;
+    fork.jobs.push_back(job);
   }
+  fork.taken.assign(config_.memory_ports, false);
+  loads_.push_back(fork);
+}
+
+/// Ports take their parts of the first LOAD that not all have.
+bool Simulation::give_loads() {
+  if (loads_.empty()) return false;
+  Fork& fork = loads_.front();
+  bool any = false;
+  for (std::size_t port = 0; port < config_.memory_ports; ++port) {
+    if (fork.taken[port] || next_given(port) > now_) continue;
+    PortJob& job = fork.jobs[port];
+    job.at = std::max(job.at, now_ + given_latency);
+    reads_[port].push_load(now_, job);
+    fork.taken[port] = any = true;
+  }
+  if (std::find(fork.taken.begin(), fork.taken.end(), false) == fork.taken.end()) {
+    loads_.pop_front();
+    given_free_ = now_ + given_cycles;
+  }
+  return any;
 }
 
 void Simulation::start_weights(std::size_t index, std::uint64_t offset, std::uint64_t beats, bool all_ports) {
@@ -128,31 +151,42 @@ void Simulation::start_store(std::size_t index, const isa::Store& store) {
 void Simulation::start_compute(std::size_t index) {
   const ArrayWork& work = work_[computes_++];
   const isa::Compute& compute = work.compute;
-  const auto slices = static_cast<double>(work.slices);
   // Lanes are prepared one by one, when the COMPUTE before has left the preparation; then this one waits for the array.
   const double prepared = std::max(now_, prepare_free_) + 1 + config_.pixel_lanes + 1;
   const double begin = std::max(prepared + 1 + read_latency, array_free_ + compute_gap);
   queue(Unit::compute).free_at = prepared;
   prepare_free_ = std::max(prepared + 1, array_free_);
-  array_free_ = begin + work.cycles();
-  array_left_ -= work.cycles();
-  const double output = result_latency + slices + (work.output.residual != 0 ? residual_latency : 0);
-  completions_.push({array_free_ + output + wait_latency, index});
-  if (compute.keep != 0) return;
-  const double first = begin + static_cast<double>(work.of_group) + output - slices - 1;
-  banks_.add(now_, {.begin = static_cast<std::int64_t>(first),
-                    .end = static_cast<std::int64_t>(first + work.cycles()),
-                    .period = work.of_group,
-                    .groups = work.groups,
-                    .before = work.geometry.window,
-                    .pixels = compute.pixels,
-                    .columns = work.geometry.out_columns,
-                    .address = compute.out_address,
-                    .row_step = static_cast<std::uint32_t>(work.output.row_step),
-                    .plane_pitch = work.output.plane_pitch,
-                    .part = compute.out_part,
-                    .residual = work.output.residual != 0,
-                    .residual_offset = static_cast<std::uint32_t>(compute.residual_address) - compute.out_address});
+  array_free_ = begin + static_cast<double>(work.array_cycles());
+  array_left_ -= work.array_cycles();
+  const double latency = result_latency + (work.output.residual != 0 ? residual_latency : 0);
+  if (compute.keep != 0) return completions_.push({array_free_ + latency + wait_latency, index});
+  const double last = add_results(work, begin + static_cast<double>(work.steps) + latency);
+  // A group has a place in the queue before the output unit from its start on, and may have to wait for one.
+  const double taken = last - latency - static_cast<double>(work.last_slices);
+  const double places = config_.pixel_lanes <= 2 ? 32 : 16;
+  const double queued = (places - 1) * static_cast<double>(work.slices) - queue_latency;
+  array_free_ = std::max(array_free_, taken - std::max(0.0, queued - static_cast<double>(work.steps)));
+  completions_.push({last + wait_latency, index});
+}
+
+/// The output unit writes the results of a COMPUTE from that cycle on; returns when it has.
+double Simulation::add_results(const ArrayWork& work, double first) {
+  const isa::Compute& compute = work.compute;
+  OutputStream stream = {.first = static_cast<std::int64_t>(first) - 1,
+                         .steps = work.steps,
+                         .blocks = compute.blocks,
+                         .groups = work.groups,
+                         .before = work.geometry.window,
+                         .pixels = compute.pixels,
+                         .columns = work.geometry.out_columns,
+                         .address = compute.out_address,
+                         .row_step = static_cast<std::uint32_t>(work.output.row_step),
+                         .plane_pitch = work.output.plane_pitch,
+                         .part = compute.out_part};
+  if (work.output.residual != 0) {
+    stream.residual_offset = static_cast<std::uint32_t>(compute.residual_address) - compute.out_address;
+  }
+  return static_cast<double>(banks_.add(stream)) + 2;
 }
 
 }  // namespace cosoc::conv2d
