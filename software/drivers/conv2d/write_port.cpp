@@ -21,8 +21,9 @@ void WritePort::walk(double until) {
   while (!walk_.empty() && sent_.size() + left_.size() < outstanding) {
     if (walked_ == 0) {
       if (walk_.at_start()) way_.emplace(*walk_.front().tile);
-      word_left_ =
-          std::max({word_left_, walk_.front().at, ends_[(bursts_ + sent_.size() + left_.size()) % outstanding]});
+      const double could = std::max(word_left_, walk_.front().at);
+      word_left_ = std::max(could, ends_[(bursts_ + sent_.size() + left_.size()) % outstanding]);
+      blocked_.add(could, word_left_);
     }
     if (!left_.empty() && word_left_ >= until) return;
     walk_word();
@@ -48,14 +49,14 @@ void WritePort::walk_word() {
 }
 
 double WritePort::next() const {
-  double next = left_.empty() ? never : left_.front();
+  double next = can_issue() ? left_.front() : never;
   if (moves_) return std::min(next, memory_.next(number_, SharedMemory::write));
   if (!sent_.empty()) next = std::min(next, std::max(sent_.front().begin, free_));
   return next;
 }
 
 std::optional<Burst> WritePort::serve(double now) {
-  if (!left_.empty() && left_.front() <= now) issue(now);
+  if (can_issue() && left_.front() <= now) issue(now);
   if (moves_) {
     const auto moved = memory_.take(number_, SharedMemory::write);
     if (!moved) return {};

@@ -13,7 +13,8 @@ namespace cosoc::conv2d {
 /// The write channel of a port. A burst waits until all its words have left the feature buffer.
 class WritePort {
  public:
-  /// `blocked`: an engine offers a transfer that must wait until those before it have their words.
+  /// `blocked`: an engine offers a transfer that must wait until those before it have their words, or a word for which
+  /// there is no place.
   WritePort(SharedMemory& memory, FeatureBanks& banks, Waits& blocked, std::size_t number)
       : memory_(memory), banks_(banks), blocked_(blocked), number_(number) {}
 
@@ -26,8 +27,11 @@ class WritePort {
   void walk(double until);
 
  private:
+  static constexpr std::size_t accepted = 18;  // addresses at memory, which are not more than 16, and on the way there
   static constexpr std::size_t outstanding = 32;  // bursts without response, or words read ahead in bursts
 
+  /// A burst has, or will have, its words, and memory can accept its address.
+  bool can_issue() const { return !left_.empty() && sent_.size() < accepted; }
   void walk_word();
   void issue(double now);
 
