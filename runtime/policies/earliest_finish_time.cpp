@@ -2,6 +2,7 @@
 #include "policies/selection.hpp"
 
 namespace cosoc {
+namespace {
 
 void earliest_finish_time(const Round& round, PolicyState&, std::vector<Assignment>& result) {
   std::vector<Time> free_at = free_times(round.devices);
@@ -12,5 +13,9 @@ void earliest_finish_time(const Round& round, PolicyState&, std::vector<Assignme
     result.push_back({task, best.device, best.end, {}});
   }
 }
+
+const RegisteredPolicy registered("EFT", earliest_finish_time);
+
+}  // namespace
 
 }  // namespace cosoc

@@ -46,8 +46,6 @@ Queue make_queue(const Round& round, std::size_t device, std::span<const std::ui
   return queue;
 }
 
-}  // namespace
-
 void earliest_task_first(const Round& round, PolicyState&, std::vector<Assignment>& result) {
   const std::vector<std::uint32_t> by_rank = order_by_rank(round.tasks);
   std::vector<std::uint32_t> position(by_rank.size());
@@ -79,5 +77,9 @@ void earliest_task_first(const Round& round, PolicyState&, std::vector<Assignmen
     result.push_back({chosen, best.device, best.end, {}});
   }
 }
+
+const RegisteredPolicy registered("ETF", earliest_task_first);
+
+}  // namespace
 
 }  // namespace cosoc

@@ -125,6 +125,8 @@ std::vector<Placement> schedule_heft(std::span<const GraphTask> tasks, std::span
   return placements;
 }
 
+namespace {
+
 /// Tasks of a scheduled graph go where and in the order in which the schedule has them. What has no schedule, or lost
 /// its device, goes where it ends first, and takes its turn by its expected start.
 void heft(const Round& round, PolicyState&, std::vector<Assignment>& result) {
@@ -146,5 +148,9 @@ void heft(const Round& round, PolicyState&, std::vector<Assignment>& result) {
     free_at[best.device] = best.end;
   }
 }
+
+const RegisteredPolicy registered("HEFT", heft, true);
+
+}  // namespace
 
 }  // namespace cosoc

@@ -8,6 +8,7 @@
 #include "policies/sorting.hpp"
 
 namespace cosoc {
+namespace {
 
 void heft_rt(const Round& round, PolicyState&, std::vector<Assignment>& result) {
   std::vector<std::uint64_t> keys;
@@ -26,5 +27,9 @@ void heft_rt(const Round& round, PolicyState&, std::vector<Assignment>& result) 
     result.push_back({task, best.device, best.end, {}});
   }
 }
+
+const RegisteredPolicy registered("HEFT_RT", heft_rt);
+
+}  // namespace
 
 }  // namespace cosoc

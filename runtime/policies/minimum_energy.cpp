@@ -9,6 +9,7 @@
 #include "policies/sorting.hpp"
 
 namespace cosoc {
+namespace {
 
 void minimum_energy(const Round& round, PolicyState&, std::vector<Assignment>& result) {
   std::vector<std::uint64_t> keys;
@@ -42,5 +43,9 @@ void minimum_energy(const Round& round, PolicyState&, std::vector<Assignment>& r
     result.push_back({index, best.device, best.end, {}});
   }
 }
+
+const RegisteredPolicy registered("ENERGY", minimum_energy);
+
+}  // namespace
 
 }  // namespace cosoc

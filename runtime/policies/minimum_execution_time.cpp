@@ -4,6 +4,7 @@
 #include "policies/selection.hpp"
 
 namespace cosoc {
+namespace {
 
 void minimum_execution_time(const Round& round, PolicyState&, std::vector<Assignment>& result) {
   std::vector<Time> free_at = free_times(round.devices);
@@ -22,5 +23,9 @@ void minimum_execution_time(const Round& round, PolicyState&, std::vector<Assign
     result.push_back({task, best.device, best.end, {}});
   }
 }
+
+const RegisteredPolicy registered("MET", minimum_execution_time);
+
+}  // namespace
 
 }  // namespace cosoc

@@ -33,7 +33,7 @@ void call_plugin(PluginFunction decide, const Round& round, PolicyState& state, 
   }
   std::vector<cosoc_policy_assignment> answers(tasks.size());
   const std::size_t count =
-      decide(state.plugin.data(), tasks.data(), tasks.size(), devices.data(), devices.size(), answers.data());
+      decide(state.words.data(), tasks.data(), tasks.size(), devices.data(), devices.size(), answers.data());
   for (const auto& answer : std::span(answers).first(std::min(count, answers.size()))) {
     result.push_back({answer.task, answer.device, Time(answer.expected_end_ns), Time(answer.order_ns)});
   }

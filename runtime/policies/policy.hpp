@@ -1,7 +1,8 @@
 /// Scheduling policies: which device runs which ready task.
 ///
 /// A policy is one file with one function that depends on nothing but its arguments: it reads no clock and keeps
-/// nothing elsewhere, so that it can be tested without threads and gives the same schedule in every mode.
+/// nothing elsewhere, so that it can be tested without threads and gives the same schedule in every mode. The tests of
+/// what must hold for every policy find it by themselves.
 #pragma once
 
 #include <array>
@@ -10,6 +11,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -63,14 +65,11 @@ struct Assignment {
   bool operator==(const Assignment&) const = default;
 };
 
-/// What a policy remembers from one round to the next; each uses what it needs.
+/// What a policy remembers from one round to the next, for each to use as it likes; a scheduler has one.
 struct PolicyState {
-  std::size_t next_device = 0;                               // of RR
-  std::uint64_t random = 0;                                  // of RANDOM: the seed at first
-  Time virtual_time{};                                       // of FAIR
-  std::unordered_map<std::uint64_t, Time> virtual_end = {};  // of FAIR, by application
-  std::size_t virtual_end_limit = 64;                        // of FAIR: when to look for entries that say nothing
-  std::array<std::uint64_t, 8> plugin{};                     // of a policy from a shared object
+  std::uint64_t random = 1;                                // for random numbers: the seed at first
+  std::array<std::uint64_t, 8> words{};                    // 0 at first
+  std::unordered_map<std::uint64_t, Time> applications{};  // empty at first
 
   bool operator==(const PolicyState&) const = default;
 };
@@ -97,16 +96,28 @@ inline Time cost_on(const ReadyTask& task, const DeviceState& device, std::size_
   return task.costs[index] + Time(task.movement.count() & moves);
 }
 
-// One file each.
-void round_robin(const Round& round, PolicyState& state, std::vector<Assignment>& result);
-void random_device(const Round& round, PolicyState& state, std::vector<Assignment>& result);
-void minimum_execution_time(const Round& round, PolicyState& state, std::vector<Assignment>& result);
-void earliest_finish_time(const Round& round, PolicyState& state, std::vector<Assignment>& result);
-void earliest_task_first(const Round& round, PolicyState& state, std::vector<Assignment>& result);
-void heft_rt(const Round& round, PolicyState& state, std::vector<Assignment>& result);
-void heft(const Round& round, PolicyState& state, std::vector<Assignment>& result);
-void minimum_energy(const Round& round, PolicyState& state, std::vector<Assignment>& result);
-void fair_share(const Round& round, PolicyState& state, std::vector<Assignment>& result);
+/// Makes a policy known by its name, for the life of the program: the one object of this in the policy's own file is
+/// all that a new policy takes besides its function.
+///
+///     const RegisteredPolicy registered("RR", round_robin);
+class RegisteredPolicy {
+ public:
+  using Function = void (*)(const Round& round, PolicyState& state, std::vector<Assignment>& result);
+
+  RegisteredPolicy(const char* name, Function decide, bool is_static = false) noexcept;
+  RegisteredPolicy(const RegisteredPolicy&) = delete;
+  RegisteredPolicy& operator=(const RegisteredPolicy&) = delete;
+
+ private:
+  friend std::vector<const RegisteredPolicy*> registered_policies();
+  friend std::vector<std::string_view> policy_names();
+  friend Result<Policy> find_policy(const std::string& name);
+
+  const char* name_;
+  Function decide_;
+  bool is_static_;
+  const RegisteredPolicy* next_;
+};
 
 /// The policy with this name, or the one of a shared object when the name has a slash or ends in `.so`. Errors list the
 /// known names, or say what the shared object lacks.

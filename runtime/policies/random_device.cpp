@@ -13,8 +13,6 @@ std::uint64_t next_random(std::uint64_t& state) {
   return value ^ (value >> 31);
 }
 
-}  // namespace
-
 void random_device(const Round& round, PolicyState& state, std::vector<Assignment>& result) {
   std::vector<Time> free_at = free_times(round.devices);
   std::vector<std::uint32_t> possible;
@@ -29,5 +27,9 @@ void random_device(const Round& round, PolicyState& state, std::vector<Assignmen
     result.push_back({task, device, free_at[device], {}});
   }
 }
+
+const RegisteredPolicy registered("RANDOM", random_device);
+
+}  // namespace
 
 }  // namespace cosoc

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <array>
+#include <utility>
 
 #include "cosoc/session.hpp"
 #include "policies/plugin.hpp"
@@ -8,38 +8,35 @@
 namespace cosoc {
 namespace {
 
-struct Entry {
-  std::string_view name;
-  void (*decide)(const Round&, PolicyState&, std::vector<Assignment>&);
-  bool is_static = false;
-};
-
-constexpr std::array<Entry, 9> policies = {{
-    {"RR", round_robin},
-    {"RANDOM", random_device},
-    {"MET", minimum_execution_time},
-    {"EFT", earliest_finish_time},
-    {"ETF", earliest_task_first},
-    {"HEFT_RT", heft_rt},
-    {"HEFT", heft, true},
-    {"ENERGY", minimum_energy},
-    {"FAIR", fair_share},
-}};
+/// The newest; before any constructor has run there is none. Files register in whatever order they are linked.
+constinit const RegisteredPolicy* newest = nullptr;
 
 }  // namespace
 
+RegisteredPolicy::RegisteredPolicy(const char* name, Function decide, bool is_static) noexcept
+    : name_(name), decide_(decide), is_static_(is_static), next_(std::exchange(newest, this)) {}
+
+/// By name.
+std::vector<const RegisteredPolicy*> registered_policies() {
+  std::vector<const RegisteredPolicy*> policies;
+  for (const RegisteredPolicy* policy = newest; policy != nullptr; policy = policy->next_) policies.push_back(policy);
+  std::ranges::sort(policies, {}, [](const RegisteredPolicy* policy) { return std::string_view(policy->name_); });
+  return policies;
+}
+
 std::vector<std::string_view> policy_names() {
   std::vector<std::string_view> names;
-  for (const Entry& policy : policies) names.push_back(policy.name);
+  for (const RegisteredPolicy* policy : registered_policies()) names.emplace_back(policy->name_);
   return names;
 }
 
 Result<Policy> find_policy(const std::string& name) {
   if (is_policy_path(name)) return load_policy(name);
-  const auto found = std::ranges::find(policies, name, &Entry::name);
-  if (found != policies.end()) return Policy{name, found->decide, found->is_static};
   std::string known;
-  for (const Entry& policy : policies) known += (known.empty() ? "" : ", ") + std::string(policy.name);
+  for (const RegisteredPolicy* policy : registered_policies()) {
+    if (name == policy->name_) return Policy{name, policy->decide_, policy->is_static_};
+    known += (known.empty() ? "" : ", ") + std::string(policy->name_);
+  }
   return failure("no scheduling policy \"" + name + "\"; there are " + known +
                  ", or give the path of a shared object with one");
 }

@@ -2,11 +2,12 @@
 #include "policies/selection.hpp"
 
 namespace cosoc {
+namespace {
 
 void round_robin(const Round& round, PolicyState& state, std::vector<Assignment>& result) {
   std::vector<Time> free_at = free_times(round.devices);
   const std::size_t count = round.devices.size();
-  std::size_t device = state.next_device;
+  std::size_t device = state.words[0];  // whose turn it is
   for (std::uint32_t task = 0; task < round.tasks.size(); ++task) {
     for (std::size_t step = 0; step < count; ++step, ++device) {
       if (device >= count) device = 0;
@@ -17,7 +18,11 @@ void round_robin(const Round& round, PolicyState& state, std::vector<Assignment>
       break;
     }
   }
-  state.next_device = device < count ? device : 0;
+  state.words[0] = device < count ? device : 0;
 }
+
+const RegisteredPolicy registered("RR", round_robin);
+
+}  // namespace
 
 }  // namespace cosoc
