@@ -57,12 +57,14 @@ Status Driver::check_identity() const {
     return failure(title_ + ": software built for another register layout: expected " + hexadecimal(layout_hash_) +
                    ", found " + hexadecimal(found) + " in the hardware; rebuild both together with scons");
   }
+  return check_configuration();
+}
+
+Status Driver::check_configuration() const {
   const std::uint32_t config = device_.read32(page::config_hash);
-  if (config != config_hash_) {
-    return failure(title_ + ": it was opened with the parameters " + hexadecimal(config_hash_) + ", found " +
-                   hexadecimal(config) + ": another bitstream was loaded; open a new session");
-  }
-  return {};
+  if (config == config_hash_) return {};
+  return failure(title_ + ": it was opened with the parameters " + hexadecimal(config_hash_) + ", found " +
+                 hexadecimal(config) + ": another bitstream was loaded; open a new session");
 }
 
 Status Driver::open(std::string_view title, std::uint32_t kind, std::uint32_t layout_hash) {
@@ -189,10 +191,15 @@ Result<bool> Driver::service() {
   }
   submit_pending();
   if (head_ != tail_) return false;
+  running_ = false;
+  // What another bitstream computed is no result.
+  if (auto status = check_configuration(); !status) {
+    failed_ = true;
+    return tl::unexpected(status.error());
+  }
   counters_.cycles = device_.read32(page::cycles_busy_lo) - busy_before_;
   if (counts_traffic_) read_traffic();
   for (const Block& block : outputs_) memory_.sync_for_cpu(block);
-  running_ = false;
   return true;
 }
 

@@ -109,6 +109,7 @@ class Driver {
   static constexpr std::uint32_t ring_slots = 1U << ring_log2;
 
   Status check_identity() const;
+  Status check_configuration() const;
   void set_up_ring();
   void set_window();
   void submit_pending();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <climits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -40,21 +41,23 @@ class ProbeKernel final : public cosoc::Kernel {
 /// What goes wrong with an accelerator.
 enum class Fault {
   none,
-  hangs,            // never looks at its ring
-  fails,            // every command completes with an error
-  loses_interrupt,  // the work is done, nobody is told
-  stays_in_reset,   // hangs, and its reset does not end
-  dma_error,        // memory answers its reads with an error
-  spurious,         // interrupts before the work is done
-  late_interrupt,   // it comes when the next call is on its way
-  reconfigured,     // hangs, and is another accelerator from then on
-  random,           // one of those that pass, now and then, on every accelerator
+  hangs,                // never looks at its ring
+  fails,                // every command completes with an error
+  loses_interrupt,      // the work is done, nobody is told
+  stays_in_reset,       // hangs, and its reset does not end
+  dma_error,            // memory answers its reads with an error
+  spurious,             // interrupts before the work is done
+  late_interrupt,       // it comes when the next call is on its way
+  reconfigured,         // hangs, and is another accelerator from then on
+  wrong_configuration,  // is another accelerator from then on, and completes calls as if nothing were
+  random,               // one of those that pass, now and then, on every accelerator
 };
 
 struct FaultPlan {
   std::string accelerator;
   Fault fault = Fault::none;
-  int times = 1;  // calls to which it happens
+  int times = 1;         // calls to which it happens
+  int resets = INT_MAX;  // of `stays_in_reset`: how many do not end
 };
 
 /// The functional platform of a SoC with a fault in it, in simulated time or behind threads.

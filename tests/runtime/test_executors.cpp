@@ -173,7 +173,8 @@ TEST_CASE("a broken accelerator is tried twice, then quarantined, and the work i
       Case{Fault::dma_error, 1, "memory answered a read with an error", false},
       Case{Fault::dma_error, 2, "memory answered a read with an error", true}, Case{Fault::spurious, 1, "", false},
       Case{Fault::late_interrupt, 1, "interrupt was lost", false},
-      Case{Fault::reconfigured, 1, "another bitstream was loaded", true});
+      Case{Fault::reconfigured, 1, "another bitstream was loaded", true},
+      Case{Fault::wrong_configuration, 1, "another bitstream was loaded", true});
   // One core and a graph that lists the accelerator first in turn: RR starts at the accelerator's turn.
   SoCDescription soc = make_soc();
   soc.cpu_cores = 1;

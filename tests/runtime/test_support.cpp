@@ -18,8 +18,14 @@ using namespace cosoc;
 /// Passes registers through, but for the fault.
 class FaultyDevice final : public Device {
  public:
-  FaultyDevice(Device& inner, std::mutex& mutex, Fault fault, int times, unsigned seed)
-      : inner_(inner), mutex_(mutex), fault_(fault), times_(times), draws_(fault == Fault::random), random_(seed) {}
+  FaultyDevice(Device& inner, std::mutex& mutex, Fault fault, const FaultPlan& plan, unsigned seed)
+      : inner_(inner),
+        mutex_(mutex),
+        fault_(fault),
+        times_(plan.times),
+        resets_(plan.resets),
+        draws_(fault == Fault::random),
+        random_(seed) {}
 
   std::uint32_t read32(std::uint32_t offset) override {
     const std::lock_guard lock(mutex_);
@@ -31,14 +37,17 @@ class FaultyDevice final : public Device {
   void write32(std::uint32_t offset, std::uint32_t value) override {
     const std::lock_guard lock(mutex_);
     if (offset == page::ring_base_lo) ring_ = value;
-    if (offset == page::control && (value & page::control_reset) != 0) stuck_ = hit_ && fault_ == Fault::stays_in_reset;
+    if (offset == page::control && (value & page::control_reset) != 0) {
+      stuck_ = hit_ && fault_ == Fault::stays_in_reset && resets_-- > 0;
+    }
     if (offset == page::ring_tail && value != 0) {
       hit_ = fault_ != Fault::none && times_ > 0;
       if (hit_) --times_;
       if (draws_) draw();
       early_ = std::exchange(late_, false) || (hit_ && fault_ == Fault::spurious);
-      reconfigured_ |= hit_ && fault_ == Fault::reconfigured;
-      if (hit_ && (fault_ == Fault::hangs || fault_ == Fault::stays_in_reset || reconfigured_)) return;
+      const bool hangs = fault_ == Fault::hangs || fault_ == Fault::stays_in_reset || fault_ == Fault::reconfigured;
+      reconfigured_ |= hit_ && (fault_ == Fault::reconfigured || fault_ == Fault::wrong_configuration);
+      if (hit_ && hangs) return;
     }
     inner_.write32(offset, value);
   }
@@ -76,6 +85,7 @@ class FaultyDevice final : public Device {
   std::mutex& mutex_;
   Fault fault_;
   int times_;
+  int resets_;
   bool draws_;
   std::mt19937 random_;
   std::uint64_t ring_ = 0;
@@ -96,7 +106,7 @@ class Faulty {
     for (std::size_t i = 0; i < soc.accelerators.size(); ++i) {
       const bool chosen = plan.fault == Fault::random || soc.accelerators[i].name == plan.accelerator;
       devices.push_back(std::make_unique<FaultyDevice>(inner->accelerator(i), mutex, chosen ? plan.fault : Fault::none,
-                                                       plan.times, static_cast<unsigned>(i)));
+                                                       plan, static_cast<unsigned>(i)));
     }
   }
 
