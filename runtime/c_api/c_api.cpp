@@ -27,6 +27,8 @@ cosoc::Result<cosoc::SessionOptions> read_options(const cosoc_options& options) 
   if (options.cpu_cores >= 0) result.cpu_cores = static_cast<std::uint32_t>(options.cpu_cores);
   result.keep_tensors = options.keep_tensors != 0;
   result.costs = text_or(options.costs, "");
+  if (options.seed != 0) result.seed = options.seed;
+  if (options.deadline_ns != 0) result.deadline = cosoc::Time(options.deadline_ns);
   return result;
 }
 
@@ -70,11 +72,18 @@ int cosoc_session_save_costs(cosoc_session* session) {
   return guard([&] { return session->session.save_costs(); });
 }
 
-int cosoc_model_load(cosoc_session* session, const char* bundle, cosoc_model** model) {
+int cosoc_model_load(cosoc_session* session, const char* bundle, const cosoc_model_options* options,
+                     cosoc_model** model) {
   return guard([&]() -> cosoc::Status {
+    cosoc::ModelOptions chosen;
+    if (options != nullptr) {
+      chosen.priority = options->priority;
+      if (options->weight != 0) chosen.weight = options->weight;
+      if (options->deadline_ns != 0) chosen.deadline = cosoc::Time(options->deadline_ns);
+    }
     auto graph = cosoc::load_bundle(bundle);
     if (!graph) return tl::make_unexpected(graph.error());
-    auto loaded = session->session.load(std::move(*graph));
+    auto loaded = session->session.load(std::move(*graph), chosen);
     if (!loaded) return tl::make_unexpected(loaded.error());
     std::string description = cosoc::describe_model(loaded->graph());
     *model = std::make_unique<cosoc_model>(cosoc_model{std::move(*loaded), std::move(description), {}}).release();

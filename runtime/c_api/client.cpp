@@ -98,6 +98,7 @@ int cosoc_session_client(cosoc_session* session, const cosoc_client_options* opt
     ClientOptions chosen{.priority = options->priority};
     if (options->name != nullptr) chosen.name = options->name;
     if (options->weight != 0) chosen.weight = options->weight;
+    if (options->deadline_ns != 0) chosen.deadline = Time(options->deadline_ns);
     return give(session->session.client(chosen), client);
   });
 }

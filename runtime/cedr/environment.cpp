@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "session/environment.hpp"
+
 namespace cosoc::cedr {
 namespace {
 
@@ -36,7 +38,7 @@ Result<SessionOptions> options_of_environment() {
   if (const char* text = text_of("COSOC_SOC")) options.soc = text;
   if (const char* text = text_of("COSOC_POLICY")) options.policy = text;
   if (const char* text = text_of("COSOC_TRACE")) options.trace = text;
-  if (auto good = read("COSOC_SEED", options.seed); !good) return tl::make_unexpected(good.error());
+  if (auto good = read_environment(options); !good) return tl::make_unexpected(good.error());
   std::uint32_t cores = 0;
   if (auto good = read("COSOC_CPU_CORES", cores); !good) return tl::make_unexpected(good.error());
   if (text_of("COSOC_CPU_CORES") != nullptr) options.cpu_cores = cores;

@@ -163,7 +163,8 @@ Status Library::open() {
   auto session = Session::open(*options);
   if (!session) return tl::make_unexpected(session.error());
   std::shared_ptr<SessionState> state = session->state();
-  auto application = state->scheduler().add_application({.name = name_of_application()});
+  auto application =
+      state->scheduler().add_application({.name = name_of_application(), .deadline = state->deadline_of({})});
   if (!application) return tl::make_unexpected(application.error());
   session_ = std::move(state);
   application_ = std::move(*application);
@@ -268,6 +269,7 @@ void Library::submit(const Shape& shape, const Places& places, const cedr_barrie
   call.owned = std::move(owned);
   Completions& completions = *call.completions;
   completions.expect(call);
+  session_->scheduler().begin(call.group);
   session_->scheduler().submit(call.group, prepared->what, inputs, {&call.output, 1}, {}, &call);
   completions.submitted();
 }

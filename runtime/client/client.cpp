@@ -59,8 +59,10 @@ bool Future::ended() const { return call_->finish(); }
 Status Future::wait() const { return call_->wait(); }
 
 Result<Client> Session::client(const ClientOptions& options) {
-  auto application = state_->scheduler().add_application(
-      {.name = options.name, .priority = options.priority, .weight = options.weight});
+  auto application = state_->scheduler().add_application({.name = options.name,
+                                                          .priority = options.priority,
+                                                          .weight = options.weight,
+                                                          .deadline = state_->deadline_of(options.deadline)});
   if (!application) return tl::make_unexpected(application.error());
   return Client(std::make_shared<ClientState>(state_, std::move(*application)));
 }
@@ -127,6 +129,7 @@ Future Client::submit(const Call& call, std::span<const Buffer> inputs, std::spa
   for (const auto buffers : {inputs, outputs}) {
     for (const Buffer& buffer : buffers) pending->holds.push_back(buffer.state_);
   }
+  state_->session->scheduler().begin(pending->group);
   pending->last = {state_->session->scheduler().submit(pending->group, call.state_->what, pending->inputs,
                                                        pending->outputs, pending->before)};
   state_->keep(pending);

@@ -53,7 +53,7 @@ Future PlanRuns::submit(RunRequest request) {
   const auto release = [entry = last_run_](const void*) { entry->in_use.store(false, std::memory_order_release); };
   pending->holds.emplace_back(last_run_.get(), release);
   TaskGroup& group = pending->group;
-  group.reset(request.deadline >= impossible ? impossible : scheduler.now() + request.deadline);
+  scheduler.begin(group);
 
   for (const auto& copies : {request.first, request.last}) {
     for (const TensorCopy& copy : copies) {

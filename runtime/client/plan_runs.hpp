@@ -21,7 +21,6 @@ struct TensorCopy {
 /// What a run is besides its plan.
 struct RunRequest {
   std::span<const Future> after;
-  Time deadline = impossible;
   std::vector<TensorCopy> first = {};
   std::vector<TensorCopy> last = {};
   std::vector<std::shared_ptr<const void>> holds = {};  // until its end

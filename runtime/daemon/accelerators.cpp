@@ -14,10 +14,13 @@ namespace {
 
 /// Computing a model takes far longer than the hardware would, and the limit is of the wall clock.
 constexpr Time model_deadline = std::chrono::seconds(60);
+/// As a session's in one process.
+constexpr Time board_deadline = std::chrono::seconds(2);
 
 Result<std::unique_ptr<WallClockPlatform>> make_platform(Mode mode, const SoCDescription& soc) {
   if (mode == Mode::cpu) return make_cpu_platform(0);
   if (mode == Mode::functional) return make_concurrent_platform(soc);
+  if (mode == Mode::board) return make_uio_platform(soc);
   auto simulated = make_rtl_platform(soc);
   if (!simulated) return tl::make_unexpected(simulated.error());
   return make_stepped_platform(std::move(*simulated));
@@ -52,14 +55,13 @@ Result<SoCDescription> find_soc(const AcceleratorOptions& options) {
 }  // namespace
 
 Result<std::unique_ptr<Accelerators>> Accelerators::open(const AcceleratorOptions& options) {
-  if (options.mode != Mode::cpu && options.mode != Mode::functional && options.mode != Mode::rtl) {
-    return failure("a daemon runs in mode cpu, functional or rtl");
-  }
+  if (options.mode == Mode::model) return failure("a daemon runs in mode cpu, functional, rtl or board");
   auto soc = find_soc(options);
   if (!soc) return tl::make_unexpected(soc.error());
   auto platform = make_platform(options.mode, *soc);
   if (!platform) return tl::make_unexpected(platform.error());
-  return over(options, std::move(*soc), std::move(*platform), model_deadline);
+  return over(options, std::move(*soc), std::move(*platform),
+              options.mode == Mode::board ? board_deadline : model_deadline);
 }
 
 Result<std::unique_ptr<Accelerators>> Accelerators::over(const AcceleratorOptions& options, SoCDescription soc,
@@ -69,6 +71,7 @@ Result<std::unique_ptr<Accelerators>> Accelerators::over(const AcceleratorOption
   if (!policy) return tl::make_unexpected(policy.error());
   std::unique_ptr<Accelerators> accelerators(new Accelerators(std::move(soc)));
   accelerators->platform_ = std::move(platform);
+  accelerators->copies_ = options.mode == Mode::board;
   if (auto opened = accelerators->open_devices(); !opened) return tl::make_unexpected(opened.error());
   if (accelerators->devices_.empty()) return accelerators;
   if (!options.trace.empty()) {
@@ -122,8 +125,17 @@ Result<std::shared_ptr<const PreparedCall>> Accelerators::prepare(CheckedCall ca
 
 Result<std::unique_ptr<Slot>> Accelerators::make_slot(std::uint64_t bytes) {
   if (!scheduler_) return Slot::make(bytes, nullptr);
+  if (copies_) return Slot::make_outside(bytes);
   const auto lock = scheduler_->lock_drivers();
   return Slot::make(bytes, memory());
+}
+
+bool Accelerators::reclaim() {
+  if (lost_.empty()) return false;
+  const auto lock = scheduler_->lock_drivers();
+  if (!all_at_rest()) return false;
+  lost_.clear();
+  return true;
 }
 
 bool Accelerators::all_at_rest() {

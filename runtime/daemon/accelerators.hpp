@@ -15,10 +15,10 @@ namespace cosoc::daemon {
 
 struct AcceleratorOptions {
   Mode mode = Mode::cpu;
-  std::filesystem::path soc;
-  std::optional<std::uint32_t> cpu_cores;
+  std::filesystem::path soc = {};
+  std::optional<std::uint32_t> cpu_cores = {};
   std::string policy = "FAIR";
-  std::filesystem::path trace;
+  std::filesystem::path trace = {};
 };
 
 /// A call of a client that was checked, with its expected times.
@@ -47,8 +47,11 @@ class Accelerators {
 
   Result<std::unique_ptr<Slot>> make_slot(std::uint64_t bytes);
   /// Forgets what drivers keep for it, and gives it back. Its calls have ended. When an accelerator with an unfinished
-  /// transfer cannot be reset, the memory is never used again.
+  /// transfer cannot be reset, the memory is set aside until it can be.
   void end_slot(std::unique_ptr<Slot> slot);
+  /// Gives memory that `end_slot` could not give back to others, if every accelerator can be reset now; whether there
+  /// was any.
+  bool reclaim();
 
  private:
   explicit Accelerators(SoCDescription soc) : soc_(std::move(soc)) {}
@@ -59,6 +62,7 @@ class Accelerators {
   SoCDescription soc_;
   AnyPlatform platform_;
   std::vector<ComputeDevice> devices_;
+  bool copies_ = false;                      // memory of clients lies outside of device memory
   std::vector<std::unique_ptr<Slot>> lost_;  // memory that an accelerator might still write to
   std::unique_ptr<Trace> trace_;
   std::optional<Scheduler> scheduler_;  // last: its threads end first

@@ -28,18 +28,18 @@ PostedCall snapshot(const PostedCall& shared) {
 /// One mailbox's call, from its start to its end.
 class ClientSession::Running final : public Completion {
  public:
-  Running(Mailbox& mailbox, std::shared_ptr<const Application> application, const std::function<void()>& at_rest)
-      : mailbox_(mailbox), group_(std::move(application)), at_rest_(at_rest) {}
+  Running(Mailbox& mailbox, std::shared_ptr<const Application> application, ClientSession& session)
+      : mailbox_(mailbox), group_(std::move(application)), session_(session) {}
 
-  bool busy() const { return busy_.load(std::memory_order_acquire); }
+  bool busy() const { return busy_.load(); }
   /// Nothing refers to what it owns any more.
   bool ended() const { return !busy() && group_.ended(); }
 
   void start(Scheduler& scheduler, std::shared_ptr<const PreparedCall> call, std::vector<TensorView> inputs,
-             std::vector<TensorView> outputs) {
+             std::vector<TensorView> outputs, Time slack) {
     // The last call was answered a moment before its group ended.
     scheduler.wait(group_);
-    group_.reset();
+    group_.reset(slack >= impossible ? impossible : scheduler.now() + std::max(slack, Time{}));
     call_ = std::move(call);
     inputs_ = std::move(inputs);
     outputs_ = std::move(outputs);
@@ -65,27 +65,28 @@ class ClientSession::Running final : public Completion {
     const std::size_t length = std::min(note.size(), note_bytes - 1);
     std::memcpy(mailbox_.note.data(), note.data(), length);
     mailbox_.note[length] = 0;
-    busy_.store(false, std::memory_order_release);
     mailbox_.state.store(static_cast<std::uint32_t>(MailState::done), std::memory_order_release);
     futex_wake(mailbox_.state);
-    at_rest_();
+    // Only now: while it is busy nobody takes what lies in the mailbox for the next call.
+    busy_.store(false);
+    session_.at_rest_({.held = session_.held_.exchange(false), .refused = outcome == MailOutcome::refused});
   }
 
  private:
   Mailbox& mailbox_;
   TaskGroup group_;
-  const std::function<void()>& at_rest_;
+  ClientSession& session_;
   std::shared_ptr<const PreparedCall> call_;
   std::vector<TensorView> inputs_;
   std::vector<TensorView> outputs_;
   std::atomic<bool> busy_ = false;
 };
 
-ClientSession::ClientSession(ClientFacts facts, Accelerators& accelerators, std::function<void()> at_rest)
+ClientSession::ClientSession(ClientFacts facts, Accelerators& accelerators, AtRest at_rest)
     : facts_(std::move(facts)), accelerators_(accelerators), at_rest_(std::move(at_rest)), prepared_(max_prepared) {}
 
 Result<std::unique_ptr<ClientSession>> ClientSession::make(ClientFacts facts, Accelerators& accelerators,
-                                                           std::function<void()> at_rest) {
+                                                           AtRest at_rest) {
   std::unique_ptr<ClientSession> session(new ClientSession(std::move(facts), accelerators, std::move(at_rest)));
   auto file = make_shared_file(sizeof(SharedPage));
   if (!file) return tl::make_unexpected(file.error());
@@ -110,7 +111,7 @@ Status ClientSession::enter() {
   if (!application) return tl::make_unexpected(application.error());
   running_.clear();
   for (std::size_t i = 0; i < accelerators_.count(); ++i) {
-    running_.push_back(std::make_unique<Running>(page().mailboxes[i], *application, at_rest_));
+    running_.push_back(std::make_unique<Running>(page().mailboxes[i], *application, *this));
   }
   return {};
 }
@@ -144,7 +145,9 @@ Result<std::shared_ptr<const PreparedCall>> ClientSession::read(const PostedCall
       const std::uint64_t size = type.bytes();
       const bool inside = size <= slot_->bytes() && where.offset <= slot_->bytes() - size;
       if (!inside || where.offset % operand_alignment != 0) return false;
-      views.push_back({&type, slot_->block(where.offset, size, where.id | allocation), where.constant != 0});
+      // What is copied for a call lies elsewhere in the next one.
+      const bool constant = where.constant != 0 && slot_->arena() != nullptr;
+      views.push_back({&type, slot_->block(where.offset, size, where.id | allocation), constant});
     }
     return true;
   };
@@ -154,22 +157,43 @@ Result<std::shared_ptr<const PreparedCall>> ClientSession::read(const PostedCall
   return call;
 }
 
-void ClientSession::serve() {
-  for (std::size_t i = 0; i < running_.size(); ++i) {
-    Mailbox& mailbox = page().mailboxes[i];
-    Running& running = *running_[i];
-    if (running.busy() || mailbox.state.load() != static_cast<std::uint32_t>(MailState::posted)) continue;
-    const PostedCall posted = snapshot(mailbox.posted);
-    std::vector<TensorView> inputs;
-    std::vector<TensorView> outputs;
-    auto call = read(posted, inputs, outputs);
-    ++served_;
-    if (!call) {
-      running.answer(MailOutcome::failed, call.error().message, {});
-    } else {
-      running.start(*accelerators_.scheduler(), std::move(*call), std::move(inputs), std::move(outputs));
+std::size_t ClientSession::in_flight() const {
+  return static_cast<std::size_t>(std::ranges::count_if(running_, [](const auto& running) { return running->busy(); }));
+}
+
+/// Starts what was posted in a mailbox that has nothing on its way.
+Status ClientSession::start(std::size_t index) {
+  const PostedCall posted = snapshot(page().mailboxes[index].posted);
+  std::vector<TensorView> inputs;
+  std::vector<TensorView> outputs;
+  auto call = read(posted, inputs, outputs);
+  if (!call) return tl::make_unexpected(call.error());
+  ++served_;
+  running_[index]->start(*accelerators_.scheduler(), std::move(*call), std::move(inputs), std::move(outputs),
+                         Time(posted.slack_ns));
+  return {};
+}
+
+Status ClientSession::serve() {
+  if (page().layout != page_layout) return failure("the head of its page was overwritten");
+  const std::size_t count = running_.size();
+  const std::size_t limit = facts_.call_limit == 0 ? count : facts_.call_limit;
+  const std::size_t first = next_;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t index = (first + i) % count;
+    const std::uint32_t state = page().mailboxes[index].state.load();
+    if (state > static_cast<std::uint32_t>(MailState::done)) return failure("a mailbox has a state that is none");
+    const auto waits = [&] { return running_[index]->busy() || in_flight() >= limit; };
+    if (state != static_cast<std::uint32_t>(MailState::posted)) continue;
+    if (waits()) {
+      // The end of a call is told after this, or was before the second look.
+      held_.store(true);
+      if (waits()) continue;
     }
+    next_ = index + 1;
+    if (auto started = start(index); !started) return started;
   }
+  return {};
 }
 
 void ClientSession::wait() {

@@ -41,12 +41,21 @@ std::optional<Instant> Cores::balance(Instant now) {
   return now + times_.slice;
 }
 
+/// Whether the word of a lent core is what the client may have made of it: who has been asked for it gives it back,
+/// others take it and put it down.
+bool Cores::is_possible(const Core& core, std::uint32_t word) const {
+  const bool asked = core.wanted.has_value();
+  const auto is = [&](Loan loan) { return word == expected(core, loan); };
+  return asked ? is(Loan::wanted) || is(Loan::none) : is(Loan::idle) || is(Loan::busy);
+}
+
 /// Finds out which cores came back, or are overdue.
 void Cores::collect(Instant now) {
   for (std::size_t i = 0; i < cores_.size(); ++i) {
     Core& core = cores_[i];
     if (core.client == 0) continue;
     const std::uint32_t found = word(i).load();
+    if (!is_possible(core, found)) violators_.push_back(core.client);
     const bool ours = found >> 2 == (core.count & (UINT32_MAX >> 2));
     if (ours && loan_of(found) == Loan::wanted && core.wanted && now - *core.wanted > times_.limit) {
       // Only if it does not come back at this moment.

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "daemon/event_loop.hpp"
@@ -34,6 +35,9 @@ class Cores {
   /// waits.
   std::optional<Instant> balance(Instant now);
 
+  /// Clients that wrote what no client writes into the words of their cores, and were not told of before.
+  std::vector<std::uint64_t> take_violators() { return std::exchange(violators_, {}); }
+
   std::uint32_t held_by(std::uint64_t client) const;
   /// Cores that a client held beyond the limit so far.
   std::uint64_t overruns(std::uint64_t client) const;
@@ -58,6 +62,7 @@ class Cores {
   }
   std::atomic<std::uint32_t>& word(std::size_t core) { return clients_.at(cores_[core].client).page->cores[core].word; }
   void collect(Instant now);
+  bool is_possible(const Core& core, std::uint32_t word) const;
   std::vector<std::uint64_t> waiting() const;
   bool serve(std::uint64_t client, Instant now);
   bool take_idle(std::uint64_t client, Instant now);
@@ -68,6 +73,7 @@ class Cores {
   std::vector<Core> cores_;
   std::map<std::uint64_t, Client> clients_;
   std::uint64_t last_turn_ = 0;
+  std::vector<std::uint64_t> violators_;
 };
 
 }  // namespace cosoc::daemon

@@ -1,5 +1,6 @@
 /// The part of the jobs that is about processes: their beginning, limits and end.
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -13,8 +14,8 @@ namespace {
 /// Between two looks at the logs of what runs.
 constexpr auto log_period = std::chrono::milliseconds(200);
 
-std::string describe_end(int status, bool overdue, double limit) {
-  if (overdue) return "was ended after its time limit of " + std::to_string(limit) + " s";
+std::string describe_end(int status, const std::string& verdict) {
+  if (!verdict.empty()) return "was ended " + verdict;
   if (WIFSIGNALED(status)) {
     const int signal = WTERMSIG(status);
     return "was ended by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
@@ -38,7 +39,7 @@ bool Jobs::begin(Job& job) {
   const JobSpec& spec = job.spec;
   const bool bundle = spec.kind == "bundle";
   WorkOrder work = {.kind = spec.kind == "so" ? WorkOrder::shared : WorkOrder::program,
-                    .needs_session = spec.memory != 0,
+                    .needs_session = spec.memory != 0 || spec.seed,
                     .host_memory = spec.host_memory,
                     .folder = spec.folder,
                     // The rest is for programs that connect themselves; the open session has it from `started_`.
@@ -46,13 +47,15 @@ bool Jobs::begin(Job& job) {
                                     "COSOC_WEIGHT=" + nlohmann::json(spec.weight).dump()},
                     .arguments = {bundle ? options_.runner.string() : spec.program}};
   if (spec.memory != 0) work.environment.push_back("COSOC_MEMORY=" + std::to_string(spec.memory));
+  if (spec.deadline != 0.0) work.environment.push_back("COSOC_DEADLINE=" + nlohmann::json(spec.deadline).dump());
+  if (spec.seed) work.environment.push_back("COSOC_SEED=" + std::to_string(*spec.seed));
   if (bundle) work.arguments.push_back(spec.program);
   work.arguments.insert(work.arguments.end(), spec.arguments.begin(), spec.arguments.end());
   const int process = zygote_->become(work, logs_.open(job.id));
   if (process == 0) return false;
   started_(process, spec);
   Instance& instance = instances_[++last_instance_];
-  instance = {.job = job.id, .number = ++job.begun, .process = process};
+  instance = {.job = job.id, .number = ++job.begun, .process = process, .verdict = {}};
   by_process_[process] = last_instance_;
   ++job.running;
   watch_logs();
@@ -86,9 +89,9 @@ void Jobs::watch_limits() {
   for (auto& [id, instance] : instances_) {
     if (instance.limit > now) {
       next = std::min(next, instance.limit);
-    } else if (!instance.overdue) {
-      instance.overdue = true;
-      ::kill(-instance.process, SIGKILL);
+    } else {
+      const double limit = jobs_.at(instance.job).spec.time_limit;
+      condemn(instance, "after its time limit of " + std::to_string(limit) + " s");
     }
   }
   if (next >= next_watch_) return;
@@ -97,6 +100,18 @@ void Jobs::watch_limits() {
     next_watch_ = Instant::max();
     watch_limits();
   });
+}
+
+void Jobs::condemn(Instance& instance, const std::string& reason) {
+  if (!instance.verdict.empty()) return;
+  instance.verdict = reason;
+  ::kill(-instance.process, SIGKILL);
+  const std::string line = "cosoc: instance " + std::to_string(instance.number) + " was ended " + reason + "\n";
+  static_cast<void>(!::write(logs_.open(instance.job).get(), line.data(), line.size()));
+}
+
+void Jobs::condemn(int process, const std::string& reason) {
+  if (const auto instance = instance_of(process)) condemn(instances_.at(*instance), reason);
 }
 
 /// Keeps logs short while something runs that may print.
@@ -124,8 +139,7 @@ void Jobs::ended(const ZygoteReport& report) {
   ::kill(-report.process, SIGKILL);
   const std::uint64_t id = found->second;
   const Instance& instance = instances_.at(id);
-  const double limit = jobs_.at(instance.job).spec.time_limit;
-  finish(id, describe_end(report.status, instance.overdue, limit));
+  finish(id, describe_end(report.status, instance.verdict));
   pump();
 }
 

@@ -86,6 +86,7 @@ Result<JobSpec> read_job(const nlohmann::json& message) {
   }
   job.memory = find_number(message, "memory").value_or(0);
   job.host_memory = find_number(message, "host_memory").value_or(0);
+  job.seed = find_number(message, "seed");
   if (const auto priority = message.find("priority"); priority != message.end()) {
     if (!priority->is_number_integer() || std::abs(priority->get<double>()) > 1000) {
       return failure("a priority is a number of -1000..1000, not " + priority->dump());
@@ -98,6 +99,7 @@ Result<JobSpec> read_job(const nlohmann::json& message) {
   if (good) good = read_number(message, "rate", job.rate);
   if (good) good = read_number(message, "weight", job.weight);
   if (good) good = read_number(message, "time_limit", job.time_limit);
+  if (good) good = read_number(message, "deadline", job.deadline);
   if (good && job.period > 0.0 && job.rate > 0.0) good = failure("a job has a period or a rate, not both");
   if (good && job.weight <= 0.0) good = failure("a weight is above 0");
   if (good) good = check_program(job);

@@ -177,13 +177,18 @@ nlohmann::json Jobs::overview() const {
   return list;
 }
 
-std::uint64_t Jobs::job_of(int process) const {
+std::optional<std::uint64_t> Jobs::instance_of(int process) const {
   // An instance leads a session of its own, in which the processes are that it starts.
   for (const int candidate : {process, static_cast<int>(::getsid(process))}) {
     const auto found = by_process_.find(candidate);
-    if (found != by_process_.end()) return instances_.at(found->second).job;
+    if (found != by_process_.end()) return found->second;
   }
-  return 0;
+  return std::nullopt;
+}
+
+std::uint64_t Jobs::job_of(int process) const {
+  const auto instance = instance_of(process);
+  return instance ? instances_.at(*instance).job : 0;
 }
 
 }  // namespace cosoc::daemon

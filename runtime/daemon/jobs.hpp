@@ -4,6 +4,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <set>
 
@@ -13,14 +14,14 @@
 namespace cosoc::daemon {
 
 struct JobOptions {
-  std::filesystem::path zygote;   // the program
-  std::filesystem::path runner;   // the program that runs a bundle
-  std::filesystem::path logs;     // directory of what applications print
-  std::uint32_t ready = 2;        // processes that wait for an application
-  std::uint32_t processes = 6;    // of applications at a time
-  double time_limit = 0.0;        // of any instance in s; 0: none
-  std::uint64_t host_memory = 0;  // bytes of its own that a process may have; 0: any
-  std::uint64_t log_limit = 0;    // bytes that are kept of what a job prints; 0: all
+  std::filesystem::path zygote = {};  // the program
+  std::filesystem::path runner = {};  // the program that runs a bundle
+  std::filesystem::path logs = {};    // directory of what applications print
+  std::uint32_t ready = 2;            // processes that wait for an application
+  std::uint32_t processes = 6;        // of applications at a time
+  double time_limit = 0.0;            // of any instance in s; 0: none
+  std::uint64_t host_memory = 0;      // bytes of its own that a process may have; 0: any
+  std::uint64_t log_limit = 0;        // bytes that are kept of what a job prints; 0: all
 };
 
 /// What was submitted.
@@ -38,6 +39,8 @@ struct JobSpec {
   std::uint64_t memory = 0;
   std::uint64_t host_memory = 0;
   double time_limit = 0.0;
+  double deadline = 0.0;              // of each of its calls and runs in s; 0: none
+  std::optional<std::uint64_t> seed;  // of its policy
 };
 
 /// Checks what anybody sent, and that the application is there.
@@ -64,6 +67,9 @@ class Jobs {
   /// A part of what the instances of a job printed.
   Result<nlohmann::json> read_log(const nlohmann::json& message) const;
   nlohmann::json overview() const;
+  /// Ends the instance that a process belongs to, if it is one's: it "was ended" for this reason, as reports and logs
+  /// say.
+  void condemn(int process, const std::string& reason);
   /// Whose process this is; 0: nobody's.
   std::uint64_t job_of(int process) const;
 
@@ -87,7 +93,7 @@ class Jobs {
     std::uint64_t job = 0;
     std::uint64_t number = 0;  // in the job
     int process = 0;
-    bool overdue = false;
+    std::string verdict;  // why the daemon ends it
     Instant limit = Instant::max();
   };
   struct Waiting {
@@ -105,6 +111,8 @@ class Jobs {
   void limit_time(Instance& instance, double seconds);
   void ended(const ZygoteReport& report);
   void watch_limits();
+  void condemn(Instance& instance, const std::string& reason);
+  std::optional<std::uint64_t> instance_of(int process) const;
   void watch_logs();
   void finish(std::uint64_t instance, const std::string& failure);
   void settle(Job& job);

@@ -101,6 +101,8 @@ class RemotePlatform final : public WallClockPlatform, public Remote {
   Device& accelerator(std::size_t index) override { return *devices_.at(index); }
   Result<bool> wait_interrupt(std::size_t, Time) override { return failure("the daemon has the accelerators"); }
 
+  std::uint32_t absent() const override { return page_.absent.load(std::memory_order_relaxed); }
+
   std::optional<Core> try_take_core(std::size_t preferred) override {
     for (std::uint32_t i = 0; i < soc_.cpu_cores; ++i) {
       const auto index = static_cast<std::uint32_t>((preferred + i) % soc_.cpu_cores);
@@ -158,7 +160,7 @@ class RemotePlatform final : public WallClockPlatform, public Remote {
     const auto call = prepared_.find(task.what->kernel, kernel, inputs, outputs);
     if (!call) return fail(connection_->ended() ? Outcome::device_failed : Outcome::refused, call.error().message);
     Mailbox& mailbox = page_.mailboxes[accelerator];
-    post(mailbox, *call, inputs, outputs);
+    post(mailbox, *call, inputs, outputs, slack_of(task));
     connection_->ring();
     while (mailbox.state.load(std::memory_order_acquire) != static_cast<std::uint32_t>(MailState::done)) {
       if (connection_->ended()) return fail(Outcome::device_failed, "the daemon has ended");
@@ -166,26 +168,24 @@ class RemotePlatform final : public WallClockPlatform, public Remote {
     }
     task.counters = {.cycles = mailbox.cycles, .commands = mailbox.commands};
     task.note.assign(mailbox.note.data(), ::strnlen(mailbox.note.data(), mailbox.note.size()));
-    switch (static_cast<MailOutcome>(mailbox.outcome)) {
-      case MailOutcome::done:
-        task.outcome = Outcome::done;
-        break;
-      case MailOutcome::failed:
-        task.outcome = Outcome::failed;
-        break;
-      case MailOutcome::refused:
-        task.outcome = Outcome::refused;
-        break;
-    }
+    const bool done = mailbox.outcome == static_cast<std::uint32_t>(MailOutcome::done);
+    task.outcome = done ? Outcome::done : Outcome::refused;
     mailbox.state.store(static_cast<std::uint32_t>(MailState::free), std::memory_order_relaxed);
   }
 
  private:
   static constexpr std::uint32_t no_core = UINT32_MAX;
 
+  /// Until it should have ended: no clock is the daemon's and ours.
+  static Time slack_of(const Task& task) {
+    const Time deadline = task.group->deadline();
+    return deadline >= impossible ? impossible : deadline - task.start;
+  }
+
   static void post(Mailbox& mailbox, std::uint32_t call, std::span<const TensorView> inputs,
-                   std::span<const TensorView> outputs) {
+                   std::span<const TensorView> outputs, Time slack) {
     mailbox.posted.call = call;
+    mailbox.posted.slack_ns = slack.count();
     mailbox.posted.inputs = static_cast<std::uint32_t>(inputs.size());
     mailbox.posted.outputs = static_cast<std::uint32_t>(outputs.size());
     SharedOperand* operand = mailbox.posted.operands.data();

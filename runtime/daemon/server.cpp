@@ -1,5 +1,6 @@
 #include "daemon/server.hpp"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -109,8 +110,7 @@ void Server::receive(std::uint64_t id, std::uint32_t events) {
   }
   const auto message = received ? parse_message((**received).text) : tl::make_unexpected(received.error());
   if (!message) {
-    answer(peer, error_message(message.error().message));
-    return end(id);
+    return expel(id, message.error().message);
   }
   handle(peer, *message);
 }
@@ -119,6 +119,9 @@ void Server::handle(Peer& peer, const nlohmann::json& message) {
   const std::string* type = find_text(message, "type");
   const std::string name = type == nullptr ? "" : *type;
   Result<nlohmann::json> result = failure("no message \"" + name + "\"");
+  const bool known = name == "hello" || name == "prepare" || name == "ps" || name == "wait" || name == "logs" ||
+                     name == "submit" || name == "end" || name == "stop" || name == "remove" || name == "add";
+  if (!known) return expel(peer.id, result.error().message);
   if (name == "hello") {
     const auto done = hello(peer, message, Clock::now() + memory_patience);
     if (done) return;
@@ -151,8 +154,10 @@ void Server::handle(Peer& peer, const nlohmann::json& message) {
 }
 
 void Server::answer(Peer& peer, const nlohmann::json& message, std::span<const int> descriptors) {
-  // Whoever does not read gets no answer; that ends nobody else.
-  static_cast<void>(send_message(peer.socket.get(), message, descriptors, false));
+  if (send_message(peer.socket.get(), message, descriptors, false)) return;
+  // Whoever has gone is found to be so elsewhere.
+  pollfd request{.fd = peer.socket.get(), .events = POLLOUT, .revents = 0};
+  if (::poll(&request, 1, 0) == 0) expel(peer.id, "it does not read the answers to its messages");
 }
 
 nlohmann::json Server::overview() const {
@@ -173,7 +178,8 @@ nlohmann::json Server::overview() const {
   return {{"process", ::getpid()},      {"soc", to_json(accelerators_->soc())},
           {"mode", options_.mode_name}, {"trace", options_.accelerators.trace.string()},
           {"devices", devices()},       {"leaving", leaving_.size()},
-          {"clients", clients},         {"jobs", jobs_->overview()}};
+          {"clients", clients},         {"jobs", jobs_->overview()},
+          {"expelled", expelled_}};
 }
 
 nlohmann::json Server::devices() const {
@@ -191,7 +197,9 @@ nlohmann::json Server::devices() const {
 void Server::order(Peer& peer, const nlohmann::json& message, bool adds) {
   const std::string* device = find_text(message, "device");
   if (device == nullptr) return answer(peer, error_message("the name of a device is missing"));
-  const auto done = [answer = answering(peer.id)](const Status& status) {
+  const auto done = [this, answer = answering(peer.id)](const Status& status) {
+    tell_devices();
+    if (accelerators_->reclaim()) retry_hellos();
     answer(status ? Result<nlohmann::json>(nlohmann::json::object()) : tl::make_unexpected(status.error()));
   };
   const Status begun = adds ? device_orders_.add(*device, done) : device_orders_.remove(*device, done);

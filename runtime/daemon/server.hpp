@@ -1,6 +1,7 @@
 /// The daemon: its socket, clients and jobs, on one thread beside those of the accelerators.
 #pragma once
 
+#include <deque>
 #include <list>
 #include <map>
 #include <memory>
@@ -18,16 +19,17 @@
 namespace cosoc::daemon {
 
 struct ServerOptions {
-  std::filesystem::path socket;
-  std::string mode_name;  // for `ps`
-  std::string group;      // that may use it too, as clients
-  AcceleratorOptions accelerators;
+  std::filesystem::path socket = {};
+  std::string mode_name = {};  // for `ps`
+  std::string group = {};      // that may use it too, as clients
+  AcceleratorOptions accelerators = {};
   std::string client_policy = "EFT";  // of the sessions of clients
   std::uint64_t memory_bytes = 0;     // of a client that asks for none; 0: a 16th of the SoC's
   std::uint64_t memory_limit = 0;     // of any client; 0: half of the SoC's
   std::uint32_t clients = 64;         // at a time
-  CoreTimes times;
-  JobOptions jobs;
+  std::uint32_t call_limit = 0;       // calls of one client on accelerators at a time; 0: one for each accelerator
+  CoreTimes times = {};
+  JobOptions jobs = {};
 };
 
 class Server {
@@ -67,6 +69,8 @@ class Server {
   void handle(Peer& peer, const nlohmann::json& message);
   void answer(Peer& peer, const nlohmann::json& message, std::span<const int> descriptors = {});
   void end(std::uint64_t id);
+  /// Ends a connection, and the application if it is one's, because of what it did; when the loop comes to it.
+  void expel(std::uint64_t id, const std::string& why);
   void reap();
 
   /// Makes a client of a connection. When only memory is missing and `patience` is left, it waits for that of others.
@@ -83,7 +87,10 @@ class Server {
   void order(Peer& peer, const nlohmann::json& message, bool adds);
   /// Answers a connection later, if it is still there.
   std::function<void(const Result<nlohmann::json>&)> answering(std::uint64_t id);
+  /// Tells all clients which accelerators there are for them.
+  void tell_devices();
   void ring(std::uint64_t id);
+  void serve(std::uint64_t id);
   void balance();
 
   ServerOptions options_;
@@ -97,6 +104,7 @@ class Server {
   std::vector<std::unique_ptr<ClientSession>> leaving_;  // dead clients with calls on their way
   std::atomic<std::size_t> leaving_count_ = 0;
   std::uint64_t last_peer_ = 0;
+  std::uint32_t absent_ = 0;  // accelerators, as clients were told
   /// Clients that wait for memory, in the order in which they came.
   struct Parked {
     std::uint64_t peer;
@@ -104,6 +112,8 @@ class Server {
     Instant patience;
   };
   std::list<Parked> parked_;
+  /// The last clients that were expelled, for `ps`.
+  std::deque<nlohmann::json> expelled_;
   std::unique_ptr<Jobs> jobs_;
   Listener listener_;  // last made, first gone: nobody connects to a daemon that ends
 };

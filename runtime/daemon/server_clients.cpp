@@ -13,6 +13,8 @@ namespace {
 
 constexpr double least_weight = 0.01;
 constexpr double largest_weight = 100.0;
+/// Expelled clients that `ps` tells of.
+constexpr std::size_t most_expelled = 16;
 
 double clamped_weight(double weight) {
   return std::isfinite(weight) ? std::clamp(weight, least_weight, largest_weight) : 1.0;
@@ -46,6 +48,7 @@ Status Server::hello(Peer& peer, const nlohmann::json& message, Instant patience
   facts.id = peer.id;
   facts.process = peer.process;
   facts.memory_bytes = *memory;
+  facts.call_limit = options_.call_limit;
   const std::string* name = find_text(message, "name");
   facts.name = name == nullptr ? "client" : name->substr(0, 64);
   if (const auto found = message.find("priority"); found != message.end() && found->is_number_integer()) {
@@ -58,7 +61,9 @@ Status Server::hello(Peer& peer, const nlohmann::json& message, Instant patience
   }
   // The end of the process is seen also when a child of it still holds the connection.
   if (!peer.exit) peer.exit = Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, peer.process, 0)));
-  auto client = ClientSession::make(std::move(facts), *accelerators_, [this] {
+  auto client = ClientSession::make(std::move(facts), *accelerators_, [this, id = peer.id](ClientSession::Ended ended) {
+    if (ended.held) loop_->post([this, id] { serve(id); });
+    if (ended.refused) loop_->post([this] { tell_devices(); });
     if (leaving_count_.load() != 0) loop_->post([this] { reap(); });
   });
   if (!client) {
@@ -68,6 +73,7 @@ Status Server::hello(Peer& peer, const nlohmann::json& message, Instant patience
     return {};
   }
   peer.client = std::move(*client);
+  peer.client->page().absent.store(absent_);
   const std::uint64_t id = peer.id;
   if (peer.exit) static_cast<void>(loop_->add(peer.exit.get(), [this, id](std::uint32_t) { end(id); }));
   static_cast<void>(loop_->add(peer.client->bell(), [this, id](std::uint32_t) { ring(id); }));
@@ -123,12 +129,31 @@ void Server::ring(std::uint64_t id) {
   if (found == peers_.end() || !found->second.client) return;
   std::uint64_t count = 0;
   static_cast<void>(!::read(found->second.client->bell(), &count, sizeof(count)));
-  found->second.client->serve();
+  serve(id);
   balance();
+}
+
+void Server::serve(std::uint64_t id) {
+  const auto found = peers_.find(id);
+  if (found == peers_.end() || !found->second.client) return;
+  if (const Status good = found->second.client->serve(); !good) expel(id, good.error().message);
+}
+
+void Server::tell_devices() {
+  std::uint32_t absent = 0;
+  for (std::size_t i = 0; i < accelerators_->count(); ++i) {
+    if (accelerators_->scheduler()->status(i).condition != DeviceCondition::working) absent |= 1U << i;
+  }
+  if (absent == absent_) return;
+  absent_ = absent;
+  for (auto& [id, peer] : peers_) {
+    if (peer.client) peer.client->page().absent.store(absent);
+  }
 }
 
 void Server::balance() {
   const auto next = cores_.balance(Clock::now());
+  for (const std::uint64_t id : cores_.take_violators()) expel(id, "the words of its cores have what no client writes");
   if (!next || next_balance_) return;
   next_balance_ = next;
   loop_->at(*next, [this] {
@@ -153,6 +178,25 @@ void Server::end(std::uint64_t id) {
   peers_.erase(found);
   reap();
   balance();
+}
+
+void Server::expel(std::uint64_t id, const std::string& why) {
+  // Whoever is at it now goes on with this connection.
+  loop_->post([this, id, why] {
+    const auto found = peers_.find(id);
+    if (found == peers_.end()) return;
+    Peer& peer = found->second;
+    const std::string report = "broke the protocol of the daemon: " + why;
+    static_cast<void>(send_message(peer.socket.get(), error_message("this application " + report), {}, false));
+    if (peer.client) {
+      const ClientFacts& facts = peer.client->facts();
+      const std::uint64_t job = jobs_->job_of(facts.process);
+      expelled_.push_back({{"process", facts.process}, {"name", facts.name}, {"job", job}, {"report", report}});
+      if (expelled_.size() > most_expelled) expelled_.pop_front();
+      jobs_->condemn(facts.process, "because it " + report);
+    }
+    end(id);
+  });
 }
 
 /// Gives memory of dead clients back as soon as no transfer can touch it any more.

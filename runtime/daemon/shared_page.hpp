@@ -11,7 +11,7 @@
 
 namespace cosoc::daemon {
 
-inline constexpr std::uint32_t page_layout = 1;
+inline constexpr std::uint32_t page_layout = 2;
 inline constexpr std::size_t max_cores = 64;
 inline constexpr std::size_t max_accelerators = 32;
 inline constexpr std::size_t max_operands = 16;
@@ -40,7 +40,7 @@ struct alignas(64) SharedCore {
 /// How a call of an accelerator stands. `posted` is the client's, `done` the daemon's to write.
 enum class MailState : std::uint32_t { free = 0, posted = 1, done = 2 };
 /// `refused`: the daemon has no accelerator for it now; a CPU core may do it.
-enum class MailOutcome : std::uint32_t { done = 0, failed = 1, refused = 2 };
+enum class MailOutcome : std::uint32_t { done = 0, refused = 1 };
 
 /// A tensor in the client's memory.
 struct SharedOperand {
@@ -55,6 +55,7 @@ struct PostedCall {
   std::uint32_t call;    // index of a prepared call
   std::uint32_t inputs;  // how many of `operands`; outputs follow them
   std::uint32_t outputs;
+  std::int64_t slack_ns;  // until it should have ended
   std::array<SharedOperand, max_operands> operands;
 };
 
@@ -72,6 +73,7 @@ struct SharedPage {
   std::uint32_t layout;
   std::atomic<std::uint32_t> ended;             // the client's own: its connection is gone
   std::atomic<std::uint32_t> wanted;            // threads of the client that wait for a core
+  std::atomic<std::uint32_t> absent;            // the daemon's: accelerators that nobody has now, a bit for each
   alignas(64) std::atomic<std::uint32_t> lent;  // a futex: counts cores that became free to take
   std::array<SharedCore, max_cores> cores;
   std::array<Mailbox, max_accelerators> mailboxes;

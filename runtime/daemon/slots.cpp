@@ -39,6 +39,14 @@ Result<std::unique_ptr<Slot>> Slot::make(std::uint64_t bytes, DeviceMemory* devi
   return slot;
 }
 
+Result<std::unique_ptr<Slot>> Slot::make_outside(std::uint64_t bytes) {
+  auto slot = make(bytes, nullptr);
+  if (!slot) return slot;
+  (*slot)->outside_ = SharedMapping::of((*slot)->file_, (*slot)->bytes_);
+  if (!(*slot)->outside_) return failure("cannot map " + std::to_string(bytes) + " bytes of an application");
+  return slot;
+}
+
 Status Slot::place() {
   const std::uint64_t kept = whole_pages(std::max(least_kept, bytes_ / 2));
   // One page more, because blocks begin at smaller multiples.
@@ -71,6 +79,7 @@ Slot::~Slot() {
 }
 
 Block Slot::block(std::uint64_t offset, std::size_t size, std::uint64_t id) const {
+  if (!arena_) return {.data = outside_.bytes().data() + offset, .physical = 0, .size = size, .id = 0};
   return {.data = pages_.data() + offset, .physical = arena_->window_base + offset, .size = size, .id = id};
 }
 

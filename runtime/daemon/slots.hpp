@@ -10,12 +10,15 @@
 namespace cosoc::daemon {
 
 /// Memory of one client: what it maps, and behind it in the same address window what drivers keep for it and it never
-/// sees. With accelerators both lie in device memory; otherwise the daemon does not map it itself.
+/// sees. With models of accelerators both lie in device memory. A board's device memory cannot be taken apart: there
+/// the client's lies outside, and operands are copied. Without accelerators the daemon does not map it itself.
 class Slot {
  public:
   /// A file of memory of its own; `device` is null without accelerators. Not thread safe, nor is the end: both take
   /// device memory.
   static Result<std::unique_ptr<Slot>> make(std::uint64_t bytes, DeviceMemory* device);
+  /// One outside of device memory that the daemon maps.
+  static Result<std::unique_ptr<Slot>> make_outside(std::uint64_t bytes);
   /// Nothing may be in use any more. The memory goes back to the system, and is zero for whoever has it next.
   ~Slot();
   Slot(const Slot&) = delete;
@@ -24,9 +27,10 @@ class Slot {
   /// What the client maps. Its size is sealed: a mapping of it cannot lose its pages.
   const Descriptor& file() const { return file_; }
   std::uint64_t bytes() const { return bytes_; }
-  /// Nothing without accelerators.
+  /// Nothing when it does not lie in device memory.
   const Arena* arena() const { return arena_ ? &*arena_ : nullptr; }
-  /// The client's range as drivers see it. It was checked to be inside, and there are accelerators.
+  /// The client's range as drivers see it; outside of device memory it has no number. It was checked to be inside, and
+  /// there are accelerators.
   Block block(std::uint64_t offset, std::size_t size, std::uint64_t id) const;
 
  private:
@@ -36,6 +40,7 @@ class Slot {
 
   Descriptor file_;
   std::uint64_t bytes_;
+  SharedMapping outside_;
   DeviceMemory* device_;
   Block reserved_;                      // of device memory
   std::span<std::byte> pages_;          // the whole pages in it

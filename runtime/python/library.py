@@ -42,6 +42,8 @@ class Options(Structure):
         ("cpu_cores", c_int32),
         ("keep_tensors", c_int32),
         ("costs", c_char_p),
+        ("seed", c_uint64),
+        ("deadline_ns", c_int64),
     ]
 
 
@@ -66,7 +68,26 @@ class TensorType(Structure):
 class ClientOptions(Structure):
     """`cosoc_client_options`."""
 
-    _fields_: ClassVar = [("name", c_char_p), ("priority", c_int32), ("weight", c_double)]
+    _fields_: ClassVar = [("name", c_char_p), ("priority", c_int32), ("weight", c_double), ("deadline_ns", c_int64)]
+
+
+class ModelOptions(Structure):
+    """`cosoc_model_options`."""
+
+    _fields_: ClassVar = [("priority", c_int32), ("weight", c_double), ("deadline_ns", c_int64)]
+
+
+def deadline_ns(deadline: float | None) -> int:
+    """A deadline in seconds as the C interface has it; 0: none.
+
+    Raises:
+        CosocError: it is not above 0.
+    """
+    if deadline is None:
+        return 0
+    if not 0 < deadline < 1e9:
+        raise CosocError(f"a deadline is a number of seconds above 0 and below 1e9, not {deadline}")
+    return max(1, round(deadline * 1e9))
 
 
 class Signature(Structure):
@@ -120,7 +141,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "cosoc_session_save_costs": (c_int, [c_void_p]),
     "cosoc_device_remove": (c_int, [c_void_p, c_char_p]),
     "cosoc_device_add": (c_int, [c_void_p, c_char_p]),
-    "cosoc_model_load": (c_int, [c_void_p, c_char_p, _OUT]),
+    "cosoc_model_load": (c_int, [c_void_p, c_char_p, POINTER(ModelOptions), _OUT]),
     "cosoc_model_close": (None, [c_void_p]),
     "cosoc_model_description": (c_char_p, [c_void_p]),
     "cosoc_model_run": (c_int, [c_void_p, POINTER(Buffer), c_size_t, POINTER(Buffer), c_size_t]),

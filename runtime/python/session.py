@@ -14,7 +14,17 @@ import numpy as np
 
 from cosoc.runtime.client import Client, Future, submit_run
 from cosoc.runtime.device_array import DeviceArray
-from cosoc.runtime.library import Buffer, ClientOptions, CosocError, Handle, Library, Options, find_library
+from cosoc.runtime.library import (
+    Buffer,
+    ClientOptions,
+    CosocError,
+    Handle,
+    Library,
+    ModelOptions,
+    Options,
+    deadline_ns,
+    find_library,
+)
 from cosoc.runtime.tensors import Array, as_array, like
 
 
@@ -74,6 +84,9 @@ class Session:
         keep_tensors: lets `Model.tensor` read intermediate tensors.
         costs: file of measured costs: read if it exists, and on the wall clock written at the end with what was learned;
             without it, the environment variable COSOC_COSTS may name one.
+        seed: of policies that draw random numbers; from 1 to 2^64 - 1.
+        deadline: of models and clients that have none of their own, in s: when a run or call should have ended, from its
+            submission. The policy `ENERGY` saves energy as long as that holds.
 
     Raises:
         CosocError: whatever is missing or does not fit.
@@ -91,7 +104,11 @@ class Session:
         cpu_cores: int | None = None,
         keep_tensors: bool = False,
         costs: str | os.PathLike[str] | None = None,
+        seed: int = 1,
+        deadline: float | None = None,
     ) -> None:
+        if not 1 <= seed < 1 << 64:
+            raise CosocError(f"a seed is a number of 1..2^64 - 1, not {seed}")
         soc_path = None if soc is None else Path(soc)
         self._library = Library(find_library(soc_path, None if library is None else Path(library)))
         options = Options(
@@ -103,21 +120,32 @@ class Session:
             cpu_cores=-1 if cpu_cores is None else cpu_cores,
             keep_tensors=keep_tensors,
             costs=None if costs is None else os.fsencode(costs),
+            seed=seed,
+            deadline_ns=deadline_ns(deadline),
         )
         handle = c_void_p()
         self._library.call("cosoc_session_open", byref(options), byref(handle))
         self._handle = Handle(self._library, "cosoc_session_close", handle)
         self._models: list[Model] = []
 
-    def load(self, bundle: str | os.PathLike[str]) -> Model:
+    def load(
+        self, bundle: str | os.PathLike[str], *, priority: int = 0, weight: float = 1.0, deadline: float | None = None
+    ) -> Model:
         """Loads a bundle's directory.
 
+        Args:
+            priority: ready nodes of higher priority are placed and taken first.
+            weight: share of the SoC under the policy `FAIR`, above 0.
+            deadline: when a run should have ended, from its submission, in s; default: the session's.
+
         Raises:
-            CosocError: the bundle is malformed, does not fit memory, or a node has no device.
+            CosocError: the bundle is malformed, does not fit memory, or a node has no device; or what is asked for makes no
+                sense.
         """
         session = self._handle.use("the session")
+        options = ModelOptions(priority, _checked_weight(weight, "a model"), deadline_ns(deadline))
         handle = c_void_p()
-        self._library.call("cosoc_model_load", session, os.fsencode(bundle), byref(handle))
+        self._library.call("cosoc_model_load", session, os.fsencode(bundle), byref(options), byref(handle))
         model = Model(self._library, handle)
         self._models.append(model)
         return model
@@ -135,20 +163,19 @@ class Session:
             raise CosocError(f"run needs one model; {f'loaded are {names}: call one of them' if names else 'load a bundle first'}")
         return models[0](*inputs)
 
-    def client(self, name: str = "client", *, priority: int = 0, weight: float = 1.0) -> Client:
+    def client(self, name: str = "client", *, priority: int = 0, weight: float = 1.0, deadline: float | None = None) -> Client:
         """A program that calls kernels one by one, beside models and other clients.
 
         Args:
             name: in traces and messages.
             priority: ready calls of higher priority are placed and taken first.
             weight: share of the SoC under the policy `FAIR`, above 0.
+            deadline: when a call, or a run of a graph, should have ended, from its submission, in s; default: the session's.
 
         Raises:
-            CosocError: the session is closed, or the weight is not above 0.
+            CosocError: the session is closed, or the weight or the deadline is not above 0.
         """
-        if not weight > 0:
-            raise CosocError(f"the weight of client {name} must be above 0, not {weight}")
-        options = ClientOptions(name.encode(), priority, weight)
+        options = ClientOptions(name.encode(), priority, _checked_weight(weight, f"client {name}"), deadline_ns(deadline))
         handle = c_void_p()
         self._library.call("cosoc_session_client", self._handle.use("the session"), byref(options), byref(handle))
         return Client(self._library, handle, name)
@@ -312,6 +339,12 @@ class Model:
     def _empty(self, name: str) -> Array:
         tensor = self.tensors[name]
         return np.empty(tensor["shape"], np.dtype(tensor["dtype"]))
+
+
+def _checked_weight(weight: float, whose: str) -> float:
+    if not weight > 0:
+        raise CosocError(f"the weight of {whose} must be above 0, not {weight}")
+    return weight
 
 
 def _buffer(array: Array) -> Buffer:

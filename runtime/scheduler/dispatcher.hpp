@@ -44,6 +44,9 @@ class Dispatcher {
   /// Those that run have to come back.
   void fail_all(const std::string& message);
 
+  /// Whether the daemon, whose device this is, has none for us just now; what waits for it is placed anew.
+  void set_absent(std::size_t device, bool absent);
+
   /// Tasks that have ended since the last call, linked by `next`.
   Task* take_ended();
   /// Devices that failed and get no more work, each with the reason. From any
@@ -59,10 +62,11 @@ class Dispatcher {
     Time busy_until{};  // expected, of what runs
     Time running_order = impossible;
     std::size_t running = 0;
-    DeviceStatus status;      // changed under the mutex
+    DeviceStatus status;      // changed under the mutex, as `absent`
+    bool absent = false;      // at the daemon
     Task* leaving = nullptr;  // orders that end when nothing runs any more
 
-    bool usable() const { return status.condition == DeviceCondition::working; }
+    bool usable() const { return status.condition == DeviceCondition::working && !absent; }
   };
 
   void make_ready(Task& task);
@@ -74,6 +78,7 @@ class Dispatcher {
   void carry_out(Task& order);
   Status add(std::size_t device);
   void withdraw(std::size_t device, DeviceCondition condition, const std::string& why);
+  void place_anew(std::size_t device);
   void end_orders(std::size_t device);
   void learn(const Task& task);
   bool is_possible(const Task& task) const;

@@ -12,6 +12,20 @@ void Dispatcher::withdraw(std::size_t device, DeviceCondition condition, const s
     const std::lock_guard lock(status_mutex_);
     state.status = {devices_[device].name, devices_[device].kind, condition, why};
   }
+  place_anew(device);
+}
+
+void Dispatcher::set_absent(std::size_t device, bool absent) {
+  {
+    const std::lock_guard lock(status_mutex_);
+    states_[device].absent = absent;
+  }
+  if (absent) place_anew(device);
+}
+
+/// What waits for the device goes elsewhere, or fails.
+void Dispatcher::place_anew(std::size_t device) {
+  State& state = states_[device];
   while (!state.queue.empty()) {
     Task& task = state.queue.front();
     state.queue.pop();
@@ -48,6 +62,7 @@ Status Dispatcher::add(std::size_t device) {
   State& state = states_[device];
   const std::string& name = devices_[device].name;
   if (state.usable()) return failure("device " + name + " is there and works");
+  if (state.absent) return failure("the daemon has taken " + name + " out; `cosoc device add` brings it back");
   if (state.running != 0)
     return failure("device " + name + " is being removed: a task still runs on it; wait for its end");
   if (!devices_[device].is_cpu()) {
@@ -80,7 +95,13 @@ std::vector<std::string> Dispatcher::quarantined() const {
 
 DeviceStatus Dispatcher::status(std::size_t device) const {
   const std::lock_guard lock(status_mutex_);
-  return states_[device].status;
+  const State& state = states_[device];
+  DeviceStatus status = state.status;
+  if (state.absent && status.condition == DeviceCondition::working) {
+    status.condition = DeviceCondition::removed;
+    status.reason = "the daemon has taken it out, or it failed there";
+  }
+  return status;
 }
 
 }  // namespace cosoc

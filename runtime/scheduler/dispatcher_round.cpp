@@ -117,7 +117,7 @@ std::string Dispatcher::without_device(const Task& task) const {
   if (!task.note.empty()) text += "; " + task.note;
   for (const std::string& device : quarantined()) text += "; quarantined: " + device;
   for (std::size_t device = 0; device < states_.size(); ++device) {
-    if (states_[device].status.condition == DeviceCondition::removed) text += "; removed: " + devices_[device].name;
+    if (status(device).condition == DeviceCondition::removed) text += "; removed: " + devices_[device].name;
   }
   return text;
 }

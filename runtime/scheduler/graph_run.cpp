@@ -40,8 +40,8 @@ GraphRun::GraphRun(const Plan& plan, std::shared_ptr<const Application> applicat
   }
 }
 
-void GraphRun::start(Time deadline) {
-  group_.reset(deadline >= impossible ? impossible : scheduler_.now() + deadline);
+void GraphRun::start() {
+  scheduler_.begin(group_);
   prepare(group_);
   scheduler_.submit(group_, roots_, plan_.tasks.size());
 }

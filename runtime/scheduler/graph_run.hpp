@@ -18,9 +18,8 @@ class GraphRun {
   GraphRun(const Plan& plan, std::shared_ptr<const Application> application, Scheduler& scheduler,
            std::span<const ComputeDevice> devices);
 
-  /// Submits all tasks. They should end within `deadline` from now, which only
-  /// some policies look at.
-  void start(Time deadline = impossible);
+  /// Submits all tasks. They should end within the application's deadline, which only some policies look at.
+  void start();
   /// Submits all tasks as part of `group` once all of `after` have ended; the tasks of the graph that end last. Not
   /// while a run is on its way.
   std::vector<TaskHandle> start_in(TaskGroup& group, std::span<const TaskHandle> after);

@@ -26,6 +26,8 @@ class Remote {
   virtual Core take_core(std::size_t preferred) = 0;
   virtual void give_core(Core core) = 0;
 
+  /// Accelerators that the daemon has for nobody now, a bit for each. From any thread, at any time.
+  virtual std::uint32_t absent() const = 0;
   /// Runs a task's kernel on an accelerator of the kind of this one, with operands in the platform's memory: outcome,
   /// counters and note are set. Blocks. One thread at a time for each accelerator.
   virtual void run(std::size_t accelerator, const Kernel& kernel, std::span<const TensorView> inputs,

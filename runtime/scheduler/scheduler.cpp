@@ -32,7 +32,12 @@ Result<std::shared_ptr<const Application>> Scheduler::add_application(const Appl
     return failure("application " + options.name + ": the weight must be above 0, not " +
                    std::to_string(options.weight));
   }
-  const Application application{++last_application_, options.name, options.priority, options.weight, options.arena};
+  if (options.deadline <= Time{}) {
+    return failure("application " + options.name + ": the deadline must be above 0, not " +
+                   std::to_string(options.deadline.count()) + " ns");
+  }
+  const Application application{++last_application_, options.name,     options.priority,
+                                options.weight,      options.deadline, options.arena};
   return std::make_shared<const Application>(application);
 }
 
@@ -108,6 +113,7 @@ Status Scheduler::call(const std::shared_ptr<const Application>& application, co
     }
   }
   TaskGroup group(application);
+  begin(group);
   submit(group, what, inputs, outputs);
   return wait(group);
 }

@@ -28,6 +28,7 @@ struct ApplicationOptions {
   std::string name = "application";
   std::int32_t priority = 0;
   double weight = 1.0;
+  Time deadline = impossible;    // as Application's
   const Arena* arena = nullptr;  // see Application
 };
 
@@ -46,7 +47,7 @@ class Scheduler {
   /// All groups have ended.
   ~Scheduler();
 
-  /// Errors: a weight that is not above 0.
+  /// Errors: a weight or a deadline that is not above 0.
   Result<std::shared_ptr<const Application>> add_application(const ApplicationOptions& options);
 
   /// Submits a call that starts when all of `after` have ended. One of them
@@ -57,6 +58,8 @@ class Scheduler {
   /// Submits prepared tasks of one group at once; `roots` wait for nothing, and
   /// the others, which they lead to, for their counts in `missing`.
   void submit(TaskGroup& group, std::span<Task* const> roots, std::size_t count);
+  /// Makes an ended group as good as new, with its application's deadline from now on.
+  void begin(TaskGroup& group) const { group.reset(end_of(group.application())); }
   /// Blocks until nothing of the group is on its way.
   const Status& wait(TaskGroup& group);
   /// A call from start to end. When a CPU core is idle and no device is faster,
@@ -86,6 +89,10 @@ class Scheduler {
  private:
   friend class ApplicationThread;
   void settle(Task* ended);
+  /// When a call that is submitted now should have ended.
+  Time end_of(const Application& application) const {
+    return application.deadline >= impossible ? impossible : now() + application.deadline;
+  }
   Status order(DeviceOrder order, std::size_t device);
   void record(const Application& application, const TaskTemplate& what, const LentCall& call);
   void learn(const TaskTemplate& what, const LentCall& call);

@@ -37,6 +37,7 @@ struct Application {
   std::string name;
   std::int32_t priority = 0;
   double weight = 1.0;           // share of the SoC under the policy FAIR
+  Time deadline = impossible;    // of each of its calls and runs, from its submission
   const Arena* arena = nullptr;  // of an application in another process: all that its calls may reach
 };
 

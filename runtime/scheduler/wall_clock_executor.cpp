@@ -164,6 +164,7 @@ class WallClockExecutor final : public Executor {
       reversed = next;
     }
     const Time time = now();
+    if (remote_ != nullptr) find_absent();
     while (list != nullptr) {
       Task& task = *list;
       list = task.next;
@@ -177,6 +178,18 @@ class WallClockExecutor final : public Executor {
     }
     dispatcher_.schedule(time);
     for (std::size_t device = 0; device < devices_.size(); ++device) hand_over(device, time);
+  }
+
+  /// Accelerators that the daemon took out, or has again.
+  void find_absent() {
+    const std::uint32_t absent = remote_->absent();
+    if (absent == absent_) return;
+    for (std::size_t device = 0; device < devices_.size(); ++device) {
+      if (devices_[device].is_cpu()) continue;
+      const std::uint32_t bit = 1U << devices_[device].accelerator;
+      if (((absent ^ absent_) & bit) != 0) dispatcher_.set_absent(device, (absent & bit) != 0);
+    }
+    absent_ = absent;
   }
 
   /// The dispatcher may reset the driver. A core that is removed is not lent either.
@@ -272,6 +285,7 @@ class WallClockExecutor final : public Executor {
   std::atomic<Task*> inbox_ = nullptr;       // submitted and come back, the latest first
   std::atomic<bool> core_returned_ = false;  // for which there is work
   std::atomic<bool> dispatching_ = false;
+  std::uint32_t absent_ = 0;    // as the daemon last told
   std::deque<Worker> workers_;  // by device
 };
 

@@ -96,8 +96,10 @@ Status ModelState::make_copies() {
 Result<Model> Session::load(Graph graph, const ModelOptions& options) {
   if (auto good = graph.check(); !good) return tl::make_unexpected(good.error());
   Scheduler& scheduler = state_->scheduler();
-  auto application =
-      scheduler.add_application({.name = graph.name(), .priority = options.priority, .weight = options.weight});
+  auto application = scheduler.add_application({.name = graph.name(),
+                                                .priority = options.priority,
+                                                .weight = options.weight,
+                                                .deadline = state_->deadline_of(options.deadline)});
   if (!application) return tl::make_unexpected(application.error());
   auto model = std::make_shared<ModelState>(state_, std::move(graph));
   {
@@ -110,7 +112,6 @@ Result<Model> Session::load(Graph graph, const ModelOptions& options) {
     if (!plan) return tl::make_unexpected(plan.error());
     model->plan = std::move(*plan);
   }
-  model->deadline = options.deadline.value_or(impossible);
   model->run.emplace(*model->plan, *application, scheduler, state_->devices());
   model->runs.emplace(*model->plan, state_, std::move(*application));
   return Model(std::move(model));
@@ -135,7 +136,7 @@ Status Model::run(std::span<const std::span<const std::byte>> inputs, std::span<
   const auto& tensors = state_->plan->tensors;
   for (std::size_t i = 0; has_values && i < inputs.size(); ++i) store(tensors[graph.inputs()[i]], inputs[i]);
   state_->has_run = false;
-  state_->run->start(state_->deadline);
+  state_->run->start();
   const Status status = state_->run->wait();
   state_->report = state_->run->report(session.devices());
   state_->report.peak_memory_bytes = session.peak_memory_bytes();
@@ -160,7 +161,7 @@ Future Model::submit(std::span<const Buffer> inputs, std::span<const Buffer> out
   if (good) good = check_types(graph, graph.outputs(), outputs, "outputs");
   if (good) good = model.make_copies();
   if (!good) return model.runs->refuse(good.error());
-  RunRequest request{.after = after, .deadline = model.deadline};
+  RunRequest request{.after = after};
   const TaskTemplate* copy = model.copies.data();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     request.first.push_back({copy++, inputs[i].state_->view(), model.plan->tensors[graph.inputs()[i]]});

@@ -30,7 +30,6 @@ class ModelState {
 
   std::shared_ptr<SessionState> session;
   const Graph graph;
-  Time deadline = impossible;
   std::optional<Plan> plan;
   std::optional<GraphRun> run;
   std::optional<PlanRuns> runs;  // those that are submitted

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "daemon/remote_platform.hpp"
+#include "session/environment.hpp"
 #include "session/session_state.hpp"
 
 namespace cosoc {
@@ -131,8 +132,13 @@ Result<Mode> mode_of(std::string_view name) {
 
 Result<Session> Session::open(const SessionOptions& options) {
   if (const auto socket = daemon_of(options); !socket.empty()) {
-    if (auto ready = take_ready(options)) return Session(std::move(ready));
-    auto state = connect(options, daemon::Connection::options_of_environment(socket));
+    SessionOptions chosen = options;
+    if (auto read = read_environment(chosen); !read) return tl::make_unexpected(read.error());
+    if (auto ready = take_ready(chosen)) {
+      ready->set_deadline(chosen.deadline);
+      return Session(std::move(ready));
+    }
+    auto state = connect(std::move(chosen), daemon::Connection::options_of_environment(socket));
     if (!state) return tl::make_unexpected(state.error());
     return Session(std::move(*state));
   }

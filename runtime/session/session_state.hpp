@@ -34,6 +34,10 @@ class SessionState {
   Result<std::size_t> find_device(const std::string& name) const;
 
   const SessionOptions& options() const { return options_; }
+  /// The deadline of a model or client that asks for this one.
+  Time deadline_of(std::optional<Time> own) const { return own.value_or(options_.deadline.value_or(impossible)); }
+  /// Of one that was opened before it was known what for; before its first model or client.
+  void set_deadline(std::optional<Time> deadline) { options_.deadline = deadline; }
   const SoCDescription& soc() const { return soc_; }
   std::span<const ComputeDevice> devices() const { return devices_; }
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from cosoc.cli import trace
 from cosoc.cli.daemon_client import ask, socket_path
 from cosoc.cli.errors import UserError
-from cosoc.cli.run import DEFAULT_SOC, POLICY_HELP
+from cosoc.cli.run import DEADLINE_HELP, DEFAULT_SOC, POLICY_HELP, SEED_HELP
 from cosoc.cli.tables import console
 
 SocketOption = Annotated[Path | None, typer.Option("--socket", help="address of the daemon; default: COSOC_DAEMON, or your own")]
@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 def daemon(
     context: typer.Context,
     soc: Annotated[Path, typer.Option("--soc", help="directory of a build, with soc.json")] = DEFAULT_SOC,
-    mode: Annotated[str, typer.Option(help="cpu, functional or rtl")] = "functional",
+    mode: Annotated[str, typer.Option(help="cpu, functional or rtl; board on a board")] = "functional",
     policy: Annotated[str, typer.Option(help=POLICY_HELP)] = "EFT",
     socket: SocketOption = None,
 ) -> None:
@@ -65,6 +65,8 @@ def submit(
     memory: Annotated[int, typer.Option(min=0, help="bytes of device memory; the daemon's default when 0")] = 0,
     host_memory: Annotated[int, typer.Option(min=0, help="bytes of other memory; the daemon's default when 0")] = 0,
     time_limit: Annotated[float, typer.Option(min=0, help="of an instance, in seconds; then it is ended")] = 0.0,
+    deadline: Annotated[float, typer.Option(min=0, help=DEADLINE_HELP)] = 0.0,
+    seed: Annotated[int | None, typer.Option(min=1, help=SEED_HELP)] = None,
     wait_end: Annotated[bool, typer.Option("--wait", help="waits for the end, as `cosoc wait`")] = False,
     socket: SocketOption = None,
 ) -> None:
@@ -87,6 +89,8 @@ def submit(
         "memory": memory,
         "host_memory": host_memory,
         "time_limit": time_limit,
+        "deadline": deadline,
+        **({} if seed is None else {"seed": seed}),
     }
     job = ask(path, message)["job"]
     print(job, flush=True)
@@ -112,6 +116,8 @@ def ps(socket: SocketOption = None) -> None:
             console.print(
                 f"{device['condition']}: {device['name']}" + (f", {device['reason']}" if device["condition"] == "failed" else "")
             )
+    for item in state["expelled"]:
+        console.print(f"ended: {item['name']}, process {item['process']}, {item['report']}")
     console.print(_table("applications", state["clients"], CLIENT_COLUMNS))
     console.print(_table("jobs", state["jobs"], JOB_COLUMNS))
 

@@ -20,6 +20,12 @@ DEFAULT_SOC = Path("build/sim-c2d1-fft1-zip1")
 POLICY_HELP = "RR, RANDOM, MET, EFT, ETF, HEFT_RT, HEFT, ENERGY, FAIR, or the path of a shared object with a policy"
 """Help of the option `--policy`."""
 
+SEED_HELP = "of the policy RANDOM, and of others that draw random numbers"
+"""Help of the option `--seed`."""
+
+DEADLINE_HELP = "of each run or call, in seconds from its submission; ENERGY saves energy as long as it holds"
+"""Help of the option `--deadline`."""
+
 SoCOption = Annotated[Path, typer.Option("--soc", help="directory of a build, with soc.json")]
 
 
@@ -32,9 +38,11 @@ def command(
     output: Annotated[Path | None, typer.Option(help="writes the outputs here as .npz")] = None,
     trace: Annotated[Path | None, typer.Option(help="writes a trace here that the Perfetto UI opens")] = None,
     costs: Annotated[Path | None, typer.Option(help="measured costs, as `cosoc calibrate` writes them")] = None,
+    seed: Annotated[int, typer.Option(min=1, help=SEED_HELP)] = 1,
+    deadline: Annotated[float | None, typer.Option(help=DEADLINE_HELP)] = None,
 ) -> None:
     """Runs a bundle once and prints where each node ran."""
-    with Session(soc=soc, mode=mode, policy=policy, trace=trace, costs=costs) as session:
+    with Session(soc=soc, mode=mode, policy=policy, trace=trace, costs=costs, seed=seed, deadline=deadline) as session:
         model = session.load(bundle)
         inputs = [load_array(path) for path in input] if input else random_inputs(model)
         outputs = model.run(inputs)

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "cosoc/cosoc.hpp"
+#include "session/session_state.hpp"
 
 namespace {
 
@@ -85,7 +87,17 @@ int transform(const Client& client, std::int64_t points, int count, const std::v
   return 0;
 }
 
-/// Random bytes over everything that is shared with the daemon, again and again.
+/// Rings all bells of the process: the daemon looks into the memory that it shares with this one.
+void ring_bells() {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", ignored)) {
+    if (std::filesystem::read_symlink(entry, ignored) != "anon_inode:[eventfd]") continue;
+    const std::uint64_t one = 1;
+    static_cast<void>(!::write(std::atoi(entry.path().filename().c_str()), &one, sizeof(one)));
+  }
+}
+
+/// Random bytes over everything that is shared with the daemon, again and again, for these many rounds at most.
 int scribble(const Client& client, int rounds) {
   std::thread caller([&] { transform(client, 64, 1000000, {}); });
   caller.detach();
@@ -108,6 +120,7 @@ int scribble(const Client& client, int rounds) {
         *reinterpret_cast<volatile std::uint32_t*>(at) = value;
       }
     }
+    ring_bells();
     ::usleep(1000);
   }
   ::_exit(0);
@@ -128,6 +141,15 @@ int allocate_host(double bytes) {
   for (std::size_t i = 0; i < size; i += 4096) memory[i] = 1;
   std::free(const_cast<char*>(memory));
   return 0;
+}
+
+/// What the session was opened with.
+int print_session(const Session& session) {
+  const SessionOptions& options = session.state()->options();
+  return std::printf("seed %llu, deadline %lld ns\n", static_cast<unsigned long long>(options.seed),
+                     static_cast<long long>(options.deadline.value_or(Time{}).count())) > 0
+             ? 0
+             : 3;
 }
 
 int sleep_for(double seconds) {
@@ -154,7 +176,7 @@ int occupy(const Client& client, double seconds) {
   return call && x && client.call(*call, {*x}, {*x}) ? 0 : 3;
 }
 
-int behave(const std::string& how, const Client& client, double number) {
+int behave(const std::string& how, const Session& session, const Client& client, double number) {
   const int count = static_cast<int>(number);
   if (how == "tiny") return transform(client, 8, std::max(1, count), {});
   if (how == "cpu") return transform(client, 64, std::max(1, count), {"cpu"});
@@ -175,6 +197,7 @@ int behave(const std::string& how, const Client& client, double number) {
   if (how == "sleep") return sleep_for(number);
   if (how == "occupy") return occupy(client, number);
   if (how == "scribble") return scribble(client, std::max(1, count));
+  if (how == "session") return print_session(session);
   if (how == "memory") return client.allocate({.dtype = DType::float32, .shape = {std::int64_t{1} << 40}}) ? 3 : 0;
   if (how == "thread") {
     int status = 3;
@@ -199,5 +222,5 @@ int main(int count, char** arguments) {
   if (!session) return fail(session.error().message);
   auto client = session->client({.name = how});
   if (!client) return fail(client.error().message);
-  return behave(how, *client, count > 2 ? std::atof(arguments[2]) : 0.0);
+  return behave(how, *session, *client, count > 2 ? std::atof(arguments[2]) : 0.0);
 }

@@ -36,7 +36,7 @@ def daemon(build: Path, trace: Path, tmp_path_factory: pytest.TempPathFactory) -
         patch.setattr(os, "execv", lambda program, words: lines.append([program, *words[1:]]))
         patch.setenv("COSOC_DAEMON", str(socket))
         patch.chdir(build / "lib")
-        cosoc("daemon", "--soc", build, "--policy", "./test_policy.so", "--trace", trace, "--processes", 3)
+        cosoc("daemon", "--soc", build, "--policy", "./test_policy.so", "--trace", trace, "--processes", 3, "--call-limit", 2)
         line = [str(word) for word in lines[0]]
         with serving(line, build, socket) as result:
             patch.chdir(trace.parent)
@@ -76,6 +76,24 @@ def test_options_of_a_job_reach_its_processes(daemon: Daemon) -> None:
     cosoc("stop", job)
     assert "was ended on request" in cosoc("wait", job, status=1)
     assert job_state(daemon, job)["failed"] == 2
+
+
+def test_seed_and_deadline_of_a_job_are_those_of_its_session(daemon: Daemon) -> None:
+    for options, said in (
+        ([], "seed 1, deadline 0 ns\n"),
+        (["--deadline", 0.25], "seed 1, deadline 250000000 ns\n"),
+        (["--seed", 7, "--deadline", 2], "seed 7, deadline 2000000000 ns\n"),
+    ):
+        job = submit(daemon, "session", options=options)
+        cosoc("wait", job)
+        assert cosoc("logs", job) == said
+
+
+def test_what_broke_the_protocol_is_told(daemon: Daemon) -> None:
+    job = submit(daemon, "scribble", 50_000)
+    assert "broke the protocol" in cosoc("wait", job, status=1)
+    assert "broke the protocol" in cosoc("logs", job)
+    assert "ended: test_application.so, process" in cosoc("ps")
 
 
 def test_limits_of_a_job(daemon: Daemon) -> None:

@@ -64,7 +64,9 @@ def test_mistakes_at_the_start(build: Path, tmp_path: Path) -> None:
     assert "FASTEST" in refusal(command_line(build, socket, "--policy", "FASTEST"))
     (tmp_path / "soc.json").write_text("{ broken")
     assert "not valid JSON" in refusal([*command_line(build, socket)[:2], str(tmp_path), *command_line(build, socket)[3:]])
-    assert "mode" in refusal(command_line(build, socket, mode="board"))
+    assert "mode cpu, functional, rtl or board" in refusal(command_line(build, socket, mode="model"))
+    # As a session of its own on a machine that is no board.
+    assert "UIO" in refusal(command_line(build, socket, mode="board"))
     assert "no group" in refusal(command_line(build, socket, "--group", "no-such-group"))
     assert not socket.exists()
 

@@ -94,8 +94,14 @@ def test_a_hang_ends_at_its_time_limit(daemon: Daemon) -> None:
 
 
 def test_random_bytes_in_shared_memory(daemon: Daemon) -> None:
-    job = daemon.submit("scribble", "150", count=2)
-    assert daemon.wait(job)["done"] == 2, daemon.log(job)
+    job = daemon.submit("scribble", "50000", count=2)
+    other = daemon.submit("any", "20")
+    result = daemon.wait(job)
+    assert result["failed"] == 2
+    assert "was ended because it broke the protocol of the daemon" in result["report"]
+    assert daemon.log(job).count("was ended because it broke the protocol of the daemon") == 2
+    assert [item["job"] for item in daemon.state()["expelled"]].count(job) == 2
+    assert daemon.wait(other)["done"] == 1
     daemon.check()
 
 
@@ -136,10 +142,14 @@ def test_messages_that_make_no_sense(daemon: Daemon) -> None:
 
 
 def test_a_client_that_sends_and_never_reads(daemon: Daemon) -> None:
+    def send_much(peer: socket.socket) -> None:
+        for _ in range(100_000):
+            peer.send(b'{"type":"ps"}')
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
         peer.connect(str(daemon.socket))
-        for _ in range(3000):
-            peer.send(b'{"type":"ps"}')
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            send_much(peer)
         daemon.check()
 
 

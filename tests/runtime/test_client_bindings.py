@@ -76,6 +76,77 @@ def test_torch_tensors_share_the_memory(client: Client) -> None:
     assert torch.equal(mine, 2 * torch.arange(64, dtype=torch.float32))
 
 
+@pytest.mark.parametrize(
+    ("session_wide", "own", "on_core"), [(None, None, True), (None, 1e-6, False), (1e-6, None, False), (1e-6, 1.0, True)]
+)
+def test_the_deadline_of_a_client_reaches_the_policy(
+    build: Path, session_wide: float | None, own: float | None, on_core: bool
+) -> None:
+    with (
+        Session(soc=build, policy="ENERGY", cpu_cores=1, deadline=session_wide) as session,
+        session.client(deadline=own) as client,
+    ):
+        x, y = client.copy(random_complex(1, 1024)), client.empty((1, 1024), np.complex64)
+        client.prepare("fft", [x], [y], devices=["fft"], direction="forward").run([x], [y])
+        # Half as long again on a core, which takes less than two thirds of the power: 1 us and 0.6 operations in a ns.
+        operations = int((1.5 * client.now_ns - 1000) * 0.6)
+        ran: list[bool] = []
+        kernel = client.kernel(
+            lambda x, y: ran.append(True),
+            [x],
+            [y],
+            operations=operations,
+            accelerators={"fft": {"kernel": "fft", "direction": "forward"}},
+        )
+        for _ in range(2):
+            kernel.submit([x], [y]).wait()
+        graph = TaskGraph(client)
+        graph.add("only", kernel, [x], [y])
+        graph.run()
+        assert ran == [True] * 3 * on_core
+
+
+def test_the_deadline_of_a_model_reaches_the_policy(build: Path, tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path, 4096)
+
+    def device(policy: str, **options: Any) -> str:
+        with Session(soc=build, mode="model", policy=policy, cpu_cores=1) as session:
+            model = session.load(bundle, **options)
+            model.run([random_complex(2, 4096)])
+            return model.report()[0]["device"]
+
+    # The product takes less energy on the core, and less time on the accelerator.
+    times = {name: device("ENERGY", deadline=deadline) for name, deadline in (("early", 1e-6), ("late", 1.0), ("any", None))}
+    assert times == {"early": device("EFT"), "late": times["any"], "any": times["any"]}
+    assert times["early"] != times["late"]
+
+
+def test_deadlines_seeds_and_weights_that_make_no_sense(build: Path) -> None:
+    with pytest.raises(CosocError, match="a seed is a number of 1"):
+        Session(soc=build, seed=0)
+    with Session(soc=build, mode="model") as session:
+        for deadline in (0, -1.0, float("nan"), 1e9):
+            with pytest.raises(CosocError, match="a deadline is a number of seconds above 0"):
+                session.client(deadline=deadline)
+        with pytest.raises(CosocError, match="weight of a model must be above 0"):
+            session.load(build / "bundle", weight=0)
+
+
+def test_the_seed_of_a_session_reaches_the_policy(build: Path, tmp_path: Path) -> None:
+    def trace(seed: int) -> str:
+        path = tmp_path / "trace.json"
+        with Session(soc=build, mode="model", policy="RANDOM", seed=seed, trace=path) as session, session.client() as client:
+            x = client.empty((1, 256), np.complex64)
+            call = client.prepare("fft", [x], [x], direction="forward")
+            for _ in range(20):
+                call.submit([x], [x])
+            client.wait()
+        return path.read_text()
+
+    assert trace(1) == trace(1)
+    assert trace(1) != trace(2)
+
+
 def test_views_outlive_everything_else(build: Path) -> None:
     with Session(soc=build, mode="cpu") as session:
         client = session.client()

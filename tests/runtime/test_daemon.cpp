@@ -1,15 +1,13 @@
 /// Loans of cores, and applications under a daemon whose accelerators fail.
-#include <unistd.h>
-
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <filesystem>
 #include <thread>
 
-#include "daemon/connection.hpp"
-#include "daemon/server.hpp"
 #include "daemon/work_order.hpp"
-#include "runtime/support.hpp"
+#include "runtime/daemon_support.hpp"
+#include "runtime/policy_support.hpp"
 
 namespace test {
 namespace {
@@ -158,44 +156,6 @@ TEST_CASE("the cores of a dead client are others'") {
   CHECK(lending.cores.held_by(2) == 2);
 }
 
-/// A daemon in this process, over a platform with a fault.
-class FaultyDaemon {
- public:
-  explicit FaultyDaemon(Fault fault, int times = 1, Time deadline = milliseconds(100)) {
-    const SoCDescription soc = make_soc();
-    socket_ = "/tmp/cosoc-test-" + std::to_string(::getpid()) + ".socket";
-    auto accelerators = Accelerators::over({}, soc, make_threaded_platform(soc, {"fft0", fault, times}), deadline);
-    REQUIRE(accelerators);
-    auto listener = Listener::open(socket_, "");
-    REQUIRE(listener);
-    ServerOptions options;
-    options.socket = socket_;
-    auto server = Server::over(options, std::move(*listener), std::move(*accelerators));
-    if (!server) FAIL(server.error().message);
-    server_ = std::move(*server);
-    thread_ = std::thread([this] { server_->run(); });
-  }
-  ~FaultyDaemon() {
-    server_->stop();
-    thread_.join();
-  }
-
-  const std::filesystem::path& socket() const { return socket_; }
-
-  Session session() const {
-    SessionOptions options;
-    options.daemon = socket_;
-    auto session = Session::open(options);
-    if (!session) FAIL(session.error().message);
-    return *session;
-  }
-
- private:
-  std::filesystem::path socket_;
-  std::unique_ptr<Server> server_;
-  std::thread thread_;
-};
-
 TEST_CASE("a daemon in a process leaves the signals of that process alone") {
   const FaultyDaemon daemon(Fault::none);
   sigset_t blocked;
@@ -239,27 +199,6 @@ TEST_CASE("others are answered while a large layer is compiled") {
   CHECK(answers > 3);
 }
 
-/// Transforms an impulse again and again on one of these kinds of devices; what went wrong, if anything did.
-std::string transform_impulse(Session session, std::vector<std::string> devices, int count) {
-  const auto client = session.client();
-  const TensorType type{.dtype = DType::complex64, .shape = {8, 1024}};
-  const auto call = client->prepare(make_kernel("fft", {{"direction", "forward"}}), {type}, {type},
-                                    {.name = {}, .devices = std::move(devices)});
-  if (!call) return call.error().message;
-  const auto x = client->allocate(type);
-  const auto y = client->allocate(type);
-  if (!x || !y) return "no memory";
-  x->as<float>()[0] = 1.0F;
-  for (int i = 0; i < count; ++i) {
-    y->as<float>()[500] = 77.0F;
-    if (const auto done = client->call(*call, {*x}, {*y}); !done) return done.error().message;
-    for (std::size_t k = 0; k < 1024; ++k) {
-      if (y->as<float>()[2 * k] != 1.0F) return "wrong result at " + std::to_string(k);
-    }
-  }
-  return "";
-}
-
 TEST_CASE("a failing or hanging accelerator of the daemon leaves right results, and the next application whole") {
   const Fault fault = GENERATE(Fault::fails, Fault::hangs, Fault::loses_interrupt, Fault::stays_in_reset);
   const int times = GENERATE(1, 100);
@@ -267,69 +206,6 @@ TEST_CASE("a failing or hanging accelerator of the daemon leaves right results, 
   CHECK(transform_impulse(daemon.session(), {"fft", "cpu"}, 3) == "");
   // The second one comes when the accelerator is in whatever state the first one left it in.
   CHECK(transform_impulse(daemon.session(), {"fft", "cpu"}, 3) == "");
-}
-
-/// What `ps` says of an accelerator.
-std::string condition_of(const FaultyDaemon& daemon, const std::string& name) {
-  const auto state = ask(daemon.socket(), {{"type", "ps"}});
-  if (!state) return state.error().message;
-  for (const auto& device : state->at("devices")) {
-    if (device.at("name") == name) return device.at("condition");
-  }
-  return "absent";
-}
-
-/// An order to the daemon; the error, if it is one.
-std::string order(const FaultyDaemon& daemon, const std::string& type, const std::string& device) {
-  const auto answer = ask(daemon.socket(), {{"type", type}, {"device", device}});
-  return answer ? "" : answer.error().message;
-}
-
-TEST_CASE("an accelerator of a daemon leaves and comes back, and who asks for what makes no sense is told") {
-  const FaultyDaemon daemon(Fault::none);
-  const Session session = daemon.session();
-  CHECK(transform_impulse(session, {"fft"}, 2) == "");
-  CHECK(order(daemon, "remove", "fft0") == "");
-  CHECK(condition_of(daemon, "fft0") == "removed");
-  CHECK(condition_of(daemon, "zip0") == "working");
-  CHECK(transform_impulse(session, {"fft", "cpu"}, 2) == "");
-  CHECK_THAT(transform_impulse(session, {"fft"}, 1), Catch::Contains("removed: fft0"));
-  CHECK_THAT(order(daemon, "remove", "fft0"), Catch::Contains("fft0 is removed already"));
-  CHECK(order(daemon, "add", "fft0") == "");
-  CHECK(condition_of(daemon, "fft0") == "working");
-  CHECK(transform_impulse(session, {"fft"}, 2) == "");
-  CHECK_THAT(order(daemon, "add", "fft0"), Catch::Contains("is there and works"));
-  CHECK_THAT(order(daemon, "remove", "cpu0"),
-             Catch::Contains("there is no accelerator cpu0; there are c2d0, fft0, zip0"));
-  CHECK_THAT(ask(daemon.socket(), {{"type", "add"}}).error().message, Catch::Contains("name of a device is missing"));
-}
-
-TEST_CASE("a removal waits for the call that runs and holds nobody up, and one that failed comes back by an add") {
-  // Two attempts, which hang.
-  const FaultyDaemon daemon(Fault::hangs, 2, milliseconds(300));
-  const Session session = daemon.session();
-  std::string problem = "none yet";
-  std::thread application([&] { problem = transform_impulse(session, {"fft", "cpu"}, 1); });
-  const auto calls = [&] { return ask(daemon.socket(), {{"type", "ps"}})->at("clients").at(0).at("calls"); };
-  while (calls() == 0) std::this_thread::sleep_for(milliseconds(1));
-  std::atomic<bool> removed = false;
-  std::thread remover([&] {
-    CHECK(order(daemon, "remove", "fft0") == "");
-    removed = true;
-  });
-  // Who asks meanwhile is told that it is on its way out.
-  int answers = 0;
-  while (!removed) answers += condition_of(daemon, "fft0") == "removed" ? 1 : 0;
-  CHECK(answers > 3);
-  application.join();
-  remover.join();
-  CHECK(problem == "");
-  // It failed on its way out, and may still write to memory.
-  CHECK(condition_of(daemon, "fft0") == "failed");
-  CHECK_THAT(order(daemon, "remove", "fft0"), Catch::Contains("did not finish") && Catch::Contains("add it"));
-  CHECK(order(daemon, "add", "fft0") == "");
-  CHECK(condition_of(daemon, "fft0") == "working");
-  CHECK(transform_impulse(session, {"fft"}, 2) == "");
 }
 
 TEST_CASE("applications of one daemon compute side by side on one accelerator") {
@@ -342,6 +218,49 @@ TEST_CASE("applications of one daemon compute side by side on one accelerator") 
   }
   for (std::thread& application : applications) application.join();
   CHECK(problems == std::vector<std::string>(4));
+}
+
+/// What a transform is expected to take on the accelerator, in ns.
+std::uint64_t time_on_fft(const TensorType& type) {
+  Session session = open(make_soc(), make_faulty_platform(make_soc(), {}), {.mode = Mode::model});
+  const auto client = session.client();
+  const auto call =
+      client->prepare(make_kernel("fft", {{"direction", "forward"}}), {type}, {type}, {.name = {}, .devices = {"fft"}});
+  const auto x = client->allocate(type);
+  if (!call || !x || !client->call(*call, {*x}, {*x})) FAIL("no call");
+  return static_cast<std::uint64_t>(client->now().count());
+}
+
+TEST_CASE("the deadline of a client of a daemon counts for its own policy") {
+  const FaultyDaemon daemon(Fault::none);
+  const TensorType type{.dtype = DType::complex64, .shape = {1, 1024}};
+  // Slower on a core than on the accelerator, by less than that takes more power: 1 us and 0.6 operations in a ns.
+  const std::uint64_t operations = (time_on_fft(type) * 3 / 2 - 1000) * 6 / 10;
+  const auto ran_on_core = [&](std::optional<Time> deadline) {
+    Session session = daemon.session({.policy = "ENERGY"});
+    const auto client = session.client({.deadline = deadline});
+    const auto transform = make_kernel("fft", {{"direction", "forward"}});
+    std::atomic<bool> on_core = false;
+    const auto set = [&](auto, auto) {
+      on_core = true;
+      return Status();
+    };
+    const auto call =
+        client->prepare(make_user_kernel("transform", set, operations, {{"fft", transform}}), {type}, {type});
+    const auto x = client->allocate(type);
+    const auto y = client->allocate(type);
+    if (!call || !x || !y || !client->submit(*call, {*x}, {*y}).wait()) FAIL("no call");
+    return on_core.load();
+  };
+  CHECK(ran_on_core({}));
+  CHECK_FALSE(ran_on_core(Time(1)));
+}
+
+TEST_CASE("the deadline of a call reaches the policy of the daemon's accelerators") {
+  // This one does without tasks that have no deadline.
+  const FaultyDaemon daemon(Fault::none, 0, milliseconds(100), {.policy = plugin_path("test_deadline_policy")});
+  CHECK(transform_impulse(daemon.session({.deadline = std::chrono::seconds(60)}), {"fft"}, 2) == "");
+  CHECK_THAT(transform_impulse(daemon.session(), {"fft"}, 1), Catch::Contains("policy test_deadline_policy"));
 }
 
 TEST_CASE("what a process is told comes over as it was") {

@@ -4,6 +4,7 @@
 
 #include "cosoc/client.hpp"
 #include "cosoc/kernels.hpp"
+#include "cosoc/task_graph.hpp"
 #include "policy_support.hpp"
 #include "scheduler/plan_schedule.hpp"
 #include "support.hpp"
@@ -145,6 +146,45 @@ TEST_CASE("ENERGY saves as long as the deadline of the model holds, in every run
     REQUIRE(any.submit({*x}, {*y}).wait());
     CHECK(any.report().tasks[0].device == "cpu0");
   }
+}
+
+TEST_CASE("ENERGY keeps the deadline of a client in its calls, and in every run of its graphs") {
+  const SoCDescription soc = make_soc_of(1);
+  const Time fast = time_on_fft(soc);
+  const Time slow = fast * 3 / 2;
+  // Of the client, of the session for a client without its own, and where the call then runs.
+  using Deadline = std::optional<Time>;
+  const auto [own, session_wide, on_core] = GENERATE_COPY(std::tuple<Deadline, Deadline, bool>{{}, {}, true},
+                                                          std::tuple<Deadline, Deadline, bool>{slow - 1us, {}, false},
+                                                          std::tuple<Deadline, Deadline, bool>{slow, slow - 1us, true},
+                                                          std::tuple<Deadline, Deadline, bool>{{}, slow - 1us, false});
+  Session session =
+      open(soc, make_faulty_platform(soc, {}), {.mode = Mode::model, .policy = "ENERGY", .deadline = session_wide});
+  auto client = session.client({.deadline = own});
+  REQUIRE(client);
+  const auto call = client->prepare(std::make_shared<TimedKernel>(slow), {signal}, {signal});
+  const auto x = client->allocate(signal);
+  const auto y = client->allocate(signal);
+  REQUIRE((call && x && y));
+  TaskGraph graph(*client);
+  graph.add("only", *call, {*x}, {*y});
+  const std::vector<std::function<Status()>> ways = {[&] { return client->call(*call, {*x}, {*y}); },
+                                                     [&] { return client->submit(*call, {*x}, {*y}).wait(); },
+                                                     [&] { return graph.run(); }};
+  for (int count = 0; count < 2; ++count) {
+    for (const auto& way : ways) {
+      const Time start = client->now();
+      REQUIRE(way());
+      CHECK((client->now() - start >= slow) == on_core);
+    }
+  }
+}
+
+TEST_CASE("a deadline that is not above 0 is refused") {
+  Session session = open_with("ENERGY", make_soc_of(1));
+  CHECK_THAT(session.client({.deadline = Time{}}).error().message, Catch::Contains("deadline must be above 0"));
+  CHECK_THAT(session.load(make_graph({{"a", 10us}}), {.deadline = -1us}).error().message,
+             Catch::Contains("deadline must be above 0, not -1000 ns"));
 }
 
 TEST_CASE("HEFT runs a model as its schedule has it, every time") {

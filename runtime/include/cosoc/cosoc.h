@@ -28,6 +28,8 @@ typedef struct {
   int32_t cpu_cores; /* negative: default */
   int32_t keep_tensors;
   const char* costs; /* file of measured costs; NULL: none */
+  uint64_t seed;
+  int64_t deadline_ns; /* of models and clients without their own */
 } cosoc_options;
 
 /* Host memory, dense and row-major. */
@@ -54,7 +56,15 @@ const char* cosoc_session_costs(cosoc_session* session);
 /* Writes the measured costs to the file of the options now. */
 int cosoc_session_save_costs(cosoc_session* session);
 
-int cosoc_model_load(cosoc_session* session, const char* bundle, cosoc_model** model);
+/* Fields as in cosoc::ModelOptions; NULL or 0 is the default. */
+typedef struct {
+  int32_t priority;
+  double weight;
+  int64_t deadline_ns; /* of a run, from its submission */
+} cosoc_model_options;
+
+int cosoc_model_load(cosoc_session* session, const char* bundle, const cosoc_model_options* options,
+                     cosoc_model** model);
 void cosoc_model_close(cosoc_model* model);
 
 /* JSON: {"name", "inputs": [names], "outputs": [names], "tensors": {name: {"dtype", "shape", "scale", "zero_point",
@@ -86,7 +96,8 @@ typedef struct {
 typedef struct {
   const char* name; /* NULL: "client" */
   int32_t priority;
-  double weight; /* 0: 1.0 */
+  double weight;       /* 0: 1.0 */
+  int64_t deadline_ns; /* of each call and run of a graph, from its submission; 0: the session's */
 } cosoc_client_options;
 
 int cosoc_session_client(cosoc_session* session, const cosoc_client_options* options, cosoc_client** client);

@@ -37,6 +37,8 @@ struct SessionOptions {
   std::string policy = "EFT";
   /// Of policies that draw random numbers.
   std::uint64_t seed = 1;
+  /// Of models and clients that have none of their own, see `ModelOptions::deadline`.
+  std::optional<Time> deadline = {};
   /// File for the trace; none when empty. The Perfetto UI opens it.
   std::filesystem::path trace = {};
   /// File of measured costs: read at the start if it exists, and on the wall clock written at the end with what was
@@ -108,16 +110,17 @@ struct ModelOptions {
   std::int32_t priority = 0;
   /// Share of the SoC under the policy FAIR; above 0.
   double weight = 1.0;
-  /// When a run should have ended, from its start; the policy ENERGY saves energy as long as that holds.
+  /// When a run should have ended, from its submission; the policy ENERGY saves energy as long as that holds.
   std::optional<Time> deadline = {};
 };
 
 /// How the calls of a client compete with others of its session.
 struct ClientOptions {
   std::string name = "client";  // in traces and messages
-  /// As those of `ModelOptions`.
+  /// As those of `ModelOptions`; the deadline is that of each call, and of each run of a graph.
   std::int32_t priority = 0;
   double weight = 1.0;
+  std::optional<Time> deadline = {};
 };
 
 class Buffer;

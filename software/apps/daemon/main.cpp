@@ -33,7 +33,7 @@ void declare(CLI::App& app, Arguments& arguments) {
   server.jobs.host_memory = machine_memory() / 2;
   server.jobs.log_limit = 16 << 20;
   app.add_option("--socket", server.socket, "address; `cosoc daemon` has a default")->required();
-  app.add_option("--mode", arguments.mode, "cpu, functional or rtl");
+  app.add_option("--mode", arguments.mode, "cpu, functional, rtl or board");
   app.add_option("--soc", accelerators.soc, "directory of a build, with soc.json");
   app.add_option("--policy", server.client_policy, "scheduling policy of the applications' sessions");
   app.add_option("--accelerator-policy", accelerators.policy, "which application's call an accelerator takes next");
@@ -42,6 +42,9 @@ void declare(CLI::App& app, Arguments& arguments) {
   app.add_option("--trace", accelerators.trace, "trace of the accelerators, opens in the Perfetto UI");
   app.add_option("--memory", server.memory_bytes, "bytes of an application that asks for none");
   app.add_option("--memory-limit", server.memory_limit, "bytes that an application may ask for");
+  app.add_option("--call-limit", server.call_limit,
+                 "calls of an application on accelerators at a time; default: one on each accelerator")
+      ->check(CLI::Range(1, 32));
   app.add_option("--clients", server.clients, "applications at a time")->check(CLI::Range(1, 1000));
   app.add_option("--processes", server.jobs.processes, "submitted applications at a time")->check(CLI::Range(1, 1000));
   app.add_option("--ready", server.jobs.ready, "processes that wait for an application")->check(CLI::Range(1, 100));

@@ -109,6 +109,12 @@ int main(int argc, char** argv) {
   app.add_option("--input", arguments.inputs,
                  "an input as .npy, in the model's order; all are zero when none is given");
   app.add_option("--output", arguments.outputs, "file for an output as .npy, in the model's order");
+  app.add_option("--seed", arguments.session.seed, "of the policy RANDOM, and of others that draw random numbers");
+  app.add_option_function<double>(
+         "--deadline",
+         [&](double seconds) { arguments.session.deadline = cosoc::Time(static_cast<std::int64_t>(seconds * 1e9)); },
+         "of the run, in s; ENERGY saves energy as long as it holds")
+      ->check(CLI::Range(1e-9, 1e9));
   app.add_option("--trace", arguments.session.trace, "file for a trace that the Perfetto UI opens");
   CLI11_PARSE(app, argc, argv);
   if (auto done = run(arguments); !done) {
