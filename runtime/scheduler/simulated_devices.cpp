@@ -85,9 +85,10 @@ void SimulatedDevices::attempt(std::size_t device) {
   call.end = now_ + std::max(minimum_deadline_, call.task->cost * deadline_factor);
   const Kernel& kernel = call.task->what->kernel->on(devices_[device].kind);
   const auto started = devices_[device].driver->start(kernel, call.operands->inputs(), call.operands->outputs());
-  if (!started) {
-    handle_failure(device, started.error().message);
-  }
+  if (started) return;
+  // Nothing was submitted: the call does not fit, and the accelerator is as good as before.
+  call.task->note = started.error().message;
+  finish(device, Outcome::refused);
 }
 
 void SimulatedDevices::handle_failure(std::size_t device, const std::string& why) {

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cosoc.apps.digits import data
+from tests.runtime.test_bindings import write_bundle
 
 
 def cosoc(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -42,6 +43,27 @@ def test_run_writes_outputs_and_trace(build: Path, image: Path, tmp_path: Path, 
     (logits,) = np.load(output).values()
     assert int(logits.argmax()) == int(data.load().test_labels[0])
     assert any(event["ph"] == "X" for event in json.loads(trace.read_text()))
+
+
+def test_deadline_and_seed_of_a_run(build: Path, tmp_path: Path) -> None:
+    bundle, trace = write_bundle(tmp_path, 8), tmp_path / "trace.json"
+
+    def run(*options: object) -> str:
+        result = cosoc("run", bundle, "--soc", build, "--mode", "model", "--trace", trace, *options)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    # The product takes less energy on a core, and less time on the accelerator.
+    assert "zip0" not in run("--policy", "ENERGY")
+    assert "zip0" in run("--policy", "ENERGY", "--deadline", 1e-6)
+    assert "zip0" not in run("--policy", "ENERGY", "--deadline", 1)
+    assert "a deadline is a number of seconds above 0" in refused("run", bundle, "--soc", build, "--deadline", -1)
+    texts = []
+    for seed in (1, 1, *range(2, 8)):
+        run("--policy", "RANDOM", "--seed", seed)
+        texts.append(trace.read_text())
+    assert texts[0] == texts[1]
+    assert len(set(texts)) > 1
 
 
 def test_a_corrupted_bundle_is_refused(build: Path, tmp_path: Path) -> None:

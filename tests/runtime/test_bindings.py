@@ -123,7 +123,7 @@ def test_wrong_sessions_are_named(build: Path, tmp_path: Path) -> None:
     with pytest.raises(CosocError, match='no mode "fast"; there are cpu, rtl, functional, model, board'):
         Session(soc=build, mode="fast")
     with pytest.raises(
-        CosocError, match='no scheduling policy "LIFO"; there are RR, RANDOM, MET, EFT, ETF, HEFT_RT, HEFT, ENERGY, FAIR'
+        CosocError, match='no scheduling policy "LIFO"; there are EFT, ENERGY, ETF, FAIR, HEFT, HEFT_RT, MET, RANDOM, RR, or'
     ):
         Session(soc=build, policy="LIFO")
     with pytest.raises(CosocError, match=r"no runtime library .*; build one with"):

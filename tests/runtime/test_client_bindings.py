@@ -107,18 +107,17 @@ def test_the_deadline_of_a_client_reaches_the_policy(
 
 
 def test_the_deadline_of_a_model_reaches_the_policy(build: Path, tmp_path: Path) -> None:
-    bundle = write_bundle(tmp_path, 4096)
+    bundle = write_bundle(tmp_path, 8)
 
     def device(policy: str, **options: Any) -> str:
         with Session(soc=build, mode="model", policy=policy, cpu_cores=1) as session:
             model = session.load(bundle, **options)
-            model.run([random_complex(2, 4096)])
+            model.run([random_complex(2, 8)])
             return model.report()[0]["device"]
 
     # The product takes less energy on the core, and less time on the accelerator.
-    times = {name: device("ENERGY", deadline=deadline) for name, deadline in (("early", 1e-6), ("late", 1.0), ("any", None))}
-    assert times == {"early": device("EFT"), "late": times["any"], "any": times["any"]}
-    assert times["early"] != times["late"]
+    assert device("EFT") == device("ENERGY", deadline=1e-6) == "zip0"
+    assert device("ENERGY") == device("ENERGY", deadline=1.0) == "cpu0"
 
 
 def test_deadlines_seeds_and_weights_that_make_no_sense(build: Path) -> None:
@@ -133,18 +132,21 @@ def test_deadlines_seeds_and_weights_that_make_no_sense(build: Path) -> None:
 
 
 def test_the_seed_of_a_session_reaches_the_policy(build: Path, tmp_path: Path) -> None:
-    def trace(seed: int) -> str:
-        path = tmp_path / "trace.json"
+    path = tmp_path / "trace.json"
+
+    def trace(seed: int) -> None:
         with Session(soc=build, mode="model", policy="RANDOM", seed=seed, trace=path) as session, session.client() as client:
             x = client.empty((1, 256), np.complex64)
             call = client.prepare("fft", [x], [x], direction="forward")
             for _ in range(20):
                 call.submit([x], [x])
             client.wait()
-        return path.read_text()
 
-    assert trace(1) == trace(1)
-    assert trace(1) != trace(2)
+    texts = []
+    for seed in (1, 1, 2):
+        trace(seed)
+        texts.append(path.read_text())
+    assert texts[0] == texts[1] != texts[2]
 
 
 def test_views_outlive_everything_else(build: Path) -> None:

@@ -195,6 +195,33 @@ TEST_CASE("a broken accelerator is tried twice, then quarantined, and the work i
   if (quarantined) CHECK_THAT(report.quarantined[0], Catch::StartsWith("zip0: ") && Catch::Contains(reason));
 }
 
+TEST_CASE("an accelerator that cannot take a call for its values is as good as before") {
+  // It multiplies weights of -127..127, which it finds only when the call comes.
+  SoCDescription soc = make_soc();
+  soc.cpu_cores = 1;
+  Session session = GENERATE_COPY(as<Session>(), open(soc, make_faulty_platform(soc, {})),
+                                  open(soc, make_threaded_platform(soc, {})));
+  const auto client = session.client();
+  const TensorType image{DType::int8, {1, 8, 8, 16}};
+  const std::vector<TensorType> inputs = {
+      image, {DType::int8, {16, 1, 1, 16}}, {DType::int32, {16}}, {DType::float32, {16}}};
+  const auto kernel = make_kernel(
+      "conv2d",
+      {{"stride", {1, 1}}, {"padding", {0, 0, 0, 0}}, {"dilation", {1, 1}}, {"groups", 1}, {"clamp", {-128, 127}}});
+  const auto call = client->prepare(kernel, inputs, {image}, {.name = {}, .devices = {"c2d"}});
+  if (!call) FAIL(call.error().message);
+  std::vector<Buffer> buffers;
+  for (const TensorType& type : inputs) buffers.push_back(*client->allocate(type));
+  const auto y = client->allocate(image);
+  std::ranges::fill(buffers[1].as<std::int8_t>(), std::int8_t{-128});
+  const auto refused = client->call(*call, buffers, {&*y, 1});
+  REQUIRE_FALSE(refused);
+  CHECK_THAT(refused.error().message, Catch::Contains("a weight is -128"));
+  for (const DeviceStatus& status : session.device_status()) CHECK(status.condition == DeviceCondition::working);
+  std::ranges::fill(buffers[1].as<std::int8_t>(), std::int8_t{-127});
+  CHECK(client->call(*call, buffers, {&*y, 1}));
+}
+
 TEST_CASE("without a CPU to fall back on, the error names the node and the accelerator") {
   SoCDescription soc = make_soc();
   soc.cpu_cores = 0;
