@@ -132,11 +132,11 @@ TEST_CASE("what no client writes into shared memory ends the client with a repor
   posted.operands[1].offset = 4096;
   std::string why;
   SECTION("an operand behind the memory") {
-    posted.operands[1].offset = (1 << 20) - 8;
+    posted.operands[1].offset = (1 << 20) - 16;
     why = "memory that is not the application's";
   }
   SECTION("an operand that overflows") {
-    posted.operands[0].offset = UINT64_MAX - 7;
+    posted.operands[0].offset = UINT64_MAX - 15;
     why = "memory that is not the application's";
   }
   SECTION("an operand that is not aligned") {
