@@ -51,9 +51,8 @@ bool Jobs::begin(Job& job) {
   if (spec.seed) work.environment.push_back("COSOC_SEED=" + std::to_string(*spec.seed));
   if (bundle) work.arguments.push_back(spec.program);
   work.arguments.insert(work.arguments.end(), spec.arguments.begin(), spec.arguments.end());
-  const int process = zygote_->become(work, logs_.open(job.id));
+  const int process = zygote_->become(work, logs_.open(job.id), [&](int chosen) { started_(chosen, spec); });
   if (process == 0) return false;
-  started_(process, spec);
   Instance& instance = instances_[++last_instance_];
   instance = {.job = job.id, .number = ++job.begun, .process = process, .verdict = {}};
   by_process_[process] = last_instance_;

@@ -49,7 +49,7 @@ Result<JobSpec> read_job(const nlohmann::json& message);
 class Jobs {
  public:
   using Answer = std::function<void(const Result<nlohmann::json>&)>;
-  /// A process has become an instance of this job.
+  /// A process is about to become an instance of this job.
   using Started = std::function<void(int process, const JobSpec& job)>;
 
   static Result<std::unique_ptr<Jobs>> start(const JobOptions& options, const std::filesystem::path& socket,

@@ -17,6 +17,9 @@ extern char** environ;
 namespace cosoc::daemon {
 namespace {
 
+/// In which an application starts.
+constexpr auto fork_pause = std::chrono::milliseconds(1);
+
 struct Pair {
   Descriptor ours;
   Descriptor theirs;
@@ -97,13 +100,14 @@ FileIdentity FileIdentity::of(const std::string& path) {
           .changed_ns = status.st_mtim.tv_nsec};
 }
 
-int Zygote::become(const WorkOrder& work, const Descriptor& log) {
+int Zygote::become(const WorkOrder& work, const Descriptor& log, const std::function<void(int process)>& before) {
   const bool shared = work.kind == WorkOrder::shared;
   const FileIdentity wanted = shared ? FileIdentity::of(work.arguments.front()) : FileIdentity();
   const int number = log.get();
   for (;;) {
     const auto chosen = choose(wanted);
     if (chosen == waiting_.end()) return 0;
+    before(chosen->process);
     if (!send_text(chosen->work.get(), encode(work), std::span(&number, log ? 1 : 0), false)) {
       // It has died: the report of its end replaces it.
       chosen->work = Descriptor();
@@ -112,10 +116,24 @@ int Zygote::become(const WorkOrder& work, const Descriptor& log) {
     const int process = chosen->process;
     const bool missed = shared && chosen->loaded != wanted;
     waiting_.erase(chosen);
-    fork_one();
+    replace();
     if (missed) expect(work.arguments.front(), wanted);
     return process;
   }
+}
+
+/// Has another process wait in place of one that became an application. A fork takes a core for a while that the
+/// application wants just now, so as long as others wait it is put off.
+void Zygote::replace() {
+  ++*owed_;
+  const auto fork = [this] {
+    for (; *owed_ > 0; --*owed_) fork_one();
+  };
+  if (waiting_.empty()) return fork();
+  if (*owed_ != 1) return;
+  loop_.at(Clock::now() + fork_pause, [fork, alive = std::weak_ptr(owed_)] {
+    if (!alive.expired()) fork();
+  });
 }
 
 /// One that has it loaded, or else one that has nothing loaded. If all have others, one of these makes room.

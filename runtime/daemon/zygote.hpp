@@ -9,6 +9,7 @@
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <set>
 
 #include "daemon/event_loop.hpp"
@@ -59,8 +60,9 @@ class Zygote {
 
   /// Lets one of the processes become this, and print into `log`; another one takes its place. Which process it is; 0:
   /// none waits, and a report tells of the next one. Where there are several, all but one of them have the shared
-  /// object loaded that was wanted last.
-  int become(const WorkOrder& work, const Descriptor& log);
+  /// object loaded that was wanted last. `before` is told of the process just before that is told, so that what it
+  /// needs is there when it looks.
+  int become(const WorkOrder& work, const Descriptor& log, const std::function<void(int process)>& before);
   /// Has one process more wait.
   void fork_one();
   /// A process has ended that became nothing. Whether that was meant, and another one has its place.
@@ -77,6 +79,7 @@ class Zygote {
       : loop_(loop), reported_(std::move(reported)), ready_(ready) {}
   void receive();
   void lose();
+  void replace();
   void load_one();
   std::deque<Waiting>::iterator choose(const FileIdentity& wanted);
   void retire(std::deque<Waiting>::iterator waiting);
@@ -87,7 +90,8 @@ class Zygote {
   std::uint32_t ready_;
   std::deque<Waiting> waiting_;  // the oldest first
   std::set<int> retired_;        // processes that end because others are wanted
-  std::string expected_;         // path of the shared object that was wanted last
+  std::shared_ptr<std::uint32_t> owed_ = std::make_shared<std::uint32_t>(0);  // forks that were put off
+  std::string expected_;  // path of the shared object that was wanted last
   FileIdentity expected_identity_;
   Descriptor reports_;
   Descriptor orders_;
