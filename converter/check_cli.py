@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from cosoc.converter.arithmetic import Kernels, arithmetic_of
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.compare import LayerError, compare
 from cosoc.converter.differences import differences
@@ -34,6 +36,9 @@ def check_command(
     weights: Annotated[Path | None, typer.Option(help=".safetensors file with the model's weights")] = None,
     data: Annotated[Path | None, typer.Option(help=".npz or .npy with typical inputs; seeded random values when absent")] = None,
     worst: Annotated[int, typer.Option(min=1, help="layers to name as the worst")] = 3,
+    soc: Annotated[
+        Path | None, typer.Option(help="directory of a build: transforms of its FFT, and dense tensors by its kernels for the CPU")
+    ] = None,
     least_snr: Annotated[float, typer.Option(help="status 1 when a layer has less signal to noise, in dB")] = -math.inf,
 ) -> None:
     """Runs the bit-exact emulation of a bundle and compares every layer with PyTorch."""
@@ -41,7 +46,9 @@ def check_command(
     module = load_model(model)
     if weights is not None:
         load_weights(module, weights)
-    errors = compare(loaded, module, inputs(loaded, data))
+    with contextlib.ExitStack() as stack:
+        arithmetic = None if soc is None else arithmetic_of(soc, stack.enter_context(Kernels(soc)))
+        errors = compare(loaded, module, inputs(loaded, data), arithmetic)
     table = Table(*(Column(name, overflow="fold") for name in ("layer", "operation", "source")), title=loaded.graph.name)
     for column in ("largest error", "of its range", "SNR"):
         table.add_column(column, justify="right")

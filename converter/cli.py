@@ -114,7 +114,10 @@ def convert_command(
     precision: Annotated[list[str] | None, typer.Option(help="int8, int16 or float; NODE=int16 for a node or a module")] = None,
     evaluate: Annotated[str | None, typer.Option(help="path.py:name, a function from a model to its accuracy")] = None,
     max_accuracy_drop: Annotated[float | None, typer.Option(help="widens layers until the accuracy drops by at most this")] = None,
-    soc: Annotated[Path | None, typer.Option(help="directory of a build; the report then has times")] = None,
+    soc: Annotated[
+        Path | None,
+        typer.Option(help="directory of a build; the report then has times, and long filters are transformed where that is faster"),
+    ] = None,
     emit_forms: Annotated[str, typer.Option("--emit", help="JSON beside the bundle: layers, dag or layers,dag")] = "",
     dump: Annotated[Path | None, typer.Option(help="directory for the model as text after every step")] = None,
 ) -> None:

@@ -18,6 +18,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Interpreter, Node
 
 from cosoc.converter import emulation, fx, ir
+from cosoc.converter.arithmetic import Arithmetic
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.capture import Inputs, check_model
 from cosoc.converter.dense import as_array
@@ -103,7 +104,9 @@ def disagreement(found: NDArray[Any], expected: torch.Tensor) -> float:
     return float(np.abs(value[finite] - reference[finite]).max(initial=0)) / max(largest, 1e-6)
 
 
-def compare_module(graph: Graph, constants: Constants, module: GraphModule, batches: Sequence[Inputs]) -> list[LayerError]:
+def compare_module(
+    graph: Graph, constants: Constants, module: GraphModule, batches: Sequence[Inputs], arithmetic: Arithmetic | None = None
+) -> list[LayerError]:
     """Compares the emulated graph with the float graph that it came from. Nodes whose
     values PyTorch does not have, such as dequantize, are left out."""
     compared = comparable(graph, module)
@@ -114,7 +117,7 @@ def compare_module(graph: Graph, constants: Constants, module: GraphModule, batc
     noise = dict.fromkeys(worst, 0.0)
     for batch in batches:
         expected = float_values(module, batch)
-        found = emulation.run_graph(graph, constants, [as_array(value) for value in batch])
+        found = emulation.run_graph(graph, constants, [as_array(value) for value in batch], arithmetic)
         for node in compared:
             tensor = graph.tensors[node.outputs[0]]
             real = found[tensor.name]
@@ -150,12 +153,14 @@ def compare(
     bundle: Bundle,
     model: torch.nn.Module | ExportedProgram,
     inputs: NDArray[Any] | torch.Tensor | Sequence[NDArray[Any] | torch.Tensor],
+    arithmetic: Arithmetic | None = None,
 ) -> list[LayerError]:
     """Compares a bundle with the model that it was converted from.
 
     Args:
         inputs: one for each input of the model (alone, it is the only one); any number of samples that is a multiple of
             the bundle's batch.
+        arithmetic: whose floats the emulation has; see `emulation.run`.
 
     Raises:
         ConversionError: the model is not the one that the bundle was made from, or the inputs do not fit.
@@ -177,4 +182,4 @@ def compare(
     known = {node.name for node in module.graph.nodes}
     if not wanted <= known:
         raise ConversionError(f"the bundle {bundle.graph.name} was not made from this model: it has no {min(wanted - known)}")
-    return compare_module(bundle.graph, bundle.constants, module, batches)
+    return compare_module(bundle.graph, bundle.constants, module, batches, arithmetic)

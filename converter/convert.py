@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,27 +14,26 @@ from torch.fx import GraphModule, Node
 from cosoc.converter import dump as dumps
 from cosoc.converter import emulation, exported, fx
 from cosoc.converter.agreement import agreement, checked_agreement, warn
+from cosoc.converter.arithmetic import Arithmetic
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.capture import Inputs, check_inputs, check_model, one_thread
 from cosoc.converter.compare import LayerError, compare_module, disagreement
 from cosoc.converter.dense import as_array
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.estimate import estimate
-from cosoc.converter.fuse import fuse
-from cosoc.converter.fuse_dense import fuse_dense
 from cosoc.converter.ir import Constants, Graph
 from cosoc.converter.lower import lower, output_nodes
 from cosoc.converter.observe import Histogram
 from cosoc.converter.operators import Step
-from cosoc.converter.placement import apply_force, tag_devices
+from cosoc.converter.passes import passes, run_passes
 from cosoc.converter.quantize import Quantized, calibration_batches, quantize
 from cosoc.converter.report import report
 from cosoc.converter.rewrite import prepared
 from cosoc.converter.search import PRECISIONS, Built, Decision, Evaluate, choose_precisions
-from cosoc.converter.signals import fuse_signals, tag_signals, transforms_of
-from cosoc.converter.spec import DEVICES, SpecError, verify
+from cosoc.converter.signals import transforms_of
+from cosoc.converter.spec import DEVICES
+from cosoc.converter.spectral import spectral_of
 from cosoc.converter.support import analyse, fuse_clamps, set_precisions
-from cosoc.gateware.fft.config import FFTConfig
 
 COMPARED_BATCHES = 8
 """Batches of calibration data on which the report compares the int8 model with the float model."""
@@ -100,7 +98,8 @@ def convert(
             `evaluate`, accuracy is the share of calibration samples for which both models have the largest result at the
             same place. Without both, that share is measured on a part of the calibration data, and an `AccuracyWarning` tells
             where it is less than 99.7 %.
-        soc: directory of a build, for which the report estimates times; signals are transformed as its fft can.
+        soc: directory of a build, for which the report estimates times; signals are transformed as its fft can, and convolutions
+            along rows become transforms where its cost model finds them faster: see `spectral.py`.
         dump: directory for the model as text after every step: see `dump.py`.
         progress: is told every step in a few words, and what would otherwise be a warning.
 
@@ -158,7 +157,11 @@ def convert_in_detail(
         if dump is not None:
             stages.append((step, dumps.float_text(graph)))
 
-    module, given = prepared(model, inputs, record, integers=precision != "float")
+    tell("looking for convolutions with many taps")
+    spectral = spectral_of(soc, transforms, accelerators, lambda node: wanted_precision(precision)(node) == "float")
+    module, given = prepared(
+        model, inputs, record, integers=precision != "float", spectral=spectral.spectral_convolutions if spectral else None
+    )
     tell("checking operations")
     histograms: dict[str, Histogram] = {}
 
@@ -172,7 +175,7 @@ def convert_in_detail(
         lowered, lowered_constants = lower(title, module, steps, quantized, transforms.real)
         constants = dict(lowered_constants)
         limited = {step.output.name for step in steps if any(map(math.isfinite, step.limits))}
-        graphs = run_passes(lowered, passes(constants, accelerators, force or {}, transforms.max_log2, limited))
+        graphs = run_passes(lowered, passes(constants, accelerators, force or {}, transforms, limited))
         return Built(steps, quantized, lowered, lowered_constants, graphs[-1][1], constants, graphs)
 
     built = build(precision)
@@ -189,10 +192,10 @@ def convert_in_detail(
     tell("comparing with the float model")
     if not built.steps:
         require_agreement(graph, constants, module, inputs)
-    notes = list(decision.notes) if decision else []
+    notes = [*(spectral.notes if spectral else ()), *(decision.notes if decision else ())]
     if decision is None and built.steps and calibration is not None:
         notes += checked_agreement(model, built, batches, progress)
-    errors = compare_module(graph, constants, module, batches[:COMPARED_BATCHES])
+    errors = compare_module(graph, constants, module, batches[:COMPARED_BATCHES], Arithmetic(transforms.config))
     times = None if soc is None else estimate(Bundle(graph, constants, ""), Path(soc))
     bundle = Bundle(graph, constants, report(graph, errors, describe_calibration(calibration, batches), times, notes))
     return Conversion(bundle, module, built.steps, built.quantized, built.lowered, built.lowered_constants, errors, decision)
@@ -245,52 +248,6 @@ def graph_output(graph: Graph, module: GraphModule, node: Node) -> str:
     """Name of the graph's output that has the value of an output node of the float graph."""
     order = list(dict.fromkeys(output_nodes(module)))
     return graph.outputs[order.index(node)]
-
-
-Pass = tuple[str, Callable[[Graph], Graph]]
-"""A pass over the lowered graph, with its name."""
-
-
-def passes(
-    constants: Constants,
-    accelerators: Collection[str],
-    force: Mapping[str, str],
-    max_log2: int = FFTConfig().max_log2,
-    limited: Collection[str] = (),
-) -> list[Pass]:
-    """Passes over the lowered graph, in order; `limited` are the tensors whose values an activation limits."""
-    return [
-        ("fuse", partial(fuse, constants=constants, limited=limited)),
-        ("fuse_dense", fuse_dense),
-        ("fuse_signals", fuse_signals),
-        ("tag_devices", partial(tag_devices, accelerators=accelerators)),
-        ("tag_signals", partial(tag_signals, accelerators=accelerators, max_log2=max_log2)),
-        ("apply_force", partial(apply_force, force=force)),
-    ]
-
-
-def run_passes(lowered: Graph, wanted: Sequence[Pass]) -> list[tuple[str, Graph]]:
-    """The graph as it was lowered and after every pass; each of them is verified.
-
-    Raises:
-        ConversionError: a graph is not valid; the message names the pass that made it.
-    """
-    stages = [("lowered", verified("lowered", lowered))]
-    for name, graph_pass in wanted:
-        stages.append((name, verified(name, graph_pass(stages[-1][1]))))
-    return stages
-
-
-def verified(name: str, graph: Graph) -> Graph:
-    """The graph that a step made, when it is valid."""
-    try:
-        verify(graph)
-    except SpecError as error:
-        raise ConversionError(
-            f"the graph is not valid after the step {name}: {error}; this is a defect of the converter: "
-            "please report it with the model"
-        ) from error
-    return graph
 
 
 def describe_calibration(calibration: object, batches: list[Inputs]) -> str:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from cosoc.converter import dense, emulation_signals
+from cosoc.converter.arithmetic import Arithmetic
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.errors import EmulationError
 from cosoc.converter.ir import DTYPES, Constants, Graph, Node, Tensor
@@ -204,24 +205,24 @@ OPERATIONS: dict[str, Callable[..., Array]] = {
     "max_pool2d": max_pool2d,
     "average_pool2d": average_pool2d,
     "add": add,
-    **emulation_signals.OPERATIONS,
 }
 
 
 def run_node(graph: Graph, node: Node, inputs: Sequence[Array]) -> Array:
     """The first output of one node for given inputs, constants included."""
-    return run_outputs(graph, node, inputs)[0]
+    return run_outputs(graph, node, inputs, Arithmetic())[0]
 
 
-def run_outputs(graph: Graph, node: Node, inputs: Sequence[Array]) -> tuple[Array, ...]:
-    """All outputs of one node for given inputs, constants included; operations on dense tensors are PyTorch's own."""
-    if node.op in dense.OPERATIONS:
-        tensors = [torch.from_numpy(np.require(value, requirements=["C", "W"])) for value in inputs]
-        with torch.no_grad():
-            results = dense.OPERATIONS[node.op].outputs(node.attributes, tensors)
-        return tuple(result.resolve_conj().numpy() for result in results)
+def run_outputs(graph: Graph, node: Node, inputs: Sequence[Array], arithmetic: Arithmetic) -> tuple[Array, ...]:
+    """All outputs of one node for given inputs, constants included."""
+    signal = node.op in emulation_signals.OPERATIONS
+    kernel = signal and arithmetic.is_runtime and not emulation_signals.accelerated(arithmetic.fft, node, inputs[0])
+    if node.op in dense.OPERATIONS or kernel:
+        return arithmetic.dense(graph, node, inputs)
+    if signal:
+        return (emulation_signals.OPERATIONS[node.op](arithmetic.fft, graph, node, *inputs),)
     if node.op not in OPERATIONS:
-        known = ", ".join((*OPERATIONS, *dense.OPERATIONS))
+        known = ", ".join((*OPERATIONS, *emulation_signals.OPERATIONS, *dense.OPERATIONS))
         raise EmulationError(f"node {node.name}: {node.op} is not emulated; emulated are {known}")
     return (OPERATIONS[node.op](graph, node, *inputs),)
 
@@ -231,8 +232,11 @@ def has_dense(graph: Graph) -> bool:
     return any(node.op in dense.OPERATIONS for node in graph.nodes)
 
 
-def run_graph(graph: Graph, constants: Constants, inputs: Sequence[Array]) -> dict[str, Array]:
+def run_graph(
+    graph: Graph, constants: Constants, inputs: Sequence[Array], arithmetic: Arithmetic | None = None
+) -> dict[str, Array]:
     """Every computed tensor of a graph, and its inputs, by name; all samples at once. Arguments as of `run`."""
+    arithmetic = arithmetic or Arithmetic()
     if len(inputs) != len(graph.inputs):
         raise EmulationError(f"{len(inputs)} inputs; the graph has {len(graph.inputs)}: {', '.join(graph.inputs)}")
     values: dict[str, Array] = {}
@@ -244,17 +248,20 @@ def run_graph(graph: Graph, constants: Constants, inputs: Sequence[Array]) -> di
         values[name] = np.asarray(value, DTYPES[graph.tensors[name].dtype])
     for node in graph.nodes:
         operands = [constants[name] if graph.tensors[name].constant else values[name] for name in node.inputs]
-        values.update(zip(node.outputs, run_outputs(graph, node, operands), strict=True))
+        values.update(zip(node.outputs, run_outputs(graph, node, operands, arithmetic), strict=True))
     return values
 
 
-def run(bundle: Bundle, inputs: Array | Sequence[Array], samples: int = 64) -> dict[str, Array]:
+def run(
+    bundle: Bundle, inputs: Array | Sequence[Array], samples: int = 64, arithmetic: Arithmetic | None = None
+) -> dict[str, Array]:
     """Runs a bundle on any number of samples.
 
     Args:
         inputs: float32, one array for each input of the graph, of its shape but for the number of samples; an array alone is the
             only input.
         samples: computed at a time, which bounds the memory.
+        arithmetic: whose floats it has; by default those of a default FFT and of PyTorch.
 
     Returns:
         Inputs, intermediate tensors and outputs by name. Feature maps are int8 or int16 (N, H, W, C).
@@ -266,11 +273,11 @@ def run(bundle: Bundle, inputs: Array | Sequence[Array], samples: int = 64) -> d
     if has_dense(bundle.graph):
         shapes = [bundle.graph.tensors[name].shape for name in bundle.graph.inputs]
         if [array.shape for array in arrays] == shapes:
-            return run_graph(bundle.graph, bundle.constants, arrays)
+            return run_graph(bundle.graph, bundle.constants, arrays, arithmetic)
         samples = shapes[0][0] if shapes[0] else 1
     count = len(arrays[0]) if arrays else 0
     pieces = [
-        run_graph(bundle.graph, bundle.constants, [array[start : start + samples] for array in arrays])
+        run_graph(bundle.graph, bundle.constants, [array[start : start + samples] for array in arrays], arithmetic)
         for start in range(0, max(count, 1), samples)
     ]
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}

@@ -37,11 +37,12 @@ def is_random(node: Node) -> bool:
 
 
 def remove_identities(module: GraphModule) -> None:
-    """Dropout, contiguous() and the like vanish; a view may then need a copy, which reshape makes."""
+    """Dropout, contiguous() and the like vanish; a view may then need a copy, which reshape makes, but view_as_complex does not."""
     for node in list(module.graph.nodes):
         if node.target in (aten.view.default, aten._unsafe_view.default):
             node.target = aten.reshape.default
-        if node.target in IDENTITIES and not is_random(node):
+        lies_for_complex = any(user.target is aten.view_as_complex.default for user in node.users)
+        if node.target in IDENTITIES and not is_random(node) and not lies_for_complex:
             node.replace_all_uses_with(node.args[0])
             module.graph.erase_node(node)
 
@@ -199,12 +200,17 @@ Record = Callable[[str, GraphModule], None]
 
 
 def prepared(
-    model: torch.nn.Module, inputs: Inputs, record: Record = lambda name, module: None, integers: bool = True
+    model: torch.nn.Module,
+    inputs: Inputs,
+    record: Record = lambda name, module: None,
+    integers: bool = True,
+    spectral: Rewrite | None = None,
 ) -> tuple[GraphModule, Given]:
     """The model's float graph after all rewrites, and what a model that PyTorch has quantized fixes.
 
     Args:
         integers: whether layers may become int8 or int16. Where none does, rows stay rows: as images they would be copied.
+        spectral: makes transforms of convolutions along rows, where the model itself does not fix their integers.
 
     Raises:
         ConversionError: the model cannot be captured, or is quantized in another way than the accelerators compute.
@@ -212,7 +218,10 @@ def prepared(
     module = capture(model, inputs)
     record("captured", module)
     given = take_over(module)
-    rewrite(module, inputs, record, REWRITES if integers else [step for step in REWRITES if step is not rows_as_images])
+    steps = [step for step in REWRITES if integers or step is not rows_as_images]
+    if spectral is not None and not given.weights:
+        steps.insert(steps.index(fold_batch_norms) + 1, spectral)
+    rewrite(module, inputs, record, steps)
     of_images(module, given)
     return module, given
 

@@ -1,56 +1,17 @@
-"""Complex element-wise work becomes the operation `zip`, which CPU and ZIP accelerators have; transforms and zips are tagged."""
+"""What FFT and ZIP of a SoC compute, and which nodes they may run."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.ir import Graph, Node
 from cosoc.gateware.fft.config import MIN_LOG2, FFTConfig
 
-BINARY = {"add": "add", "sub": "sub", "mul": "mul", "div": "div"}
-"""Operations of `binary` by those of `zip`."""
-
 SIGNALS = ("fft", "rfft", "fft_multiply", "zip", "zip_int16")
-
-
-def fuse_signals(graph: Graph) -> Graph:
-    """The graph with `zip` in the place of complex element-wise operations, and of the product that makes a transform's input."""
-    return replace(graph, nodes=tuple(as_zip(graph, node) or node for node in graph.nodes))
-
-
-def as_zip(graph: Graph, node: Node) -> Node | None:
-    """A node as a `zip`; None where it is none, or the runtime would gain nothing."""
-    tensors = [graph.tensors[name] for name in node.inputs]
-    output = graph.tensors[node.outputs[0]]
-    operation = node.attributes.get("operation")
-    if node.op == "unary" and operation == "abs" and tensors[0].dtype == "complex64":
-        return replace(node, op="zip", attributes={"operation": "magnitude"})
-    if node.op != "binary" or operation not in BINARY or output.dtype not in ("complex64", "float32"):
-        return None
-    first, second = tensors
-    repeats = first.shape[len(first.shape) - len(second.shape) :] == second.shape and len(second.shape) <= len(first.shape)
-    if first.shape != output.shape or not repeats or any(tensor.dtype != output.dtype for tensor in tensors):
-        return None
-    if output.dtype == "float32" and not windows(graph, node):
-        return None
-    return replace(node, op="zip", attributes={"operation": BINARY[operation]})
-
-
-def windows(graph: Graph, node: Node) -> bool:
-    """Whether only transforms read a real result, some of them by way of a cast."""
-
-    def is_transform(reader: Node) -> bool:
-        if reader.op == "rfft":
-            return True
-        after = [other for other in graph.nodes if reader.outputs[0] in other.inputs]
-        return reader.op == "cast" and bool(after) and all(other.op == "fft" for other in after)
-
-    readers = [other for other in graph.nodes if node.outputs[0] in other.inputs]
-    return bool(readers) and all(map(is_transform, readers))
 
 
 def signal_obstacle(graph: Graph, node: Node, max_log2: int = FFTConfig().max_log2) -> str:
@@ -59,7 +20,7 @@ def signal_obstacle(graph: Graph, node: Node, max_log2: int = FFTConfig().max_lo
     Args:
         max_log2: of the longest transform.
     """
-    if node.op not in ("fft", "rfft"):
+    if node.op not in ("fft", "rfft", "fft_multiply"):
         return ""
     shape = graph.tensors[node.inputs[0]].shape
     length = shape[node.attributes.get("axis", len(shape) - 1)]
@@ -76,11 +37,30 @@ class Transforms:
 
     Attributes:
         real: transforms of real signals stay such. That is half the work; but FFT built without `fft_real_input` cannot do it.
-        max_log2: of the longest transform.
+        config: parameters of FFT.
+        present: whether there is one that may run nodes.
     """
 
     real: bool
-    max_log2: int = FFTConfig().max_log2
+    config: FFTConfig = field(default_factory=FFTConfig)
+    present: bool = True
+
+
+def fft_of(soc: str | Path) -> FFTConfig | None:
+    """Parameters of the FFTs of a SoC, which all have the same; None where it has none.
+
+    Args:
+        soc: directory of a build.
+
+    Raises:
+        ConversionError: there is no such build.
+    """
+    try:
+        description = json.loads((Path(soc) / "soc.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ConversionError(f"{soc} is no build; expected a directory with soc.json ({error})") from error
+    found = [item["config"] for item in description["accelerators"] if item["kind"] == "fft"]
+    return FFTConfig(**found[0]) if found else None
 
 
 def transforms_of(accelerators: Collection[str], soc: str | Path | None) -> Transforms:
@@ -93,17 +73,10 @@ def transforms_of(accelerators: Collection[str], soc: str | Path | None) -> Tran
     Raises:
         ConversionError: there is no such build.
     """
-    if "fft" not in accelerators:
-        return Transforms(real=True)
-    if soc is None:
-        return Transforms(bool(FFTConfig().real_input))
-    try:
-        description = json.loads((Path(soc) / "soc.json").read_text())
-    except (OSError, ValueError) as error:
-        raise ConversionError(f"{soc} is no build; expected a directory with soc.json ({error})") from error
-    found = [item["config"] for item in description["accelerators"] if item["kind"] == "fft"]
-    longest = max((config["max_log2"] for config in found), default=FFTConfig().max_log2)
-    return Transforms(all(config["real_input"] for config in found), longest)
+    config = FFTConfig() if soc is None else fft_of(soc)
+    if config is None or "fft" not in accelerators:
+        return Transforms(real=True, present=False)
+    return Transforms(bool(config.real_input), config)
 
 
 def accelerator_of(node: Node) -> str:

@@ -15,10 +15,12 @@ from torch.nn import functional
 
 from cosoc.converter import ConversionError, convert, emulation, rewrite
 from cosoc.converter.compare import disagreement
-from cosoc.converter.convert import convert_in_detail, passes, run_passes
+from cosoc.converter.convert import convert_in_detail
 from cosoc.converter.dense import as_array
 from cosoc.converter.ir import Graph
+from cosoc.converter.passes import passes, run_passes
 from cosoc.converter.rewrite import fold_batch_norms
+from cosoc.converter.signals import Transforms
 from tests.converter.models import Chain
 
 EXAMPLE = torch.zeros(1, 3, 8, 8)
@@ -233,8 +235,11 @@ def test_random_results_are_refused() -> None:
 def test_a_pass_that_breaks_the_graph_is_named() -> None:
     """The graph is verified after lowering and after each pass: whichever one breaks it, the message names that one."""
     conversion = convert_in_detail(nn.Conv2d(3, 4, 3).eval(), torch.randn(1, 3, 8, 8))
-    listed = passes(dict(conversion.lowered_constants), ("c2d",), {})
-    assert [name for name, _ in listed] == ["fuse", "fuse_dense", "fuse_signals", "tag_devices", "tag_signals", "apply_force"]
+    listed = passes(dict(conversion.lowered_constants), ("c2d",), {}, Transforms(real=True))
+    assert [name for name, _ in listed] == [
+        *("fuse", "fuse_dense", "fuse_signals", "fuse_products"),
+        *("tag_devices", "tag_signals", "apply_force"),
+    ]
 
     def broken(graph: Graph) -> Graph:
         return replace(graph, nodes=tuple(replace(node, devices=()) for node in graph.nodes))

@@ -15,6 +15,7 @@ from cosoc.apps.speech import data as speech_data
 from cosoc.apps.speech import demonstration as speech
 from cosoc.apps.speech import model as speech_model
 from cosoc.converter import Bundle, convert, emulation
+from cosoc.converter.arithmetic import Kernels, arithmetic_of
 from cosoc.runtime import Session
 
 EMULATED = 24
@@ -43,12 +44,10 @@ def test_no_sample_is_lost(shown: Demonstration, bundle: Path, build: Path, tmp_
         devices = {task["device"] for task in model.report()}
     assert "c2d0" in devices
     outputs = [np.concatenate([result[i] for result in results]) for i in range(len(loaded.graph.outputs))]
-    emulated = emulation.run(loaded, inputs[:EMULATED])
+    with Kernels(build) as kernels:
+        emulated = emulation.run(loaded, inputs[:EMULATED], arithmetic=arithmetic_of(build, kernels))
     for name, output in zip(loaded.graph.outputs, outputs, strict=True):
-        if emulation.has_dense(loaded.graph):
-            np.testing.assert_allclose(output[:EMULATED], emulated[name], rtol=0, atol=0.02 * np.abs(emulated[name]).max())
-        else:
-            assert output[:EMULATED].tobytes() == emulated[name].tobytes()
+        assert output[:EMULATED].tobytes() == emulated[name].tobytes(), name
     reference = shown.reference()
     count = Comparison.of(shown.right(reference), shown.right(outputs))
     assert count.samples == len(inputs)
@@ -59,22 +58,11 @@ def test_no_sample_is_lost(shown: Demonstration, bundle: Path, build: Path, tmp_
     assert len(np.unique(np.asarray(image.resize((64, 64))).reshape(-1, 3), axis=0)) > 100
 
 
-def functional_tensors(bundle: Path, build: Path, inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """All computed tensors by the functional models."""
-    with Session(soc=build, mode="functional", keep_tensors=True) as session:
-        model = session.load(bundle)
-        model.run([inputs])
-        return {name: model.tensor(name) for node in Bundle.load(bundle).graph.nodes for name in node.outputs}
-
-
 def test_rtl_equals_emulation(shown: Demonstration, bundle: Path, build: Path) -> None:
-    """Every tensor; behind operations on dense tensors, which the emulation leaves to PyTorch, those of the functional models."""
+    """Every tensor; those that no accelerator computes by the runtime's kernels."""
     inputs, loaded = shown.inputs[3:4].numpy(), Bundle.load(bundle)
-    expected = emulated = emulation.run(loaded, inputs)
-    if emulation.has_dense(loaded.graph):
-        expected = functional_tensors(bundle, build, inputs)
-        signals = [name for node in loaded.graph.nodes if node.op in ("fft", "zip") for name in node.outputs]
-        assert [expected[name].tobytes() for name in signals] == [emulated[name].tobytes() for name in signals]
+    with Kernels(build) as kernels:
+        expected = emulation.run(loaded, inputs, arithmetic=arithmetic_of(build, kernels))
     with Session(soc=build, mode="rtl", keep_tensors=True) as session:
         model = session.load(bundle)
         model.run([inputs])
