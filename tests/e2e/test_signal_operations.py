@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import safetensors.numpy
+import torch
+from torch import nn
 
 from bench.support.node import Array, run_node
 from cosoc.boards.platform import load_platform
 from cosoc.boards.soc import SoC
+from cosoc.converter import convert, emulation
+from cosoc.converter.arithmetic import arithmetic_of
 from cosoc.gateware.accelerators import ACCELERATORS
 from cosoc.gateware.arith import golden as arith
 from cosoc.gateware.fft.config import FFTOperation, NumberFormat
@@ -112,6 +117,35 @@ def test_convolution_in_two_passes(soc: Path) -> None:
     _, y = run_node(soc, "fft", {"direction": "inverse"}, {"x": y}, x, device="fft", mode="rtl")
     exact = [sum(complex(x[k]) * complex(h[n - k]) for k in range(16)) for n in range(16)]
     assert np.linalg.norm(y - exact) < 1e-3 * np.linalg.norm(exact)
+
+
+class Spectra(nn.Module):
+    """Transforms of real and of complex signals, one with a product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("h", torch.from_numpy(white_noise(np.random.default_rng(5), 16)))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return torch.fft.rfft(x), torch.fft.ifft(torch.fft.fft(torch.view_as_complex(x.reshape(-1, 16, 2))) * self.h)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_converted_model(soc: Path, tmp_path: Path, mode: str) -> None:
+    """It has what the SoC has, and the emulation with the SoC's parameters the bits of the RTL."""
+    x = torch.randn(3, 32, generator=torch.Generator().manual_seed(1))
+    bundle = convert(Spectra().eval(), x, precision="float", soc=soc)
+    signals = [node for node in bundle.graph.nodes if "fft" in node.op]
+    assert [node.op for node in signals] == ["rfft", "fft_multiply", "fft"]
+    nodes = tuple(replace(node, devices=node.devices[-1:]) for node in bundle.graph.nodes)
+    replace(bundle, graph=replace(bundle.graph, nodes=nodes)).save(tmp_path / "bundle")
+    expected = emulation.run(bundle, x.numpy(), arithmetic=arithmetic_of(soc))
+    with Session(soc=soc, mode=mode, keep_tensors=True) as session:
+        model = session.load(tmp_path / "bundle")
+        model.run([x.numpy()])
+        assert {task["device"][:3] for task in model.report() if "fft" in task["op"]} == {"fft"}
+        for node in signals:
+            assert same_bits(model.tensor(node.outputs[0]), expected[node.outputs[0]]), node.name
 
 
 @pytest.mark.parametrize("inverse", [False, True], ids=["forward", "inverse"])
