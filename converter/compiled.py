@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +13,7 @@ from torch.fx import GraphModule, Node
 
 from cosoc.converter import exported
 from cosoc.converter.batches import batch_of, pieces, treats_samples_alone
+from cosoc.converter.builds import find_build
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.capture import Inputs, check_inputs
 from cosoc.converter.convert import Conversion, convert_in_detail, graph_output
@@ -23,58 +21,6 @@ from cosoc.converter.dense import as_array
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.lower import output_nodes
 from cosoc.runtime import Model, Session
-
-ROOT = Path(__file__).resolve().parent.parent
-DEFAULT_SOC = "board=sim c2d=1 fft=1 zip=1"
-"""What is built where no SoC is given."""
-
-FOLDER = """
-import sys
-sys.path.insert(0, "site_scons")
-import options
-try:
-    chosen = options.read(dict(argument.split("=", 1) for argument in sys.argv[1:]))
-except (options.OptionError, ValueError) as error:
-    sys.exit(str(error))
-print(f"{chosen.output}/{chosen.variant}")
-"""
-"""Prints the folder of a build, as the build itself names it."""
-
-
-def find_build(soc: str | Path | None, mode: str, tell: Callable[[str], None]) -> Path:
-    """The directory of a build that a mode can use; it is made, once, where it is not there.
-
-    Args:
-        soc: a directory with soc.json, or the options of a build, such as "c2d=2 fft=1".
-        mode: "rtl" needs the simulator of the SoC, the others its description and the runtime.
-
-    Raises:
-        ConversionError: no such directory, options that the build refuses, or the build fails.
-    """
-    text = DEFAULT_SOC if soc is None else str(soc)
-    if "=" not in text:
-        if not (Path(text) / "soc.json").is_file():
-            raise ConversionError(f'{text} is no build; expected a directory with soc.json, or options such as "c2d=2 fft=1"')
-        return Path(text)
-    options = shlex.split(text)
-    found = subprocess.run([sys.executable, "-c", FOLDER, *options], cwd=ROOT, capture_output=True, text=True, check=False)
-    if found.returncode != 0:
-        raise ConversionError(f"the build refuses {text}: {found.stderr.strip().splitlines()[-1]}")
-    folder = ROOT / found.stdout.strip().splitlines()[-1]
-    needed = ["soc.json", "lib/libcosoc.so", *(["lib/libcosoc_soc.so"] if mode == "rtl" else [])]
-    if all((folder / file).is_file() for file in needed):
-        return folder
-    tell(f"building {folder.name}, once")
-    command = [sys.executable, "-m", "SCons", "-Q", *options, *(str(folder / file) for file in needed)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as build:
-        assert build.stdout is not None
-        last = ""
-        for line in build.stdout:
-            last = line.strip() or last
-            tell(last)
-    if build.returncode != 0:
-        raise ConversionError(f"the build of {text} fails: {last}")
-    return folder
 
 
 class CompiledModule(torch.nn.Module):
@@ -186,7 +132,8 @@ def compile(
     Args:
         model: in eval mode, or what torch.export made of it.
         example_inputs: fix shapes and dtypes, and the batch that runs at a time; see `convert`.
-        soc: directory of a build, or options of one, such as "c2d=2 fft=1", that is made when it is not there.
+        soc: directory of a build, or options of one, such as "c2d=2 fft=1", that is made when it is not there or its sources have
+            changed.
         mode: of the runtime: "cpu", "functional", "rtl", "model" or "board".
         policy: of the scheduler.
         progress: is told every step in a few words.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ import torch
 from torch import nn
 
 from cosoc import compile
-from cosoc.converter import Bundle, ConversionError, convert
-from cosoc.converter.compiled import find_build
+from cosoc.converter import Bundle, ConversionError, builds, convert
+from cosoc.converter.builds import find_build
 
 compiled_module = importlib.import_module("cosoc.converter.compiled")
 
@@ -162,8 +163,61 @@ def test_a_missing_build_is_made_once(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(told) == 2, "nothing is built again"
     assert find_build(options, "rtl", told.append) == folder
     assert (folder / "lib" / "libcosoc_soc.so").is_file(), "the mode rtl needs the simulator besides"
+    assert told[2] == "building sim-c2d2-fft0-zip1, once"
+    monkeypatch.setattr(builds, "sources_digest", lambda root: "changed")
+    for mode in ("functional", "functional", "rtl", "rtl"):
+        assert find_build(options, mode, told.append) == folder
+    assert told[4:] == ["bringing sim-c2d2-fft0-zip1 up to date", "done"] * 2, "once for the runtime, once for the simulator"
     with pytest.raises(ConversionError, match=r"the build of c2d=1 .* fails: scons: error: Verilator is missing"):
         find_build(f"c2d=1 c2d_output_lanes=4 output={tmp_path / 'out'}", "cpu", told.append)
+
+
+def test_changed_sources_are_noticed(tmp_path: Path) -> None:
+    """Any file of theirs, by its time or size; not what Python keeps beside them, nor other folders."""
+    for file in ("gateware/a.py", "runtime/deep/b.cpp", "sim/c.cpp", "SConstruct", "tests/t.py", "gateware/__pycache__/a.pyc"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("1")
+    for name in builds.SOURCES[1:]:
+        (tmp_path / name).mkdir(exist_ok=True)
+    digests = [builds.sources_digest(tmp_path)]
+    for file in ("runtime/deep/b.cpp", "SConstruct", "gateware/a.py"):
+        (tmp_path / file).write_text("22")
+        digests.append(builds.sources_digest(tmp_path))
+    os.utime(tmp_path / "sim" / "c.cpp", ns=(1, 1))
+    digests.append(builds.sources_digest(tmp_path))
+    (tmp_path / "sim" / "c.cpp").unlink()
+    digests.append(builds.sources_digest(tmp_path))
+    assert len(set(digests)) == 6
+    for file in ("tests/t.py", "gateware/__pycache__/a.pyc"):
+        (tmp_path / file).write_text("333")
+    assert builds.sources_digest(tmp_path) == digests[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_a_real_build_of_a_simulator(tmp_path: Path) -> None:
+    """SCons makes a small SoC once; a model runs on its RTL; when a source is newer, SCons decides that nothing is to be done."""
+    small = "c2d_input_lanes=4 c2d_output_lanes=4 c2d_pixel_lanes=1 c2d_feature_words=1024 c2d_weight_steps=64"
+    soc = f"c2d=1 fft=0 zip=0 {small} output={builds.ROOT / 'build' / 'tests'}"
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
+    told: list[str] = []
+    compiled = compile(model, images(1), soc=soc, mode="rtl", calibration=images(8), progress=told.append)
+    found, expected = compiled(images(1)), model(images(1))
+    assert (found - expected).abs().max() < 0.1 * expected.abs().max()
+    assert {task["device"] for task in compiled.report()} >= {"c2d0"}
+    folder = Path(str(compiled.bundle and find_build(soc, "rtl", told.append)))
+    library = folder / "lib" / "libcosoc_soc.so"
+    made = library.stat().st_mtime_ns
+    source = builds.ROOT / "sim" / "rtl" / "soc_model.cpp"
+    status = source.stat()
+    try:
+        os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+        told.clear()
+        assert find_build(soc, "rtl", told.append) == folder
+    finally:
+        os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert told[0] == f"bringing {folder.name} up to date"
+    assert library.stat().st_mtime_ns == made
 
 
 def snippet() -> str:
@@ -175,7 +229,7 @@ def snippet() -> str:
 def test_the_readme_as_printed(build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The names that it takes for granted are there; the default SoC is the one under test."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compiled_module, "DEFAULT_SOC", str(build))
+    monkeypatch.setattr(builds, "DEFAULT_SOC", str(build))
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5))
     names: dict[str, Any] = {"model": model, "example": images(1), "images": images(8), "image": images(1, 3)}
