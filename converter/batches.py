@@ -1,8 +1,8 @@
-"""One plan for batches of any size: it runs over pieces of the size that it was made for."""
+"""Whether one plan serves batches of any size, over pieces of the size that it was made for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -10,19 +10,6 @@ from cosoc.converter.capture import Inputs
 
 TOLERANCE = 1e-4
 """Largest difference of a sample's results between two batches, relative to the largest result: rounding is far below."""
-
-
-def pieces(inputs: Inputs, batch: int) -> Iterator[tuple[Inputs, int]]:
-    """Inputs in batches of one size, and how many samples of each count: the last one is filled with its last sample."""
-    samples = inputs[0].shape[0]
-    for start in range(0, samples, batch):
-        count = min(batch, samples - start)
-        yield tuple(filled(value[start : start + count], batch) for value in inputs), count
-
-
-def filled(value: torch.Tensor, batch: int) -> torch.Tensor:
-    """A value with its last sample repeated up to a batch."""
-    return value if len(value) == batch else torch.cat([value, value[-1:].expand(batch - len(value), *value.shape[1:])])
 
 
 def batch_of(inputs: Sequence[torch.Tensor]) -> int | None:

@@ -159,7 +159,8 @@ def inspect_command(bundle: Annotated[Path, typer.Argument(help="directory of th
     """Checks a bundle and prints its nodes."""
     graph = Bundle.load(bundle).graph
     headers = [Column(header, overflow="fold") for header in ("node", "operation", "output", "MAC", "devices", "why", "source")]
-    table = Table(*headers, title=graph.name)
+    title = f"{graph.name}, for any batch" if graph.any_batch else graph.name
+    table = Table(*headers, title=title)
     for node in graph.nodes:
         work = macs(graph, node)
         cells = (node.name, node.op, describe_output(graph, node.outputs[0]), f"{work:,}" if work else "", " ".join(node.devices))

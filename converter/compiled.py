@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 from torch.fx import GraphModule, Node
 
 from cosoc.converter import exported
-from cosoc.converter.batches import batch_of, pieces, treats_samples_alone
+from cosoc.converter.batches import batch_of
 from cosoc.converter.builds import find_build
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.capture import Inputs, check_inputs
@@ -43,7 +43,6 @@ class CompiledModule(torch.nn.Module):
         self._options = options
         self._folder = tempfile.TemporaryDirectory(prefix="cosoc-")
         self._loaded: dict[tuple[torch.Size, ...], tuple[Conversion, Model]] = {}
-        self._is_cut: bool | None = None
         self.session = session
         self.mode = mode
         self.bundle: Bundle = self._load(self._inputs)[0].bundle
@@ -64,18 +63,12 @@ class CompiledModule(torch.nn.Module):
             CosocError: the runtime fails.
         """
         inputs = self._checked(inputs)
-        if self._cuts(inputs):
-            batch = len(self._inputs[0])
-            runs = [[value[:count] for value in self._run(piece)] for piece, count in pieces(inputs, batch)]
-            results = [torch.cat(parts) for parts in zip(*runs, strict=True)]
-        else:
-            results = self._run(inputs)
-        values = iter(results)
+        values = iter(self._run(inputs))
         leaves = [next(values).to(leaf) if isinstance(leaf, torch.dtype) else leaf for leaf in self._leaves]
         return torch.utils._pytree.tree_unflatten(leaves, self._structure)
 
     def save(self, path: str | Path) -> None:
-        """Writes the bundle of the example's batch."""
+        """Writes the bundle of the example's batch, which takes any batch where samples do not depend on each other."""
         self.bundle.save(path)
 
     def report(self) -> list[Any]:
@@ -90,17 +83,10 @@ class CompiledModule(torch.nn.Module):
             raise ConversionError(f"inputs {found}; expected {expected}, of which only the first axis, the batch, may differ")
         return inputs
 
-    def _cuts(self, inputs: Inputs) -> bool:
-        """Whether the example's plan runs over pieces of a batch of another size."""
-        if batch_of(inputs) in (None, batch_of(self._inputs)):
-            return False
-        if self._is_cut is None:
-            self._is_cut = treats_samples_alone(self._original[0], self._inputs)
-        return self._is_cut
-
     def _run(self, inputs: Inputs) -> list[torch.Tensor]:
-        """All tensors among the results, for inputs of a plan's shapes."""
-        conversion, loaded = self._load(inputs)
+        """All tensors among the results; the example's plan runs over pieces, where samples do not depend on each other."""
+        cut = self.bundle.graph.any_batch and batch_of(inputs) is not None
+        conversion, loaded = self._load(self._inputs if cut else inputs)
         graph = conversion.bundle.graph
         found = dict(zip(graph.outputs, loaded.run([as_array(value) for value in inputs]), strict=True))
         nodes = output_nodes(conversion.module)

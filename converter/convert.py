@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from cosoc.converter import dump as dumps
 from cosoc.converter import emulation, exported, fx
 from cosoc.converter.agreement import agreement, checked_agreement, warn
 from cosoc.converter.arithmetic import Arithmetic
+from cosoc.converter.batches import treats_samples_alone
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.capture import Inputs, check_inputs, check_model, one_thread
 from cosoc.converter.compare import LayerError, compare_module, disagreement
@@ -83,7 +84,7 @@ def convert(
     Args:
         model: in eval mode, float32; or one that torchao's PT2E flow has quantized, whose scales and weights are taken over; or
             what torch.export made of such a model.
-        example_inputs: fix shapes and dtypes, batch included; one for each input. An exported program has its own.
+        example_inputs: fix shapes and dtypes, and the batch that runs at a time; one for each input. Exported programs have theirs.
         calibration: typical inputs, from which the scales of all activations come; see `quantize.calibration_batches`. Without
             it the example inputs serve, which suits tests only.
         name: of the graph; by default the model's class.
@@ -189,6 +190,8 @@ def convert_in_detail(
     graph, constants = built.graph, built.constants
     if dump is not None:
         dumps.write(Path(dump), [*stages, *((name, dumps.graph_text(stage)) for name, stage in built.stages)])
+    tell("trying batches of other sizes")
+    graph = replace(graph, any_batch=treats_samples_alone(model, inputs))
     tell("comparing with the float model")
     if not built.steps:
         require_agreement(graph, constants, module, inputs)

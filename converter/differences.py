@@ -15,6 +15,8 @@ def differences(first: Bundle, second: Bundle) -> list[str]:
         one, other = getattr(first.graph, what), getattr(second.graph, what)
         if one != other:
             lines.append(f"{what}: {', '.join(one)} | {', '.join(other)}")
+    if first.graph.any_batch != second.graph.any_batch:
+        lines.append(f"any batch: {' | '.join('yes' if bundle.graph.any_batch else 'no' for bundle in (first, second))}")
     ours, theirs = ({node.name: node for node in bundle.graph.nodes} for bundle in (first, second))
     for name, node in ours.items():
         lines += of_nodes(first, second, node, theirs[name]) if name in theirs else [f"{name}: {node.op} | absent"]

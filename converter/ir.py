@@ -118,13 +118,19 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A model: `nodes` stand in an order in which every input is made before it is used."""
+    """A model: `nodes` stand in an order in which every input is made before it is used.
+
+    Attributes:
+        any_batch: no result of a sample depends on another one, so that a run may cut any number of samples into batches of this
+            graph's.
+    """
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     tensors: dict[str, Tensor]
     nodes: tuple[Node, ...]
+    any_batch: bool = False
 
     def producer(self, tensor: str) -> Node | None:
         """The node that makes a tensor; None for graph inputs and constants."""
@@ -137,6 +143,7 @@ class Graph:
             "name": self.name,
             "inputs": list(self.inputs),
             "outputs": list(self.outputs),
+            **({"any_batch": True} if self.any_batch else {}),
             "tensors": [tensor.to_json() for tensor in self.tensors.values()],
             "nodes": [node.to_json() for node in self.nodes],
         }
@@ -151,4 +158,5 @@ class Graph:
             tuple(document["outputs"]),
             {tensor.name: tensor for tensor in tensors},
             tuple(Node.from_json(entry) for entry in document["nodes"]),
+            document.get("any_batch", False),
         )

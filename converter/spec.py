@@ -221,6 +221,10 @@ def verify(graph: Graph) -> None:
         made.update(node.outputs)
     for name in graph.tensors:
         require(name in made, f"nothing makes the tensor {name}")
+    batches = {graph.tensors[name].shape[:1] for name in (*graph.inputs, *graph.outputs)}
+    require(
+        not graph.any_batch or (len(batches) == 1 and batches != {()}), "any_batch: inputs and outputs have batches of one size"
+    )
 
 
 def check_tensor(tensor: Tensor) -> None:

@@ -12,6 +12,7 @@ from typing import Any, TypedDict, cast
 
 import numpy as np
 
+from cosoc.runtime.batches import pieces, size_of
 from cosoc.runtime.client import Client, Future, submit_run
 from cosoc.runtime.device_array import DeviceArray
 from cosoc.runtime.library import (
@@ -147,6 +148,8 @@ class Session:
         handle = c_void_p()
         self._library.call("cosoc_model_load", session, os.fsencode(bundle), byref(options), byref(handle))
         model = Model(self._library, handle)
+        if json.loads((Path(bundle) / "graph.json").read_bytes()).get("any_batch", False):
+            model.allow_any_batch()
         self._models.append(model)
         return model
 
@@ -235,29 +238,56 @@ class Model:
         inputs: names of the input tensors, in order.
         outputs: names of the output tensors, in order.
         tensors: what every tensor is, by name.
+        any_batch: whether `run` takes any number of samples, the first axis of all inputs and outputs.
     """
 
     def __init__(self, library: Library, handle: c_void_p) -> None:
         self._library = library
         self._handle = Handle(library, "cosoc_model_close", handle)
         description = json.loads(library.functions.cosoc_model_description(handle))
+        self.any_batch = False
         self.name: str = description["name"]
         self.inputs: list[str] = description["inputs"]
         self.outputs: list[str] = description["outputs"]
         self.tensors: dict[str, TensorInfo] = description["tensors"]
 
+    def allow_any_batch(self) -> None:
+        """Lets `run` cut any number of samples, of which results must not depend on each other, into batches of the graph's size.
+
+        Raises:
+            CosocError: the inputs and outputs have batches of several sizes, or none.
+        """
+        shapes = [self.tensors[name]["shape"] for name in (*self.inputs, *self.outputs)]
+        if not all(shapes) or len({shape[0] for shape in shapes}) != 1:
+            raise CosocError(
+                f"graph {self.name} is for any batch, but its inputs and outputs have shapes {shapes}; convert it again"
+            )
+        self.any_batch = True
+
     def run(self, inputs: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
-        """Runs once, on NumPy arrays or torch tensors by name or in order; the outputs in order, tensors if any input is one.
+        """Runs on NumPy arrays or torch tensors by name or in order; the outputs in order, tensors if any input is one.
+
+        Where `any_batch` is true, any number of samples is cut into batches of the graph's size, the last one filled up; `report`,
+        `summary` and `tensor` tell of the last of them.
 
         Raises:
             CosocError: names, shapes or dtypes differ from the graph's, or the run failed.
         """
-        model = self._open()
         given = self._by_order(inputs)
+        arrays = [as_array(value) for value in given]
+        samples, batch = size_of(arrays), self.tensors[self.inputs[0]]["shape"]
+        if not self.any_batch or samples is None or samples == batch[0]:
+            return like(self._run_once(arrays), given)
+        runs = [[result[:count] for result in self._run_once(piece)] for piece, count in pieces(arrays, batch[0])]
+        return like([np.concatenate(parts) for parts in zip(*runs, strict=True)], given)
+
+    def _run_once(self, given: Sequence[Array]) -> list[Array]:
+        """Runs on arrays of the graph's shapes, in order."""
+        model = self._open()
         arrays = [self._checked(name, array) for name, array in zip(self.inputs, given, strict=True)]
         results = [self._empty(name) for name in self.outputs]
         self._library.call("cosoc_model_run", model, _buffers(arrays), len(arrays), _buffers(results), len(results))
-        return like(results, given)
+        return results
 
     def __call__(self, *inputs: Any) -> Any:
         """Runs once, as `run`; the output, or a tuple of the outputs if there are several."""
@@ -326,13 +356,12 @@ class Model:
             raise CosocError(f"graph {self.name} has {len(self.inputs)} inputs ({', '.join(self.inputs)}); given are {len(inputs)}")
         return list(inputs)
 
-    def _checked(self, name: str, value: Any) -> Array:
+    def _checked(self, name: str, array: Array) -> Array:
         expected = self.tensors[name]
-        array = as_array(value)
         if array.dtype != np.dtype(expected["dtype"]) or list(array.shape) != expected["shape"]:
             raise CosocError(
                 f"input {name} of graph {self.name} is {expected['dtype']}{expected['shape']}; "
-                f"given is {array.dtype}{list(array.shape)}"
+                f"given is {array.dtype}{list(array.shape)}" + (", of which the first may differ" if self.any_batch else "")
             )
         return np.ascontiguousarray(array)
 

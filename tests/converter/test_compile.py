@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
 from cosoc import compile
+from cosoc.cli.main import app
 from cosoc.converter import Bundle, ConversionError, builds, convert
 from cosoc.converter.builds import find_build
+from cosoc.converter.differences import differences
+from cosoc.converter.ir import Graph, Tensor
+from cosoc.converter.spec import SpecError, verify
+from cosoc.runtime import CosocError, Session
 
 compiled_module = importlib.import_module("cosoc.converter.compiled")
 
@@ -70,6 +79,69 @@ def test_one_plan_for_any_batch(build: Path) -> None:
     assert compiled.plans == 1
 
 
+class Means(nn.Module):
+    """Has no samples in its result."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(0)
+
+
+def test_a_saved_bundle_takes_any_batch(build: Path, tmp_path: Path) -> None:
+    """Also by the command line; not one of a model that mixes samples."""
+    model = Both().eval()
+    bundle = convert(model, images(2), calibration=images(16))
+    bundle.save(tmp_path / "any")
+    assert Bundle.load(tmp_path / "any").graph.any_batch
+    alone = convert(model, images(1), calibration=images(16))
+    assert alone.graph.any_batch
+    convert(Centred().eval(), images(2), precision="float").save(tmp_path / "mixed")
+    with Session(soc=build, mode="functional") as session:
+        loaded = session.load(tmp_path / "any")
+        for count in (1, 2, 3, 5):
+            batch = images(count, seed=count)
+            found = dict(zip(loaded.outputs, loaded.run([batch]), strict=True))
+            one_by_one = [dict(zip(loaded.outputs, loaded.run([image[None]]), strict=True)) for image in batch]
+            for name in loaded.outputs:
+                assert len(found[name]) == count
+                assert torch.equal(found[name], torch.cat([result[name] for result in one_by_one]))
+        with pytest.raises(CosocError, match=r"is float32\[2, 3, 8, 8\].*of which the first may differ"):
+            loaded.run([images(3)[:, :2]])
+        with pytest.raises(CosocError, match=r"given is float32\[3, 3, 8, 8\]"):
+            session.load(tmp_path / "mixed").run([images(3)])
+    np.save(tmp_path / "x.npy", images(5).numpy())
+    run = [
+        "run",
+        str(tmp_path / "any"),
+        "--soc",
+        str(build),
+        "--input",
+        str(tmp_path / "x.npy"),
+        "--output",
+        str(tmp_path / "y.npz"),
+    ]
+    assert CliRunner().invoke(app, run).exit_code == 0
+    assert {len(value) for value in np.load(tmp_path / "y.npz").values()} == {5}
+    assert "Both, for any batch" in CliRunner().invoke(app, ["inspect", str(tmp_path / "any")]).output
+    assert differences(bundle, replace(bundle, graph=replace(bundle.graph, any_batch=False))) == ["any batch: yes | no"]
+
+
+def test_a_bundle_that_cannot_be_for_any_batch(build: Path, tmp_path: Path) -> None:
+    """Python and the session refuse one whose batches do not fit; C++ what is no truth value."""
+    bundle = convert(Centred().eval(), images(2), precision="float")
+    with pytest.raises(SpecError, match="any_batch: inputs and outputs have batches of one size"):
+        verify(replace(Graph("g", ("x",), ("x",), {"x": Tensor("x", "float32", ())}, ()), any_batch=True))
+    bundle.save(tmp_path / "bundle")
+    file, means = tmp_path / "bundle" / "graph.json", tmp_path / "means" / "graph.json"
+    convert(Means().eval(), images(2), precision="float").save(means.parent)
+    means.write_text(json.dumps({**json.loads(means.read_text()), "any_batch": True}))
+    with Session(soc=build, mode="cpu") as session, pytest.raises(CosocError, match=r"for any batch, but .*\[3, 8, 8\]"):
+        session.load(means.parent)
+    document = json.loads(file.read_text())
+    file.write_text(json.dumps({**document, "any_batch": 1}))
+    with Session(soc=build, mode="cpu") as session, pytest.raises(CosocError, match="any_batch: expected true or false, found 1"):
+        session.load(tmp_path / "bundle")
+
+
 class Centred(nn.Module):
     """Mixes the samples of its batch."""
 
@@ -82,6 +154,7 @@ def test_a_model_that_mixes_samples_is_converted_for_each_batch(build: Path) -> 
     for count in (2, 1, 3):
         torch.testing.assert_close(compiled(images(count)), images(count) - images(count).mean(0))
     assert compiled.plans == 3
+    assert not compiled.bundle.graph.any_batch
 
 
 def test_an_exported_program(build: Path) -> None:
