@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
+from cosoc.converter.calibration import spread
 from cosoc.converter.capture import Inputs
 from cosoc.converter.figures import macs
-from cosoc.converter.quantize import spread
 from cosoc.converter.search import Built, Emulated, Evaluate, Model
 
 MEASURED_MACS = 10**10

@@ -25,8 +25,8 @@ from cosoc.converter.dense import as_array
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.exported import opened
 from cosoc.converter.ir import Constants, Graph
-from cosoc.converter.operators import is_tokens
 from cosoc.converter.rewrite import prepared
+from cosoc.converter.steps import is_tokens
 
 Float32 = NDArray[np.float32]
 

@@ -17,6 +17,7 @@ from cosoc.converter.agreement import agreement, checked_agreement, warn
 from cosoc.converter.arithmetic import Arithmetic
 from cosoc.converter.batches import treats_samples_alone
 from cosoc.converter.bundle import Bundle
+from cosoc.converter.calibration import calibration_batches
 from cosoc.converter.capture import Inputs, check_inputs, check_model, one_thread
 from cosoc.converter.compare import LayerError, compare_module, disagreement
 from cosoc.converter.dense import as_array
@@ -25,15 +26,15 @@ from cosoc.converter.estimate import estimate
 from cosoc.converter.ir import Constants, Graph
 from cosoc.converter.lower import lower, output_nodes
 from cosoc.converter.observe import Histogram
-from cosoc.converter.operators import Step
 from cosoc.converter.passes import passes, run_passes
-from cosoc.converter.quantize import Quantized, calibration_batches, quantize
+from cosoc.converter.quantize import Quantized, quantize
 from cosoc.converter.report import report
 from cosoc.converter.rewrite import prepared
 from cosoc.converter.search import PRECISIONS, Built, Decision, Evaluate, choose_precisions
 from cosoc.converter.signals import transforms_of
 from cosoc.converter.spec import DEVICES
 from cosoc.converter.spectral import spectral_of
+from cosoc.converter.steps import Step
 from cosoc.converter.support import analyse, fuse_clamps, set_precisions
 
 COMPARED_BATCHES = 8
@@ -85,7 +86,7 @@ def convert(
         model: in eval mode, float32; or one that torchao's PT2E flow has quantized, whose scales and weights are taken over; or
             what torch.export made of such a model.
         example_inputs: fix shapes and dtypes, and the batch that runs at a time; one for each input. Exported programs have theirs.
-        calibration: typical inputs, from which the scales of all activations come; see `quantize.calibration_batches`. Without
+        calibration: typical inputs, from which the scales of all activations come; see `calibration.calibration_batches`. Without
             it the example inputs serve, which suits tests only.
         name: of the graph; by default the model's class.
         accelerators: kinds that may run nodes of this bundle.

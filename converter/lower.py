@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.fx import GraphModule, Node
 
 from cosoc.converter import fx, ir
@@ -16,22 +15,11 @@ from cosoc.converter.dense import LOWERINGS, Call, DenseBuilder, View, dense_dty
 from cosoc.converter.dense.call import MissingValueError, row_major, shape_of
 from cosoc.converter.dense.narrow import wrapped
 from cosoc.converter.errors import ConversionError
-from cosoc.converter.observe import LIMITS
-from cosoc.converter.operators import CONVOLUTIONS, FeatureMap, Step, UnsupportedError, is_tokens
+from cosoc.converter.layers import identity, integer_layer, quantized_value
+from cosoc.converter.placement import kernel_obstacle
 from cosoc.converter.quantize import Quantized
+from cosoc.converter.steps import CONVOLUTIONS, FeatureMap, Step, UnsupportedError, is_tokens
 from cosoc.converter.support import Problem, describe
-
-MAX_BIAS = 2**30
-"""Largest magnitude of a quantized bias: half of int32, so that the products have the other half."""
-
-
-def quantized_value(real: float, scale: float, zero_point: int, precision: str) -> int:
-    """`clamp(round(real / scale) + zero_point)` to a precision; infinities become the ends of the range."""
-    least, largest = LIMITS[precision]
-    if np.isinf(real):
-        return largest if real > 0 else least
-    inverse = np.float32(1) / np.float32(scale)
-    return int(np.clip(np.rint(np.float32(real) * inverse) + zero_point, least, largest))
 
 
 def swapped(axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -54,12 +42,14 @@ class Lowering(DenseBuilder):
             the dense values. They are made from each other where an operation of the other kind reads a value.
         problems: what could not be lowered.
         steps: nodes that read integers.
+        pads: steps that put zeros around images, by the node whose value they make; convolutions do that themselves.
     """
 
     quantized: Quantized = field(default_factory=lambda: Quantized.empty())
     values: dict[Node, dict[str, str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     steps: set[Node] = field(default_factory=set)
+    pads: dict[Node, Step] = field(default_factory=dict)
 
     def feature_map(self, name: str, source: Node, shape: FeatureMap, precision: str) -> ir.Tensor:
         """Declares the tensor of integers that holds the value of a node of the float graph."""
@@ -164,14 +154,21 @@ class Lowering(DenseBuilder):
         if step.op == "view":
             self.values[step.node] = {step.precision: self.feature_map_of(step.inputs[0], step.precision)}
             return
-        inputs = tuple(self.feature_map_of(node, step.precision) for node in step.inputs)
+        attributes, sources = dict(step.attributes), step.inputs
+        if step.op == "conv2d" and (padding := self.pads.get(sources[0])) is not None:
+            wider = [inner + outer for inner, outer in zip(attributes["padding"], padding.attributes["padding"], strict=True)]
+            assert step.weight is not None
+            if not kernel_obstacle(step.weight.shape[2:], attributes["stride"], wider, attributes["dilation"]):
+                sources, attributes["padding"] = padding.inputs, wider
+        inputs = tuple(self.feature_map_of(node, step.precision) for node in sources)
         output = self.feature_map(step.output.name, step.output, step.feature_map, step.precision)
         name = self.unique(fx.label(step.node))
-        attributes = dict(step.attributes)
         scales = [self.scale(tensor) for tensor in inputs]
         scale, zero_point = self.quantized.parameters(step.output.name, step.precision)
-        if step.op in CONVOLUTIONS:
-            inputs += self.convolution(name, step, self.tensors[inputs[0]], output)
+        if step.op == "pad":
+            self.pads[step.output] = step
+        if step.op in (*CONVOLUTIONS, "pad"):
+            inputs += self.layer(name, step, self.tensors[inputs[0]], output)
         elif step.op == "average_pool2d":
             attributes["multiplier"] = float(np.float32(scales[0] / (scale * attributes.pop("divisor"))))
         elif step.op == "add":
@@ -179,7 +176,8 @@ class Lowering(DenseBuilder):
         if step.op != "max_pool2d":
             attributes["clamp"] = [quantized_value(limit, scale, zero_point, step.precision) for limit in step.limits]
         self.values[step.output] = {step.precision: output.name}
-        self.nodes.append(ir.Node(name, step.op, inputs, (output.name,), attributes, ("cpu",), fx.source_line(step.node)))
+        op = "conv2d" if step.op == "pad" else step.op
+        self.nodes.append(ir.Node(name, op, inputs, (output.name,), attributes, ("cpu",), fx.source_line(step.node)))
 
     def scale(self, tensor: str) -> float:
         """Scale of a feature map."""
@@ -187,49 +185,17 @@ class Lowering(DenseBuilder):
         assert scale is not None
         return scale
 
-    def convolution(self, name: str, step: Step, source: ir.Tensor, output: ir.Tensor) -> tuple[str, str, str]:
-        """Weight, bias and multiplier of a convolution.
-
-        The integer sum has scale `s_in * s_w`; the bias in that scale also takes up the input's zero point, so that the hardware
-        sums plain products.
-
-        Raises:
-            ConversionError: the sum could leave int32.
-        """
-        assert step.weight is not None
-        in_scale, in_zero_point = self.scale(source.name), source.zero_point or 0
-        weight, weight_scale = self.quantized.weights[step.node.name]
-        scale = weight_scale.astype(np.float64)
-        given = self.quantized.biases.get(step.node.name, step.bias)
-        real_bias = np.zeros(len(scale)) if given is None else given.double().numpy()
-        weight, scale = widen(weight.reshape(step.weight.shape), scale, np.abs(real_bias) / (in_scale * MAX_BIAS))
-        products = weight.astype(np.int64).sum(axis=(1, 2, 3))
-        bias = np.rint(real_bias / (in_scale * scale)).astype(np.int64) - in_zero_point * products
-        largest = np.abs(bias) + 128 * np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3))
-        # int16 has 48 bits, which hold every sum.
-        if step.precision == "int8" and largest.max() >= 2**31:
-            raise ConversionError(
-                f"{fx.place(step.node)}: the sum of output channel {int(largest.argmax())} can reach {int(largest.max())}, "
-                f"beyond the accumulator's 2^31; a kernel of {int(np.prod(weight.shape[1:]))} weights is too large: split the layer"
-            )
+    def layer(self, name: str, step: Step, source: ir.Tensor, output: ir.Tensor) -> tuple[str, str, str]:
+        """Weight, bias and multiplier of a convolution, or of zeros around an image."""
+        if step.op == "pad":
+            weight, bias, multiplier = identity(source)
+        else:
+            weight, bias, multiplier = integer_layer(step, self.quantized, source, output)
         return (
-            self.constant(f"{name}.weight", weight.transpose(0, 2, 3, 1)),
-            self.constant(f"{name}.bias", bias.astype(np.int32)),
-            self.constant(f"{name}.multiplier", (in_scale * scale / self.scale(output.name)).astype(np.float32)),
+            self.constant(f"{name}.weight", weight),
+            self.constant(f"{name}.bias", bias),
+            self.constant(f"{name}.multiplier", multiplier),
         )
-
-
-def widen(
-    weight: NDArray[np.int8], scale: NDArray[np.float64], smallest: NDArray[np.float64]
-) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    """Raises the scale of channels whose bias would not fit int32, and rounds their weights anew.
-
-    Such a channel is all but constant (a pruned one has weights of zero and thus the smallest of scales): its bias exceeds its
-    largest product more than 30,000 times, so that the coarser weights stay far below one step of the output.
-    """
-    wider = np.maximum(scale, smallest)
-    ratio = (scale / wider).reshape(-1, 1, 1, 1)
-    return np.rint(weight * ratio).astype(np.int8), wider
 
 
 def lower(

@@ -6,105 +6,15 @@ The same answer serves the check for unsupported operations, the quantizer and t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.fx import GraphModule, Node
+from torch.fx import Node
 
 from cosoc.converter import fx
+from cosoc.converter.steps import Context, FeatureMap, Step, UnsupportedError, is_tokens, output_first, pair, shape4
 
 aten = torch.ops.aten
-FeatureMap = tuple[int, int, int, int]
-"""Shape (N, C, H, W) of the feature map that holds a value; reshaping changes the value's shape but not this one."""
-
-
-CONVOLUTIONS = ("conv2d", "conv_transpose2d")
-"""Operations of a bundle with weights."""
-
-TRANSPOSED = ("conv_transpose1d.default", "conv_transpose2d.input")
-
-
-class UnsupportedError(Exception):
-    """An operation that a bundle cannot express."""
-
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.remedy = remedy
-
-
-@dataclass
-class Step:
-    """A node of the float graph, understood.
-
-    Attributes:
-        node: where it is computed.
-        op: conv2d, conv_transpose2d, max_pool2d, average_pool2d, add, clamp, view.
-        inputs: the activations that it reads.
-        feature_map: of its output.
-        attributes: of the bundle's node, without what depends on the quantization.
-        weight, bias: float32 (Cout, Cin/groups, Kh, Kw) and (Cout,), of convolutions.
-        precision: of its activations, int8 or int16.
-        limits: interval of the output values: of clamp, or of the clamps fused into this step.
-        output: node of the float graph whose value this step makes: the last fused clamp, else `node`.
-    """
-
-    node: Node
-    op: str
-    inputs: tuple[Node, ...]
-    feature_map: FeatureMap
-    attributes: dict[str, Any] = field(default_factory=dict)
-    weight: torch.Tensor | None = None
-    bias: torch.Tensor | None = None
-    limits: tuple[float, float] = (-float("inf"), float("inf"))
-    precision: str = "int8"
-    output: Node = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.output = self.node
-
-
-@dataclass(frozen=True)
-class Context:
-    """What an interpretation may ask: the module, and the feature maps of the values computed so far."""
-
-    module: GraphModule
-    feature_maps: dict[Node, FeatureMap]
-
-    def activation(self, node: object, consumer: str) -> tuple[Node, FeatureMap]:
-        """An operand that is a computed value of the graph."""
-        if not isinstance(node, Node) or node not in self.feature_maps:
-            raise UnsupportedError(f"{consumer} with a constant", "fold the constant into the layer before or after it")
-        return node, self.feature_maps[node]
-
-    def image(self, node: object, consumer: str) -> tuple[Node, FeatureMap]:
-        """An operand with its feature map's own shape (N, C, H, W)."""
-        value, feature_map = self.activation(node, consumer)
-        if fx.shape(value) != feature_map:
-            raise UnsupportedError(
-                f"it reads shape {fx.shape(value)}, reshaped from {feature_map}",
-                "keep (N, C, H, W) up to the first linear layer; batches and channels cannot be regrouped",
-            )
-        return value, feature_map
-
-    def parameter(self, node: object, consumer: str) -> torch.Tensor:
-        """An operand that is a parameter of the model."""
-        value = fx.tensor_of(self.module, node)
-        if value is None:
-            raise UnsupportedError(f"the weights of {consumer} are computed", "bake the weights into a parameter before converting")
-        return value
-
-
-def pair(value: int | list[int]) -> list[int]:
-    """[height, width] from ATen's one or two integers."""
-    values = [value] if isinstance(value, int) else list(value)
-    return [int(values[0]), int(values[-1])]
-
-
-def is_tokens(shape: tuple[int, ...], feature_map: tuple[int, ...]) -> bool:
-    """Whether a value of shape (B, T, F) lies in its feature map as one row of T pixels with the features as channels."""
-    return len(shape) == 3 and feature_map == (shape[0], shape[2], 1, shape[1])
 
 
 def conv2d(context: Context, node: Node) -> Step:
@@ -121,18 +31,7 @@ def conv2d(context: Context, node: Node) -> Step:
     else:
         padding = pair(bound["padding"]) * 2
     attributes = {"stride": pair(bound["stride"]), "padding": padding, "dilation": dilation, "groups": bound["groups"]}
-    return Step(node, "conv2d", (source,), _shape4(node), attributes, weight, bias)
-
-
-def output_first(node: Node, weight: torch.Tensor) -> torch.Tensor:
-    """The weight of a layer with its output channels first: (Cout, Cin/groups, ..).
-
-    Transposed convolutions have their input channels there, (Cin, Cout/groups, ..); of the result, this is the weight again.
-    """
-    if fx.operation(node) not in TRANSPOSED:
-        return weight
-    parts = weight.reshape(fx.arguments(node)["groups"], -1, *weight.shape[1:]).transpose(1, 2)
-    return parts.reshape(-1, *parts.shape[2:])
+    return Step(node, "conv2d", (source,), shape4(node), attributes, weight, bias)
 
 
 def conv_transpose2d(context: Context, node: Node) -> Step:
@@ -143,7 +42,7 @@ def conv_transpose2d(context: Context, node: Node) -> Step:
     bias = None if bound["bias"] is None else context.parameter(bound["bias"], "conv_transpose2d")
     attributes = {name: pair(bound[name]) for name in ("stride", "output_padding", "dilation")}
     attributes |= {"padding": pair(bound["padding"]) * 2, "groups": bound["groups"]}
-    return Step(node, "conv_transpose2d", (source,), _shape4(node), attributes, weight, bias)
+    return Step(node, "conv_transpose2d", (source,), shape4(node), attributes, weight, bias)
 
 
 def linear(context: Context, node: Node) -> Step:
@@ -174,7 +73,7 @@ def max_pool2d(context: Context, node: Node) -> Step:
     kernel = pair(bound["kernel_size"])
     stride = pair(bound["stride"]) if bound["stride"] else kernel
     before = pair(bound["padding"])
-    output = _shape4(node)
+    output = shape4(node)
     reach = [(output[2 + i] - 1) * stride[i] + kernel[i] - before[i] - feature_map[2 + i] for i in (0, 1)]
     after = [max(reach[i], before[i]) for i in (0, 1)]
     return Step(node, "max_pool2d", (source,), output, {"kernel": kernel, "stride": stride, "padding": before + after})
@@ -199,7 +98,7 @@ def avg_pool2d(context: Context, node: Node) -> Step:
     kernel = pair(bound["kernel_size"])
     stride = pair(bound["stride"]) if bound["stride"] else kernel
     before = pair(bound["padding"])
-    output = _shape4(node)
+    output = shape4(node)
     if any((output[2 + i] - 1) * stride[i] + kernel[i] > feature_map[2 + i] + 2 * before[i] for i in (0, 1)):
         raise UnsupportedError("avg_pool2d with ceil_mode that divides windows at the edge differently", "use ceil_mode=False")
     if any(before) and not bound["count_include_pad"] and bound["divisor_override"] is None:
@@ -211,7 +110,7 @@ def avg_pool2d(context: Context, node: Node) -> Step:
 def adaptive_avg_pool2d(context: Context, node: Node) -> Step:
     """aten.adaptive_avg_pool2d where the output size divides the input size."""
     source, feature_map = context.image(node.args[0], "adaptive_avg_pool2d")
-    output = _shape4(node)
+    output = shape4(node)
     if feature_map[2] % output[2] or feature_map[3] % output[3]:
         raise UnsupportedError(
             f"adaptive_avg_pool2d from {feature_map[2:]} to {output[2:]} has windows of several sizes",
@@ -227,6 +126,19 @@ def mean(context: Context, node: Node) -> Step:
     if {dim % 4 for dim in bound["dim"] or ()} != {2, 3}:
         raise UnsupportedError(f"mean over dimensions {bound['dim']}", "take the mean over height and width: x.mean((2, 3))")
     return _average(node, source, (*feature_map[:2], 1, 1), list(feature_map[2:]))
+
+
+def pad(context: Context, node: Node) -> Step:
+    """aten.pad by zeros around images: the padding of convolutions that read it, and else of one that does nothing else."""
+    bound = fx.arguments(node)
+    source, _ = context.image(bound["self"], "pad")
+    amounts = [*map(int, bound["pad"]), 0, 0, 0, 0]
+    left, right, top, bottom, *others = amounts
+    if bound.get("mode", "constant") != "constant" or bound["value"] or min(amounts) < 0 or any(others):
+        raise UnsupportedError("padding by other values than zeros, or of other axes", "pad height and width by zeros")
+    size = shape4(node)
+    attributes = {"stride": [1, 1], "padding": [top, left, bottom, right], "dilation": [1, 1], "groups": size[1]}
+    return Step(node, "pad", (source,), size, attributes)
 
 
 def add(context: Context, node: Node) -> Step:
@@ -265,13 +177,6 @@ def view(context: Context, node: Node) -> Step:
     return Step(node, "view", (source,), feature_map)
 
 
-def _shape4(node: Node) -> FeatureMap:
-    size = fx.shape(node)
-    if len(size) != 4:
-        raise UnsupportedError(f"result of shape {size}", "add the batch dimension: (N, C, H, W)")
-    return size[0], size[1], size[2], size[3]
-
-
 INTERPRETATIONS: dict[str, Callable[[Context, Node], Step]] = {
     "conv2d.default": conv2d,
     "conv2d.padding": conv2d,
@@ -281,6 +186,8 @@ INTERPRETATIONS: dict[str, Callable[[Context, Node], Step]] = {
     "avg_pool2d.default": avg_pool2d,
     "adaptive_avg_pool2d.default": adaptive_avg_pool2d,
     "mean.dim": mean,
+    "pad.default": pad,
+    "constant_pad_nd.default": pad,
     "add.Tensor": add,
     "relu.default": clamp,
     "hardtanh.default": clamp,

@@ -12,8 +12,8 @@ from torch.fx import GraphModule, Node
 
 from cosoc.converter.capture import Inputs, quiet
 from cosoc.converter.observe import Parameters
-from cosoc.converter.operators import CONVOLUTIONS, Step
 from cosoc.converter.quantize import Quantized
+from cosoc.converter.steps import CONVOLUTIONS, MOVES, Step
 
 with quiet():  # torchao reports on its CUDA extensions when it is imported; none is used here
     from torchao.quantization.pt2e import PerChannelMinMaxObserver
@@ -70,7 +70,7 @@ class StepQuantizer(Quantizer):
         if step.op in CONVOLUTIONS:
             inputs[node.all_input_nodes[1]] = replace(WEIGHT, ch_axis=int(step.op == "conv_transpose2d"))
         output: Any = None
-        if step.op in ("view", "max_pool2d"):
+        if step.op in MOVES:
             output = SharedQuantizationSpec((node.args[0], node))
         elif step.output.name == node.name:
             output = activation(self.quantized.activations[node.name])

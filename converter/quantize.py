@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from torch.fx import GraphModule, Node
 
 from cosoc.converter import fx
+from cosoc.converter.calibration import spread
 from cosoc.converter.capture import Inputs
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.observe import Histogram, Parameters, Range, candidates, parameters, squared_error
-from cosoc.converter.operators import CONVOLUTIONS, Step, output_first
 from cosoc.converter.prequantized import Given
 from cosoc.converter.simulate import Readers, Values, call, quantized_weight, rounded, rounded_weight, walk
+from cosoc.converter.steps import CONVOLUTIONS, MOVES, Step, output_first
 
 WALK_SAMPLES, CHOICE_SAMPLES = 32, 8
 """Calibration samples that go through the network layer by layer, for the biases; those of them on which ranges are compared."""
@@ -61,61 +62,6 @@ class Quantized:
     def empty() -> Quantized:
         """Of a model without int8 parts."""
         return Quantized({}, {})
-
-
-def calibration_batches(calibration: object, examples: Inputs) -> list[Inputs]:
-    """Calibration data as batches of the example's shapes.
-
-    Args:
-        calibration: None for the examples themselves; an array or tensor (n, ...) of samples, for a model of one input; or an
-            iterable of batches, each a tensor or a tuple of one tensor for each input.
-
-    Raises:
-        ConversionError: empty, of another shape, or not finite.
-    """
-    if calibration is None:
-        return [examples]
-    if isinstance(calibration, np.ndarray | torch.Tensor):
-        batches = _split(torch.as_tensor(calibration), examples)
-    elif isinstance(calibration, Iterable):
-        batches = [tuple(torch.as_tensor(value) for value in ([item] if _is_array(item) else item)) for item in calibration]
-    else:
-        raise ConversionError(
-            f"calibration must be an array of samples or an iterable of batches, found {type(calibration).__name__}"
-        )
-    if not batches:
-        raise ConversionError(
-            "calibration is empty; pass some typical inputs (about 100), or leave it out to use the example inputs"
-        )
-    expected = [tuple(value.shape) for value in examples]
-    for index, batch in enumerate(batches):
-        found = [tuple(value.shape) for value in batch]
-        if found != expected:
-            raise ConversionError(f"calibration batch {index} has shapes {found}; the example inputs have {expected}")
-        if not all(torch.isfinite(value).all() for value in batch):
-            raise ConversionError(f"calibration batch {index} contains NaN or infinity; remove such inputs")
-    if not any(value.any() for batch in batches for value in batch):
-        raise ConversionError("the calibration data are all zero; pass some typical inputs (about 100)")
-    return [tuple(value.to(example.dtype) for value, example in zip(batch, examples, strict=True)) for batch in batches]
-
-
-def _is_array(item: object) -> bool:
-    return isinstance(item, np.ndarray | torch.Tensor)
-
-
-def _split(samples: torch.Tensor, examples: Inputs) -> list[Inputs]:
-    """An array of samples in batches of the example's size; the last batch ends with the last sample."""
-    if len(examples) != 1:
-        raise ConversionError(
-            f"the model has {len(examples)} inputs; pass calibration as an iterable of tuples of {len(examples)} tensors"
-        )
-    batch, shape = examples[0].shape[0], tuple(examples[0].shape[1:])
-    if tuple(samples.shape[1:]) != shape:
-        raise ConversionError(f"calibration has shape {tuple(samples.shape)}; expected (n, {', '.join(map(str, shape))})")
-    if 0 < len(samples) < batch:
-        raise ConversionError(f"calibration has {len(samples)} samples; the example's batch has {batch}: pass at least as many")
-    starts = [min(start, len(samples) - batch) for start in range(0, len(samples), batch)]
-    return [(samples[start : start + batch],) for start in starts]
 
 
 def observe(
@@ -252,12 +198,6 @@ def mean_error(expected: Values, found: Values, axis: int) -> torch.Tensor | Non
     return torch.where(clear, mean, 0.0) if clear.any() else None
 
 
-def spread(batches: Sequence[Inputs], samples: int) -> list[Inputs]:
-    """Batches with about so many samples, evenly from all."""
-    wanted = min(len(batches), max(1, samples // len(batches[0][0])))
-    return [batches[index * len(batches) // wanted] for index in range(wanted)]
-
-
 def quantize(
     module: GraphModule,
     steps: Sequence[Step],
@@ -283,7 +223,7 @@ def quantize(
             "the example inputs are all zero, and there is no calibration data, so no scale can be found; pass calibration: some "
             "typical inputs (about 100)"
         )
-    moved = {step.output.name: step.inputs[0].name for step in steps if step.op in ("view", "max_pool2d")}
+    moved = {step.output.name: step.inputs[0].name for step in steps if step.op in MOVES}
     for name, source in reversed(moved.items()):
         if name in given.activations:
             given.activations.setdefault(source, given.activations[name])

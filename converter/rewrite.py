@@ -12,9 +12,9 @@ from torch.fx import GraphModule, Node
 from cosoc.converter import fx
 from cosoc.converter.capture import Inputs, capture
 from cosoc.converter.errors import ConversionError
-from cosoc.converter.operators import output_first
 from cosoc.converter.prequantized import Given, of_images, take_over
 from cosoc.converter.rows import CLAMPS, ROW_CONVOLUTIONS, rows_as_images
+from cosoc.converter.steps import output_first
 
 aten = torch.ops.aten
 

@@ -20,9 +20,12 @@ RESHAPES = (aten.reshape.default, aten.view.default, aten.flatten.using_ints, at
 ROW_CONVOLUTIONS = (aten.conv1d.default, aten.conv1d.padding, aten.conv_transpose1d.default)
 """Convolutions of one axis."""
 
+PADS = (aten.pad.default, aten.constant_pad_nd.default)
+
 FOLLOWERS = (
     *CLAMPS,
     *RESHAPES,
+    *PADS,
     aten.add.Tensor,
     aten.mean.dim,
     aten.max_pool1d.default,
@@ -72,11 +75,13 @@ class Rows:
         constant.meta = {"val": value.unsqueeze(2), ROW: weight.name}
         return constant
 
-    def replace(self, node: Node, target: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def replace(
+        self, node: Node, target: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any] | None = None
+    ) -> None:
         """Puts an operation on images, and a view of its result as rows, in the place of a node."""
         graph = self.module.graph
         with graph.inserting_before(node):
-            image = graph.create_node("call_function", target, arguments, name=f"{node.name}_image")
+            image = graph.create_node("call_function", target, arguments, keywords, name=f"{node.name}_image")
             row = graph.call_function(aten.squeeze.dim, (image, 2))
         row.meta, image.meta = {**node.meta}, {**node.meta, "val": node.meta["val"].unsqueeze(2), ROW: node.name}
         node.replace_all_uses_with(row)
@@ -103,6 +108,12 @@ class Rows:
         """An operation that reads an image of a convolution is done on it, where that is the same."""
         source = node.args[0]
         target, bound = node.target, fx.arguments(node)
+        if target in PADS:
+            # What is padded for convolutions alone becomes an image with them.
+            wanted = source in self.images or all(user.target in ROW_CONVOLUTIONS for user in node.users)
+            if isinstance(source, Node) and wanted and len(fx.shape(node)) == 3 and len(bound["pad"]) == 2:
+                self.replace(node, target, (self.image(source, node), *node.args[1:]), node.kwargs)
+            return
         if target is aten.add.Tensor:
             operands = [operand for operand in node.args[:2] if isinstance(operand, Node) and fx.shape(operand) == fx.shape(node)]
             known = [operand in self.images for operand in operands]

@@ -15,12 +15,13 @@ import torch
 from torch.fx import GraphModule, Node
 
 from cosoc.converter import emulation, fx
+from cosoc.converter.calibration import spread
 from cosoc.converter.capture import Inputs
 from cosoc.converter.dense import as_array
 from cosoc.converter.ir import Constants, Graph
-from cosoc.converter.operators import CONVOLUTIONS, Step
-from cosoc.converter.quantize import Quantized, spread
+from cosoc.converter.quantize import Quantized
 from cosoc.converter.simulate import Values, call, rounded, rounded_weight, walk
+from cosoc.converter.steps import CONVOLUTIONS, Step
 
 PRECISIONS = ("int8", "int16", "float")
 """From the cheapest to the dearest."""

@@ -17,7 +17,7 @@ from torch.fx.node import map_arg
 
 from cosoc.converter.capture import Inputs
 from cosoc.converter.observe import LIMITS, Parameters
-from cosoc.converter.operators import CONVOLUTIONS, Step, output_first
+from cosoc.converter.steps import CONVOLUTIONS, MOVES, Step, output_first
 
 Values = list[torch.Tensor]
 """The value of a node for each batch."""
@@ -112,5 +112,5 @@ class Readers:
         for step in self.steps.get(node, []):
             if step.op in CONVOLUTIONS:
                 yield call(self.module, step.node, {node: value})
-            elif step.op in ("view", "max_pool2d"):
+            elif step.op in MOVES:
                 yield from self.convolved(step.node, call(self.module, step.node, {node: value}))

@@ -13,7 +13,8 @@ from torch.fx import GraphModule, Node
 from cosoc.converter import fx
 from cosoc.converter.dense import LOWERINGS
 from cosoc.converter.errors import ConversionError
-from cosoc.converter.operators import CONVOLUTIONS, INTERPRETATIONS, Context, FeatureMap, Step, UnsupportedError
+from cosoc.converter.operators import INTERPRETATIONS
+from cosoc.converter.steps import CONVOLUTIONS, Context, FeatureMap, Step, UnsupportedError
 
 REMEDIES = {
     "nonzero": "the number of results depends on the data: keep all elements, and a mask beside them",
@@ -57,6 +58,8 @@ def analyse(module: GraphModule, is_float: Callable[[Node], bool] = lambda _: Fa
             feature_maps[node] = step.feature_map
         else:
             _remember(feature_maps, node)
+    for node in [node for node, step in steps.items() if step.op == "pad" and not is_read(steps, node)]:
+        del steps[node]
     operations = [node for node in module.graph.nodes if node.op == "call_function"]
     if len(steps) < len(operations):
         steps = with_convolutions(steps)
@@ -64,6 +67,11 @@ def analyse(module: GraphModule, is_float: Callable[[Node], bool] = lambda _: Fa
     if problems:
         raise ConversionError(describe(problems))
     return list(steps.values())
+
+
+def is_read(steps: dict[Node, Step], node: Node) -> bool:
+    """Whether an int8 operation reads a value, also reshaped. Zeros that only dense operations read are theirs."""
+    return any(user in steps and (steps[user].op != "view" or is_read(steps, user)) for user in node.users)
 
 
 def is_given(node: Node) -> bool:

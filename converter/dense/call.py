@@ -18,7 +18,7 @@ from torch.fx import GraphModule, Node
 from cosoc.converter import fx, ir
 from cosoc.converter.builder import Builder
 from cosoc.converter.dense.operation import TORCH_DTYPES, dense_dtype
-from cosoc.converter.operators import UnsupportedError
+from cosoc.converter.steps import UnsupportedError
 
 
 class MissingValueError(UnsupportedError):

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from cosoc.converter.dense.call import Call, View, lowers
 from cosoc.converter.dense.operation import TORCH_DTYPES, dense_dtype, is_numbers, one_of, operation
-from cosoc.converter.operators import UnsupportedError
+from cosoc.converter.steps import UnsupportedError
 
 UNARY: dict[str, Callable[..., torch.Tensor]] = {
     **{

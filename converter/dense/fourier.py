@@ -10,7 +10,7 @@ import torch
 from cosoc.converter.dense.call import Call, Value, View, lowers
 from cosoc.converter.dense.linear import lifted
 from cosoc.converter.dense.movement import apply_view
-from cosoc.converter.operators import UnsupportedError
+from cosoc.converter.steps import UnsupportedError
 
 
 def transformed(call: Call, view: View, axis: int, forward: bool) -> View:

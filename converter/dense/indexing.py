@@ -13,7 +13,7 @@ from cosoc.converter.dense.call import Call, Value, View, lowers, row_major
 from cosoc.converter.dense.linear import reshaped
 from cosoc.converter.dense.movement import apply_view
 from cosoc.converter.dense.operation import is_flag, is_integer, operation
-from cosoc.converter.operators import UnsupportedError
+from cosoc.converter.steps import UnsupportedError
 
 
 def wrapped(index: torch.Tensor, size: int) -> torch.Tensor:

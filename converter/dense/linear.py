@@ -8,7 +8,7 @@ import torch
 from cosoc.converter.dense.call import Call, Value, View, lowers
 from cosoc.converter.dense.movement import apply_view
 from cosoc.converter.dense.operation import is_flag, is_integer, is_integers, is_number, operation
-from cosoc.converter.operators import UnsupportedError
+from cosoc.converter.steps import UnsupportedError
 
 aten = torch.ops.aten
 

@@ -10,7 +10,7 @@ from torch.fx import Node
 
 from cosoc.converter.dense.call import Call, Value, View, lowers, row_major
 from cosoc.converter.dense.operation import is_integer, is_integers, is_number, one_of, operation
-from cosoc.converter.operators import UnsupportedError
+from cosoc.converter.steps import UnsupportedError
 
 aten = torch.ops.aten
 

@@ -12,7 +12,7 @@ from cosoc.converter.dense.call import Call, Value, View, lowers
 from cosoc.converter.dense.linear import lifted, reshaped, widened
 from cosoc.converter.dense.operation import OPERATIONS as KNOWN
 from cosoc.converter.dense.operation import DenseOperation, is_flag, is_integers, is_numbers, one_of, operation
-from cosoc.converter.operators import UnsupportedError
+from cosoc.converter.steps import UnsupportedError
 
 MAX_POOL: dict[int, Callable[..., Any]] = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
 ADAPTIVE = {

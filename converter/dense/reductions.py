@@ -12,7 +12,7 @@ from cosoc.converter.dense.call import Call, Value, View, lowers
 from cosoc.converter.dense.linear import reshaped
 from cosoc.converter.dense.movement import apply_view
 from cosoc.converter.dense.operation import dense_dtype, is_flag, is_integer, is_integers, is_number, one_of, operation
-from cosoc.converter.operators import UnsupportedError
+from cosoc.converter.steps import UnsupportedError
 
 REDUCTIONS: dict[str, Callable[..., torch.Tensor]] = {
     "sum": torch.sum,

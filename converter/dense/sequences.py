@@ -13,7 +13,7 @@ from cosoc.converter.dense.call import Call, Value, View, lowers
 from cosoc.converter.dense.linear import lifted, reshaped
 from cosoc.converter.dense.movement import apply_view
 from cosoc.converter.dense.operation import is_flag, is_number, operation
-from cosoc.converter.operators import UnsupportedError
+from cosoc.converter.steps import UnsupportedError
 
 
 @operation("attention", scale=is_number, causal=is_flag)
