@@ -12,8 +12,8 @@ from torch.fx import GraphModule, Node
 from cosoc.converter import fx
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.observe import Parameters
-from cosoc.converter.operators import TRANSPOSED, output_first
 from cosoc.converter.rows import ROW
+from cosoc.converter.steps import TRANSPOSED, output_first
 
 PREFIX = "quantized_decomposed."
 
@@ -96,8 +96,8 @@ def take_weight(module: GraphModule, given: Given, node: Node, stored: torch.Ten
     """A dequantized constant becomes a float constant, with its integers: per output channel or per tensor, symmetric."""
     reader = next(iter(node.users))
     transposed = fx.operation(reader) in TRANSPOSED
-    # Of several groups the second axis of a transposed convolution's weight has the channels of one.
-    axis = 1 if transposed and fx.arguments(reader)["groups"] == 1 else 0 if not transposed else None
+    # Of a transposed convolution's weight the second axis has the output channels of one group: all groups share their scales.
+    axis, groups = (1, int(fx.arguments(reader)["groups"])) if transposed else (0, 1)
     channels = fx.operation(node).startswith(f"{PREFIX}dequantize_per_channel")
     scale, zero_point = (fx.tensor_of(module, argument) for argument in node.args[1:3])
     if scale is None:
@@ -110,7 +110,7 @@ def take_weight(module: GraphModule, given: Given, node: Node, stored: torch.Ten
             "expected int8 weights, symmetric, per output channel or per tensor"
         )
     turned = output_first(reader, stored)
-    scales = scale.float().expand(len(turned)).contiguous()
+    scales = (scale.float().repeat(groups) if channels else scale.float().expand(len(turned))).contiguous()
     value = output_first(reader, turned.float() * scales.reshape(-1, *[1] * (stored.dim() - 1)))
     name = f"{node.name}_given"
     module.register_buffer(name, value)

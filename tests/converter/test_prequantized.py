@@ -142,15 +142,21 @@ def rows() -> nn.Module:
     return nn.Sequential(nn.Conv1d(2, 4, 3, padding=1), nn.ReLU(), nn.Conv1d(4, 3, 3))
 
 
-def decoder() -> GraphModule:
+def decoder(groups: int = 1) -> GraphModule:
     """The converter's own reference: XNNPACK's quantizer has no transposed convolutions."""
-    model = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(4, 3, 2, 2))
+    model = nn.Sequential(nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(4, 3 * groups, 2, 2, groups=groups))
     conversion, data = converted(model, (1, 2, 6, 6))
     return int8_graph(conversion, data[:1])
 
 
 @pytest.mark.parametrize(
-    ("make", "shape"), [(lambda: quantized(False, make=rows, shape=(1, 2, 12)), (1, 2, 12)), (decoder, (1, 2, 6, 6))]
+    ("make", "shape"),
+    [
+        (lambda: quantized(False, make=rows, shape=(1, 2, 12)), (1, 2, 12)),
+        (decoder, (1, 2, 6, 6)),
+        (lambda: decoder(groups=2), (1, 2, 6, 6)),
+    ],
+    ids=["rows", "transposed", "transposed in groups"],
 )
 def test_rows_and_transposed_convolutions_keep_their_integers(make: Callable[[], GraphModule], shape: tuple[int, ...]) -> None:
     model, data = make(), samples(shape, 16, 1)
