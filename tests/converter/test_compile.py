@@ -274,7 +274,7 @@ def test_a_real_build_of_a_simulator(tmp_path: Path) -> None:
     soc = f"c2d=1 fft=0 zip=0 {small} output={builds.ROOT / 'build' / 'tests'}"
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
     told: list[str] = []
-    compiled = compile(model, images(1), soc=soc, mode="rtl", calibration=images(8), progress=told.append)
+    compiled = compile(model, images(1), soc=soc, mode="rtl", calibration=images(8), force={"0": "c2d"}, progress=told.append)
     found, expected = compiled(images(1)), model(images(1))
     assert (found - expected).abs().max() < 0.1 * expected.abs().max()
     assert {task["device"] for task in compiled.report()} >= {"c2d0"}
