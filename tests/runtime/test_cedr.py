@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from cosoc.cli.trace import read_tasks
 from tests.conftest import ROOT
 
 Array = npt.NDArray[Any]
@@ -333,6 +334,9 @@ def test_a_wrong_environment_is_one_message_and_results_stay_right(applications:
         ({"COSOC_MODE": "functional"}, "needs the SoC"),
         ({"COSOC_POLICY": "LIFO"}, 'no scheduling policy "LIFO"'),
         ({"COSOC_CPU_CORES": "two"}, 'COSOC_CPU_CORES must be a number, not "two"'),
+        ({"COSOC_SEED": "-1"}, 'COSOC_SEED must be a number of at least 0, not "-1"'),
+        ({"COSOC_DEADLINE": "soon"}, 'COSOC_DEADLINE must be a number of seconds above 0, not "soon"'),
+        ({"COSOC_DEADLINE": "0"}, "the deadline must be above 0, not 0 ns"),
     ):
         target.unlink(missing_ok=True)
         done = run([*applications.command("batch.c"), source, target, "16", "5", "1"], environment=environment)
@@ -340,6 +344,21 @@ def test_a_wrong_environment_is_one_message_and_results_stay_right(applications:
         assert message in done.stderr
         found = np.frombuffer(target.read_bytes(), np.complex64).reshape(x.shape)
         assert_close(found, np.fft.fft(x.astype(complex), axis=1))
+
+
+def test_the_deadline_of_the_environment_reaches_the_policy(applications: Applications, build: Path, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(bytes(5 * 16 * 8))
+    trace = tmp_path / "trace.json"
+
+    def devices(**more: str) -> set[str]:
+        environment = {"COSOC_MODE": "functional", "COSOC_SOC": str(build), "COSOC_TRACE": str(trace), "COSOC_CPU_CORES": "1"}
+        command = [*applications.command("batch.c"), tmp_path / "x", tmp_path / "y", "16", "5", "1"]
+        run(command, environment=environment | {"COSOC_POLICY": "ENERGY"} | more)
+        return {task["device"] for task in read_tasks(trace)}
+
+    # Less energy on the core, and less time on both than on the core alone.
+    assert devices() == devices(COSOC_DEADLINE="1") == {"cpu0"}
+    assert devices(COSOC_DEADLINE="0.000001") == {"cpu0", "fft0"}
 
 
 def test_the_host_refuses_what_it_cannot_run(build: Path, tmp_path: Path) -> None:

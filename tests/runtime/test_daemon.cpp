@@ -200,7 +200,8 @@ TEST_CASE("others are answered while a large layer is compiled") {
 }
 
 TEST_CASE("a failing or hanging accelerator of the daemon leaves right results, and the next application whole") {
-  const Fault fault = GENERATE(Fault::fails, Fault::hangs, Fault::loses_interrupt, Fault::stays_in_reset);
+  const Fault fault =
+      GENERATE(Fault::fails, Fault::hangs, Fault::loses_interrupt, Fault::stays_in_reset, Fault::wrong_configuration);
   const int times = GENERATE(1, 100);
   const FaultyDaemon daemon(fault, times);
   CHECK(transform_impulse(daemon.session(), {"fft", "cpu"}, 3) == "");
