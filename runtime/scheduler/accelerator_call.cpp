@@ -35,7 +35,7 @@ Result<CallCounters> finish(WallClockPlatform& platform, ComputeDevice& device, 
   }
 }
 
-void run_staged(WallClockPlatform& platform, ComputeDevice& device, Task& task, const Staging& operands, Time deadline,
+void run_staged(WallClockPlatform& platform, ComputeDevice& device, Task& task, Staging& operands, Time deadline,
                 std::mutex& driver_mutex) {
   for (int count = 1;; ++count) {
     // Nothing was submitted: the call does not fit, in memory for one, and the accelerator is as good as before.
@@ -54,6 +54,7 @@ void run_staged(WallClockPlatform& platform, ComputeDevice& device, Task& task, 
     const std::lock_guard lock(driver_mutex);
     if (auto done = device.driver->reset(); !done) {
       task.note = why + "; then its reset failed: " + done.error().message;
+      operands.abandon();
     } else if (count == max_attempts) {
       task.note = why;
     } else {

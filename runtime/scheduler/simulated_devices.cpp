@@ -95,6 +95,7 @@ void SimulatedDevices::handle_failure(std::size_t device, const std::string& why
   Task& task = *calls_[device].task;
   if (auto done = devices_[device].driver->reset(); !done) {
     task.note = why + "; then its reset failed: " + done.error().message;
+    calls_[device].operands->abandon();
   } else if (calls_[device].attempts == max_attempts) {
     task.note = why;
   } else {

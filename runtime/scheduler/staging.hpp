@@ -26,6 +26,8 @@ class Staging {
   void copy_out() const;
   /// Gives the memory back.
   void end();
+  /// Leaves the memory to an accelerator that may still write to it: nobody gets it again.
+  void abandon() { copies_.clear(); }
 
   std::span<const TensorView> inputs() const { return std::span(views_).first(inputs_); }
   std::span<const TensorView> outputs() const { return std::span(views_).subspan(inputs_); }

@@ -222,6 +222,27 @@ TEST_CASE("an accelerator that cannot take a call for its values is as good as b
   CHECK(client->call(*call, buffers, {&*y, 1}));
 }
 
+TEST_CASE("memory that an accelerator may still write to, because its reset failed, is not used again") {
+  const SoCDescription soc = make_soc();
+  const Fault fault = GENERATE(Fault::hangs, Fault::stays_in_reset);
+  const FaultPlan plan{"zip0", fault, 2};
+  const SessionOptions options{.minimum_deadline = std::chrono::milliseconds(20)};
+  Session session = GENERATE_COPY(as<Session>(), open(soc, make_faulty_platform(soc, plan), options),
+                                  open(soc, make_threaded_platform(soc, plan), options));
+  const auto client = session.client();
+  const TensorType type{DType::complex64, {256}};
+  const auto call = client->prepare(make_kernel("zip", {{"operation", "mul"}}), {type, type}, {type},
+                                    {.name = {}, .devices = {"zip"}, .wrapped = true});
+  REQUIRE(call);
+  std::vector<std::byte> memory(type.bytes());
+  const auto outside = client->wrap(type, memory);
+  REQUIRE(outside);
+  const std::size_t before = session.state()->platform().memory().bytes_in_use();
+  CHECK_FALSE(client->call(*call, {*outside, *outside}, {*outside}));
+  const std::size_t left = session.state()->platform().memory().bytes_in_use() - before;
+  CHECK(left == (fault == Fault::stays_in_reset ? 3 * type.bytes() : 0));
+}
+
 TEST_CASE("without a CPU to fall back on, the error names the node and the accelerator") {
   SoCDescription soc = make_soc();
   soc.cpu_cores = 0;

@@ -157,12 +157,18 @@ Resources resources() {
   return result;
 }
 
-/// When nothing runs any more: what is left are processes that wait for an application, with their connections.
+/// When nothing runs any more: what is left are processes that wait for an application, with their connections. A
+/// process is a client before it has told that it waits, and the connection of a question ends after its answer: all
+/// that has happened when nothing changes for a while.
 Resources at_rest(const DaemonSoak& soak, std::size_t ready) {
-  for (int i = 0; i < 1000; ++i) {
+  std::optional<Resources> last;
+  for (int i = 0; i < 200; ++i) {
     const auto state = ask(soak.socket, {{"type", "ps"}});
-    if (state && state->at("clients").size() == ready && state->at("leaving") == 0) return resources();
-    std::this_thread::sleep_for(10ms);
+    const bool rests = state && state->at("clients").size() == ready && state->at("leaving") == 0;
+    std::this_thread::sleep_for(50ms);
+    const Resources now = resources();
+    if (rests && last && last->descriptors == now.descriptors) return now;
+    last = rests ? std::optional(now) : std::nullopt;
   }
   FAIL("clients are left: " << ask(soak.socket, {{"type", "ps"}})->dump());
   return {};
