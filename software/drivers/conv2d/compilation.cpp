@@ -144,6 +144,7 @@ Result<PackedConstants::Part> Compilation::add_pass(std::size_t number, const Pa
     residents_.store_what_is_read(call, choice->residency, engine_);
     if (only) keep_result(number, places, *choice);
   }
+  if (!choice && pass.window) return add_pass(number, without_window(pass), only);
   if (!choice || !append(call, places, *choice)) {
     return failure("a layer of " + describe(call.layer) + " does not fit a Conv2D engine with feature_words = " +
                    std::to_string(config_.feature_words) + ": build it with more");

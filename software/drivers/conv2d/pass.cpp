@@ -180,6 +180,14 @@ Pass with_whole_input(const Pass& pass) {
   return whole;
 }
 
+Pass without_window(const Pass& pass) {
+  Pass plain = pass;
+  plain.window = false;
+  plain.columns.origin = -1;
+  plain.columns.taps = {0, 1, 2};
+  return plain;
+}
+
 std::vector<Pass> passes_of(const Config& config, const Layer& layer) {
   const Size convolved = convolved_size(layer);
   const Size out = output_size(layer);

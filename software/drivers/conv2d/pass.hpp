@@ -82,6 +82,9 @@ struct Pass {
 /// Positions of the convolution's result that pooled positions need.
 Range pooled_inputs(std::int64_t window, std::int64_t stride, std::int64_t padding, std::int64_t extent, Range pooled);
 
+/// The same depthwise convolution tap by tap, of which columns can be tiled too.
+Pass without_window(const Pass& pass);
+
 /// The passes of a layer that `validate` accepted: one, or one for each phase of a transposed convolution.
 std::vector<Pass> passes_of(const Config& config, const Layer& layer);
 

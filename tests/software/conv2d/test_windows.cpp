@@ -61,6 +61,15 @@ TEST_CASE("windows: a layer in tiles of rows, some of them wholly outside of the
   check_layer(padded, config, layer, 8);
 }
 
+TEST_CASE("windows: not where a tile of whole rows does not fit, but tiles of a part of them do") {
+  Config config = configs().front();
+  config.feature_words = 256;
+  const Layer wide = depthwise({5, 500}, 17);
+  CHECK_FALSE(uses_window(config, wide));
+  Bench tiled(config);
+  check_layer(tiled, config, wide, 9);
+}
+
 TEST_CASE("windows: only where they give the right result, and sooner") {
   const Config config = configs().front();
   const Layer plain = depthwise({9, 8}, 16);
