@@ -7,6 +7,7 @@ namespace {
 
 constexpr double reduction_latency = 14;      // a word's way from the feature buffer through the store engine
 constexpr std::uint64_t taken_transfers = 3;  // that a writer takes before the first one has its words
+constexpr double response_latency = 8;        // from the response of a burst to one that waits for it
 constexpr double request_lead = 20;           // from a store's first request to its first word at the bus
 
 }  // namespace
@@ -48,15 +49,21 @@ void WritePort::walk_word() {
   way_->advance();
 }
 
+double WritePort::next_issue() const {
+  if (left_.empty() || sent_.size() >= accepted) return never;
+  const double sent = ends_[(bursts_ + sent_.size()) % outstanding];
+  return std::max(left_.front(), sent + memory_.latency() + response_latency);
+}
+
 double WritePort::next() const {
-  double next = can_issue() ? left_.front() : never;
+  double next = next_issue();
   if (moves_) return std::min(next, memory_.next(number_, SharedMemory::write));
   if (!sent_.empty()) next = std::min(next, std::max(sent_.front().begin, free_));
   return next;
 }
 
 std::optional<Burst> WritePort::serve(double now) {
-  if (can_issue() && left_.front() <= now) issue(now);
+  if (next_issue() <= now) issue(now);
   if (moves_) {
     const auto moved = memory_.take(number_, SharedMemory::write);
     if (!moved) return {};

@@ -30,8 +30,8 @@ class WritePort {
   static constexpr std::size_t accepted = 18;  // addresses at memory, which are not more than 16, and on the way there
   static constexpr std::size_t outstanding = 32;  // bursts without response, or words read ahead in bursts
 
-  /// A burst has, or will have, its words, and memory can accept its address.
-  bool can_issue() const { return !left_.empty() && sent_.size() < accepted; }
+  /// When a burst has its words, memory can accept its address, and few enough await their response.
+  double next_issue() const;
   void walk_word();
   void issue(double now);
 
