@@ -21,6 +21,7 @@ from typing import Any
 
 from bench.support.report import Figure, Report
 from bench.support.synthesis import Timing, place, synthesize
+from cosoc.gateware.conv2d.array import packs
 from cosoc.gateware.conv2d.compute import ComputeUnit
 from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.core import Conv2DCore
@@ -31,6 +32,7 @@ from cosoc.gateware.conv2d.output import OutputUnit
 from cosoc.gateware.conv2d.resources import UNITS, core
 from cosoc.gateware.conv2d.store import StoreUnit
 from cosoc.gateware.conv2d.weights import WeightUnit
+from cosoc.gateware.device import ULTRASCALE
 from cosoc.gateware.resources import Resources
 
 LARGE = Conv2DConfig(
@@ -58,10 +60,15 @@ _CORES: dict[str, Callable[[Conv2DConfig], Any]] = {
 }
 
 
-def _size(input_lanes: int, output_lanes: int, pixel_lanes: int, memory_ports: int = 1) -> Conv2DConfig:
+def _size(input_lanes: int, output_lanes: int, pixel_lanes: int, memory_ports: int = 1, bits: int = 8) -> Conv2DConfig:
     """Banks of 1,024 words and weight buffers of 1,024 steps: the smallest that use the block RAM's full width."""
     config = Conv2DConfig(
-        input_lanes=input_lanes, output_lanes=output_lanes, pixel_lanes=pixel_lanes, memory_ports=memory_ports, weight_steps=1024
+        activation_bits=bits,
+        input_lanes=input_lanes,
+        output_lanes=output_lanes,
+        pixel_lanes=pixel_lanes,
+        memory_ports=memory_ports,
+        weight_steps=1024,
     )
     return replace(config, feature_words=1024 * config.banks)
 
@@ -70,8 +77,8 @@ _FITTED = {
     "dispatch": [_size(4, 4, 2)],
     "load": [_size(4, 4, 2), _size(8, 8, 2, 2)],
     "weights": [_size(4, 4, 2), _size(8, 8, 2), _size(8, 8, 2, 2)],
-    "compute": [_size(4, 4, 2), _size(8, 8, 2), _size(8, 8, 4), _size(16, 8, 4)],
-    "output": [_size(4, 4, 2), _size(4, 8, 2), _size(4, 8, 4)],
+    "compute": [_size(4, 4, 2), _size(8, 8, 2), _size(8, 8, 4), _size(16, 8, 4), _size(8, 8, 1), _size(4, 4, 2, bits=16)],
+    "output": [_size(4, 4, 2), _size(4, 8, 2), _size(4, 8, 4), _size(4, 4, 2, bits=16)],
     "features": [_size(4, 4, 1), _size(4, 4, 2), _size(8, 8, 4, 2)],
     "store": [_size(4, 4, 2), _size(8, 8, 2, 2)],
 }
@@ -112,7 +119,8 @@ def run(build: Path) -> Report:
 
 
 def _name(config: Conv2DConfig) -> str:
-    return f"{config.input_lanes}x{config.output_lanes}x{config.pixel_lanes}"
+    lanes = f"{config.input_lanes}x{config.output_lanes}x{config.pixel_lanes}"
+    return lanes if config.activation_bits == 8 else f"{lanes}-int{config.activation_bits}"
 
 
 def _add_point(report: Report, unit: str, config: Conv2DConfig, found: Resources) -> None:
@@ -135,7 +143,7 @@ def _add_point(report: Report, unit: str, config: Conv2DConfig, found: Resources
     if config is _CHECK:
         deviation = 100 * (estimated.lut - found.lut) / found.lut
         report.add(Figure(name=f"{unit}.deviation", value=deviation, unit="%", better="lower", how="estimate"))
-    if unit == "compute":
+    if unit == "compute" and packs(config, ULTRASCALE):
         per_mac = found.dsp / config.macs
         report.add(Figure(name=f"{name}.dsp_per_mac", value=per_mac, unit="DSP", better="lower", how="synthesis", goal=0.5))
 
