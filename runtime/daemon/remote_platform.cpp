@@ -1,5 +1,7 @@
 #include "daemon/remote_platform.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -218,11 +220,17 @@ Result<RemoteSession> make_remote_session(std::shared_ptr<Connection> connection
   if (soc->cpu_cores > max_cores || soc->accelerators.size() > max_accelerators) {
     return failure("the daemon has more cores or accelerators than this library knows; use both of one version");
   }
+  std::filesystem::path trace;
+  const std::string* traces = find_text(welcome, "traces");
+  const auto client = find_number(welcome, "client");
+  if (traces != nullptr && client && ::access(traces->c_str(), W_OK) == 0) {
+    trace = std::filesystem::path(*traces) / ("client-" + std::to_string(*client) + ".json");
+  }
   auto platform = std::make_unique<RemotePlatform>(std::move(connection), *soc);
   for (const AcceleratorDescription& accelerator : soc->accelerators) {
     if (auto added = platform->add(accelerator); !added) return tl::make_unexpected(added.error());
   }
-  return RemoteSession{std::move(*soc), *policy, std::move(platform)};
+  return RemoteSession{std::move(*soc), *policy, std::move(trace), std::move(platform)};
 }
 
 }  // namespace cosoc::daemon

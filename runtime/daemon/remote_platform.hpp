@@ -1,6 +1,7 @@
 /// The platform of a session under a daemon.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 
 #include "daemon/connection.hpp"
@@ -12,6 +13,7 @@ namespace cosoc::daemon {
 struct RemoteSession {
   SoCDescription soc;
   std::string policy;
+  std::filesystem::path trace;  // where the daemon wants one; empty: it does not
   std::unique_ptr<WallClockPlatform> platform;
 };
 

@@ -17,6 +17,20 @@ constexpr std::size_t more_peers = 256;
 /// How long a client waits for memory that others have.
 constexpr auto memory_patience = std::chrono::seconds(10);
 
+/// The user's alone, without what clients of an earlier daemon wrote.
+Status make_trace_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directory(folder, error);
+  if (error) return failure("cannot make the folder " + folder.string() + ": " + error.message());
+  std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    std::error_code ignored;
+    if (name.starts_with("client-") && name.ends_with(".json")) std::filesystem::remove(entry.path(), ignored);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
@@ -68,6 +82,9 @@ Server::~Server() {
 }
 
 Status Server::start() {
+  if (const auto traces = client_traces(); !traces.empty()) {
+    if (auto made = make_trace_folder(traces); !made) return made;
+  }
   auto jobs = Jobs::start(options_.jobs, options_.socket, *loop_,
                           [this](int process, const JobSpec& job) { become(process, job); });
   if (!jobs) return tl::make_unexpected(jobs.error());
@@ -179,7 +196,7 @@ nlohmann::json Server::overview() const {
           {"mode", options_.mode_name}, {"trace", options_.accelerators.trace.string()},
           {"devices", devices()},       {"leaving", leaving_.size()},
           {"clients", clients},         {"jobs", jobs_->overview()},
-          {"expelled", expelled_}};
+          {"expelled", expelled_},      {"traces", client_traces().string()}};
 }
 
 nlohmann::json Server::devices() const {

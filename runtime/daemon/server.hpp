@@ -81,6 +81,8 @@ class Server {
   /// Answers when the call is compiled.
   void prepare(Peer& peer, const nlohmann::json& message);
   Result<std::uint64_t> memory_for(const nlohmann::json& message) const;
+  /// The folder where clients of the daemon's user write what their cores do; none without a trace.
+  std::filesystem::path client_traces() const;
   nlohmann::json overview() const;
   nlohmann::json devices() const;
   /// Removes or adds an accelerator; answers when that is done.

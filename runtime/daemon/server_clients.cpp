@@ -32,6 +32,11 @@ Result<std::uint64_t> Server::memory_for(const nlohmann::json& message) const {
   return bytes;
 }
 
+std::filesystem::path Server::client_traces() const {
+  const std::filesystem::path& own = options_.accelerators.trace;
+  return own.empty() ? own : std::filesystem::absolute(own.string() + ".applications");
+}
+
 Status Server::hello(Peer& peer, const nlohmann::json& message, Instant patience) {
   if (peer.client) return failure("this connection is a client's already");
   if (find_number(message, "protocol") != protocol_version) {
@@ -79,8 +84,10 @@ Status Server::hello(Peer& peer, const nlohmann::json& message, Instant patience
   static_cast<void>(loop_->add(peer.client->bell(), [this, id](std::uint32_t) { ring(id); }));
   const ClientFacts& known = peer.client->facts();
   if (!known.waits) cores_.add(id, peer.client->page(), known.priority, known.weight, Clock::now());
-  const nlohmann::json welcome = {
-      {"client", id}, {"policy", options_.client_policy}, {"soc", to_json(accelerators_->soc())}};
+  const nlohmann::json welcome = {{"client", id},
+                                  {"policy", options_.client_policy},
+                                  {"soc", to_json(accelerators_->soc())},
+                                  {"traces", peer.owner ? client_traces().string() : ""}};
   answer(peer, welcome, peer.client->descriptors());
   return {};
 }

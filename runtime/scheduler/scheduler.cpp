@@ -1,5 +1,7 @@
 #include "scheduler/scheduler.hpp"
 
+#include <chrono>
+
 namespace cosoc {
 namespace {
 
@@ -22,6 +24,7 @@ Scheduler::Scheduler(SchedulerOptions options, AnyPlatform& platform, std::span<
   } else {
     executor_ = make_wall_clock_executor(*std::get<std::unique_ptr<WallClockPlatform>>(platform), devices, dispatcher_,
                                          settle, options.minimum_deadline);
+    if (trace_ != nullptr) trace_->write_start(std::chrono::steady_clock::now().time_since_epoch() - now());
   }
 }
 

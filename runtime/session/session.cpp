@@ -95,6 +95,7 @@ Result<std::shared_ptr<SessionState>> connect(SessionOptions options, const daem
   auto remote = daemon::make_remote_session(std::move(*connection));
   if (!remote) return tl::make_unexpected(remote.error());
   options.mode = Mode::cpu;
+  if (options.trace.empty()) options.trace = remote->trace;
   if (options.policy == SessionOptions().policy) options.policy = remote->policy;
   return SessionState::make(options, remote->soc, std::move(remote->platform));
 }

@@ -96,6 +96,14 @@ void Trace::write_header() {
   }
 }
 
+void Trace::write_start(std::chrono::nanoseconds start) {
+  const std::lock_guard lock(mutex_);
+  add_field(buffer_, ",\n{\"ph\":\"M\",\"pid\":1,\"name\":\"start\",\"args\":{\"monotonic_ns\":",
+            static_cast<std::uint64_t>(start.count()));
+  add_field(buffer_, ",\"process\":", static_cast<std::uint64_t>(::getpid()));
+  buffer_ += "}}";
+}
+
 void Trace::write(const TaskEvent& event) {
   const std::lock_guard lock(mutex_);
   std::string& text = buffer_;

@@ -69,6 +69,9 @@ class Trace {
   Trace(const Trace&) = delete;
   Trace& operator=(const Trace&) = delete;
 
+  /// When 0 was on the machine's monotonic clock, so that traces of several processes can be put together. Not of
+  /// simulated time.
+  void write_start(std::chrono::nanoseconds start);
   void write(const TaskEvent& event);
   void write(const RoundEvent& event);
   /// Completes the file, and reports a failed write. More events may follow.

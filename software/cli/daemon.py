@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -205,11 +205,13 @@ def daemon_trace(
     output: Annotated[Path, typer.Argument(help="file to write")],
     socket: SocketOption = None,
 ) -> None:
-    """Copies the trace of the running daemon: which application's calls ran on which accelerator."""
-    source = ask(socket_path(socket), {"type": "ps"})["trace"]
-    if not source:
+    """Copies the trace of the running daemon: which application's calls ran on which accelerator, and on its cores."""
+    state = ask(socket_path(socket), {"type": "ps"})
+    if not state["trace"]:
         raise UserError("this daemon writes no trace; start it with --trace FILE")
+    applications = sorted(Path(state["traces"]).glob("client-*.json"), key=lambda path: int(path.stem.partition("-")[2]))
+    events = trace.merge(Path(state["trace"]), applications)
     try:
-        shutil.copyfile(source, output)
+        output.write_text("[\n" + ",\n".join(json.dumps(event, separators=(",", ":")) for event in events) + "\n]\n")
     except OSError as error:
-        raise UserError(f"cannot copy {source} to {output}: {error.strerror}") from error
+        raise UserError(f"cannot write {output}: {error.strerror}") from error

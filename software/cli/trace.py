@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -80,15 +80,67 @@ def read_tasks(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         UserError: as of `read_events`.
     """
-    devices: dict[int, str] = {}
+    devices: dict[tuple[int, int], str] = {}
     for event in read_events(path):
         if event["ph"] == "M" and event["name"] == "thread_name":
-            devices[event["tid"]] = event["args"]["name"]
+            devices[event["pid"], event["tid"]] = event["args"]["name"]
         if event["ph"] != "X" or event["cat"] == "policy":
             continue
         end = round(event["ts"] + event["dur"], 3)
-        place = {"name": event["name"], "op": event["cat"], "device": devices[event["tid"]], "start_us": event["ts"], "end_us": end}
+        place = {
+            "name": event["name"],
+            "op": event["cat"],
+            "device": devices[event["pid"], event["tid"]],
+            "start_us": event["ts"],
+            "end_us": end,
+        }
         yield place | event["args"]
+
+
+def merge(daemon: Path, applications: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """Events of a daemon's trace, and of its applications those of CPU cores: the daemon has the others. Each application that
+    ran anything is a process of its own in the trace; times are the daemon's.
+
+    Raises:
+        UserError: as of `read_events`.
+    """
+    begin, last = 0, 0
+    for event in read_events(daemon):
+        begin = event["args"].get("monotonic_ns", begin)
+        last = max(last, event["args"].get("id", 0))
+        yield event
+    for process, path in enumerate(applications, start=2):
+        events = list(read_events(path))
+        cores = {
+            event["tid"]
+            for event in events
+            if event["name"] == "thread_name" and event["args"]["name"].startswith("cpu") and event["ph"] == "M"
+        }
+        tasks = [event for event in events if event["ph"] == "X" and event["cat"] != "policy" and event["tid"] in cores]
+        if not tasks:
+            continue
+        start = next(event["args"] for event in events if event["name"] == "start" and event["ph"] == "M")
+        shift = (start["monotonic_ns"] - begin) / 1000
+        title = f"{tasks[0]['args']['application']}, process {start['process']}"
+        yield {"ph": "M", "pid": process, "name": "process_name", "args": {"name": title}}
+        for event in events:
+            if event["ph"] == "M" and event.get("tid") in cores:
+                yield event | {"pid": process}
+        for event in tasks:
+            yield _moved(event, process, shift, last)
+        last += max(event["args"]["id"] for event in tasks)
+
+
+def _moved(event: dict[str, Any], process: int, shift: float, first: int) -> dict[str, Any]:
+    """A task in the trace of several processes: times later by `shift` us, numbers higher by `first`."""
+    values = dict(event["args"])
+    for name in ("submit_us", "ready_us", "expected_end_us"):
+        if name in values:
+            values[name] = round(values[name] + shift, 3)
+    values["id"] += first
+    if "next" in values:
+        values["next"] = [number + first for number in values["next"]]
+    return event | {"pid": process, "ts": round(event["ts"] + shift, 3), "args": values}
 
 
 def write_csv(tasks: list[dict[str, Any]], stream: TextIO) -> None:

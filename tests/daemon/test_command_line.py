@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cosoc.cli.main import app
-from cosoc.cli.trace import read_tasks
+from cosoc.cli.trace import read_events, read_tasks
 from tests.daemon.support import TIMEOUT, Daemon, serving
 
 
@@ -147,8 +147,31 @@ def test_the_trace_is_copied_while_it_grows(daemon: Daemon, trace: Path) -> None
     copy = trace.with_name("copy.json")
     cosoc("trace", "daemon", copy)
     tasks = list(read_tasks(copy))
-    assert len(tasks) >= 3
-    assert {task["device"] for task in tasks} == {"fft0"}
+    accelerated = [task for task in tasks if task["device"] == "fft0"]
+    assert len(accelerated) >= 3
+    assert {task["application"] for task in accelerated} == {"test_application.so"}
+
+
+def test_the_trace_has_what_applications_compute_on_their_cores(daemon: Daemon, trace: Path) -> None:
+    cosoc("submit", "--wait", daemon.application, "accelerator", 2)
+    cosoc("submit", "--wait", daemon.application, "cpu", 7)
+    cosoc("submit", "--wait", daemon.application, "accelerator", 2)
+    time.sleep(0.15)  # as above
+    cosoc("submit", "--wait", daemon.application, "accelerator", 2)
+    copy = trace.with_name("cores.json")
+    cosoc("trace", "daemon", copy)
+    tasks = list(read_tasks(copy))
+    computed = [task for task in tasks if task["application"] == "cpu" and task["device"].startswith("cpu")][-7:]
+    assert len(computed) == 7
+    assert len({task["id"] for task in tasks}) == len(tasks)
+    # On one clock: after two calls of the accelerator and before two others, with none between.
+    begin, end = computed[0]["start_us"], computed[-1]["end_us"]
+    starts = [task["start_us"] for task in tasks if task["device"] == "fft0"]
+    assert sum(start < begin for start in starts) >= 2
+    assert sum(start > end for start in starts) in (2, 3, 4)
+    assert not any(begin <= start <= end for start in starts)
+    names = [event["args"]["name"] for event in read_events(copy) if event["name"] == "process_name"]
+    assert any(name.startswith("cpu, process ") for name in names)
 
 
 def test_the_daemon_stops(daemon: Daemon) -> None:
