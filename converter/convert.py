@@ -99,7 +99,7 @@ def convert(
         max_accuracy_drop: by how much the accuracy may be lower than the given model's, by default not at all. Without
             `evaluate`, accuracy is the share of calibration samples for which both models have the largest result at the
             same place. Without both, that share is measured on a part of the calibration data, and an `AccuracyWarning` tells
-            where it is less than 99.7 %.
+            where it is less than 99.7 %; of results that are not (N, classes) it is the cosine, below 0.99.
         soc: directory of a build, for which the report estimates times; signals are transformed as its fft can, and convolutions
             along rows become transforms where its cost model finds them faster: see `spectral.py`.
         dump: directory for the model as text after every step: see `dump.py`.
@@ -198,7 +198,7 @@ def convert_in_detail(
         require_agreement(graph, constants, module, inputs)
     notes = [*(spectral.notes if spectral else ()), *(decision.notes if decision else ())]
     if decision is None and built.steps and calibration is not None:
-        notes += checked_agreement(model, built, batches, progress)
+        notes += checked_agreement(model, module, built, batches, progress)
     errors = compare_module(graph, constants, module, batches[:COMPARED_BATCHES], Arithmetic(transforms.config))
     times = None if soc is None else estimate(Bundle(graph, constants, ""), Path(soc))
     bundle = Bundle(graph, constants, report(graph, errors, describe_calibration(calibration, batches), times, notes))

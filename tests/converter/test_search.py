@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from cosoc.converter import AccuracyWarning, ConversionError, emulation
+from cosoc.converter.agreement import Likeness, checked_likeness, measured_likeness
 from cosoc.converter.convert import Conversion, convert_in_detail
 from cosoc.converter.search import Built, Search
 from cosoc.runtime import Session
@@ -113,7 +114,55 @@ def test_agreement_is_told() -> None:
         assert "has it for 16 of 16 calibration samples.<" in conversion.bundle.report
         for model in (nn.Conv2d(1, 2, 3), Chain(nn.Flatten(), nn.Linear(9, 1))):
             assert "calibration samples.<" not in converted(model, (1, 1, 3, 3))[0].bundle.report
+            assert (
+                " calibration samples the results differ from the float model&#x27;s by at most "
+                in converted(model, (1, 1, 3, 3))[0].bundle.report
+            )
         assert "has it for" not in converted(good, (2, 1, 3, 3), precision="float")[0].bundle.report
+
+
+class Parts(nn.Module):
+    """An image twice, its positions, and a row whose scale is another one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.row = Uneven.made().first, nn.Conv2d(2, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        image = self.image(x)
+        return image, image.argmax(1), image, self.row(x).mean(2) * 1e-3
+
+
+def test_likeness_of_results_that_are_no_scores() -> None:
+    """Of all real outputs the worst one counts: its error is told, and its angle is where a warning starts."""
+    torch.manual_seed(5)
+    data = samples((1, 2, 6, 6), 24, 0)
+    model = Parts().eval()
+    conversion = convert_in_detail(model, data[:1], calibration=data)
+    lowered = conversion.lowered, conversion.lowered_constants
+    built = Built(conversion.steps, conversion.quantized, *lowered, conversion.bundle.graph, conversion.bundle.constants, [])
+    batches = [(sample[None],) for sample in data]
+    found = measured_likeness(conversion.module, built, batches)
+    assert found is not None
+    emulated = emulation.run(conversion.bundle, data.numpy())
+    errors, cosines = [], []
+    with torch.no_grad():
+        expected = model(data)
+    for name, reference in zip(
+        [conversion.bundle.graph.outputs[index] for index in (0, 2)], (expected[0], expected[3]), strict=True
+    ):
+        one, other = emulated[name].astype(np.float64).ravel(), reference.double().numpy().ravel()
+        errors.append(np.abs(one - other).max() / np.abs(other).max())
+        cosines.append(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+    assert found.samples == 24
+    assert found.error == pytest.approx(max(errors), rel=1e-6)
+    assert found.cosine == pytest.approx(min(cosines), abs=1e-9)
+    told: list[str] = []
+    assert "pass evaluate=" not in checked_likeness(Likeness(0.02, 0.995, 24), told.append)[0]
+    assert told == []
+    (note,) = checked_likeness(Likeness(0.31, 0.98, 24), told.append)
+    assert note.startswith("On 24 calibration samples the results differ from the float model's by at most 31 % of the largest; ")
+    assert told == [f"warning: {note}"]
 
 
 def test_search_goes_to_float_when_it_must() -> None:
