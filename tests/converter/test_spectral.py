@@ -15,7 +15,7 @@ from torch import nn
 from cosoc.boards.platform import load_platform
 from cosoc.boards.soc import SoC
 from cosoc.converter import Bundle, convert, emulation, spectral
-from cosoc.converter.arithmetic import arithmetic_of
+from cosoc.converter.arithmetic import Kernels, arithmetic_of
 from cosoc.converter.compare import disagreement
 from cosoc.gateware.soc import SoCConfig
 from cosoc.runtime import Session
@@ -167,3 +167,23 @@ def test_complex_numbers_of_a_transposed_value() -> None:
     bundle = convert(Turned().eval(), x, precision="float")
     found = emulation.run(bundle, x.numpy())[bundle.graph.outputs[0]]
     np.testing.assert_allclose(found, Turned()(x).numpy(), rtol=1e-6)
+
+
+def test_on_the_rtl(build: Path, pays: None, tmp_path: Path) -> None:
+    """The default FFT and ZIP, in RTL: every tensor has the bits of the emulation."""
+    torch.manual_seed(6)
+    model, x = nn.Conv1d(2, 2, 40, groups=2).eval(), torch.randn(1, 2, 200)
+    bundle = convert(model, x, precision="float", soc=build)
+    assert operations(bundle) == ["fft", "zip", "fft"]
+    nodes = tuple(replace(node, devices=node.devices[-1:]) for node in bundle.graph.nodes)
+    replace(bundle, graph=replace(bundle.graph, nodes=nodes)).save(tmp_path / "bundle")
+    with Kernels(build) as kernels:
+        expected = emulation.run(bundle, x.numpy(), arithmetic=arithmetic_of(build, kernels))
+    with Session(soc=build, mode="rtl", keep_tensors=True) as session:
+        loaded = session.load(tmp_path / "bundle")
+        loaded.run([x.numpy()])
+        assert [task["device"] for task in loaded.report() if task["op"] in ("fft", "zip")] == ["fft0", "zip0", "fft0"]
+        for node in bundle.graph.nodes:
+            assert loaded.tensor(node.outputs[0]).tobytes() == np.asarray(expected[node.outputs[0]]).tobytes(), node.name
+    with torch.no_grad():
+        assert disagreement(expected[bundle.graph.outputs[0]], model(x)) < 1e-5
