@@ -28,7 +28,8 @@ def treats_samples_alone(model: torch.nn.Module, inputs: Inputs) -> bool:
         return False
     others = tuple(shuffled(value) for value in inputs)
     both = tuple(torch.cat(pair) for pair in zip(inputs, others, strict=True))
-    alone = [tuple(value[index : index + 1] for value in both) for index in (0, 2 * batch - 1)]
+    # A batch of one is a sample alone already.
+    alone = [tuple(value[index : index + 1] for value in both) for index in (0, 2 * batch - 1)] if batch > 1 else []
     try:
         with torch.no_grad():
             whole = tensors(model(*both))
@@ -38,7 +39,7 @@ def treats_samples_alone(model: torch.nn.Module, inputs: Inputs) -> bool:
     if not whole or any(value.dim() == 0 or len(value) != 2 * batch for value in whole):
         return False
     halves = ([value[:batch] for value in whole], [value[batch:] for value in whole])
-    ends = ([value[:1] for value in whole], [value[-1:] for value in whole])
+    ends = ([value[:1] for value in whole], [value[-1:] for value in whole]) if batch > 1 else ()
     return all(alike(found, wanted) for found, wanted in zip(parts, (*halves, *ends), strict=True))
 
 
