@@ -3,12 +3,12 @@
 ///     conv2d-network model|rtl NETWORK.json
 ///
 /// The file has `soc` (a soc.json; its first accelerator must be a Conv2D), `seed` and `programs`, lists of layers with
-/// the members of bench/support/networks.py; kernel, stride, padding and dilation may be lists, and `kind` may be
-/// "max_pooling" (of the input alone, by `pool`). The layers of a list become one program; results that later layers
-/// read reach memory only when there is no room on chip or they are `kept`. The schedule tells how long each program
-/// takes and what it moves; with `rtl` it also runs in the simulated SoC on random tensors and constants, one program
-/// after the other, and every tensor is compared with the functional model. Prints a JSON list: for each program
-/// `estimated`, and with `rtl` what the counters say.
+/// the members of bench/support/networks.py; kernel, stride, padding and dilation may be lists, `kind` may be
+/// "max_pooling" (of the input alone, by `pool`), and `clamp` may have the least and the greatest result. The layers of
+/// a list become one program; results that later layers read reach memory only when there is no room on chip or they
+/// are `kept`. The schedule tells how long each program takes and what it moves; with `rtl` it also runs in the
+/// simulated SoC on random tensors and constants, one program after the other, and every tensor is compared with the
+/// functional model. Prints a JSON list: for each program `estimated`, and with `rtl` what the counters say.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -18,6 +18,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
+#include <tuple>
 
 #include "device/platform.hpp"
 #include "drivers/conv2d/compiler.hpp"
@@ -88,6 +89,9 @@ Layer layer_of(const json& entry) {
   if (entry.value("kind", "convolution") == "max_pooling") layer.kind = Kind::max_pooling;
   layer.in_zero_point = 3;
   layer.out_zero_point = -2;
+  if (entry.contains("clamp") && !entry.at("clamp").is_null()) {
+    std::tie(layer.clamp_min, layer.clamp_max) = entry.at("clamp").get<std::pair<std::int32_t, std::int32_t>>();
+  }
   if (!entry.at("residual").is_null()) layer.residual = Residual{0.75F, -5};
   if (!entry.at("pool").is_null()) {
     const auto [window, step, around] = entry.at("pool").get<std::array<std::int64_t, 3>>();

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,48 +15,109 @@ import pytest
 from bench.support.networks import Layer
 from tests.e2e.conv2d_rtl import check_schedule, run_in_rtl
 
+ZERO_POINT = -2
+"""Of the results of conv2d-network's layers."""
+
 SEED = 2
-LAYERS = 96
+LAYERS = 192
 LAYERS_PER_PROGRAM = 6
 COVERAGE = 0.95
-KERNELS = ((1, 1), (2, 2), (3, 3), (5, 5), (7, 7), (11, 11), (1, 7), (7, 1), (3, 2))
+KERNELS = (*((k, k) for k in range(1, 12)), (1, 7), (7, 1), (3, 2), (2, 5), (1, 3), (9, 4), (11, 1))
+KERNEL_CLASSES = ("point", "line", "to 3", "to 7", "to 11")
 STRIDES = (1, 2, 3, 4)
 PADDINGS = ("none", "same", "uneven")
 DILATIONS = (1, 2, 3)
 GROUPS = ("one", "some", "depthwise")
-FUSIONS = ("none", "residual", "pool", "both")
-CHANNELS = ("one word", "few", "remainder", "words")
+FUSIONS = ("none", "residual", "pool", "both", "average")
+CHANNELS = ("few", "less", "one word", "remainder", "words")
+CLAMPS = ("none", "relu", "both ends")
 
-BINS = {
-    *(("kernel", k) for k in KERNELS),
-    *(("padding", p, g) for p in PADDINGS for g in GROUPS),
-    *(("stride, dilation", s, d) for s in STRIDES for d in DILATIONS),
-    *(("groups, fusion", g, f) for g in GROUPS for f in FUSIONS),
-    *(("channels", c, f) for c in CHANNELS for f in FUSIONS),
-    *(("filters", c) for c in CHANNELS),
-}
-"""What must have been seen: single properties, and pairs that take different ways through compiler and hardware."""
+Entry = dict[str, Any]
+Bins = set[tuple[Any, ...]]
 
 
-def channel_class(channels: int) -> str:
-    """Channels by what they are modulo the words of 16."""
-    if channels <= 4:
+@dataclass(frozen=True)
+class Lanes:
+    """Channels, filters and pixels that the engine computes at once: what classes of them are about."""
+
+    inputs: int
+    outputs: int
+    pixels: int
+
+    @staticmethod
+    def of(build: Path) -> Lanes:
+        """Those of the first Conv2D of a build."""
+        accelerators = json.loads((build / "soc.json").read_text())["accelerators"]
+        config = next(item["config"] for item in accelerators if "input_lanes" in item["config"])
+        return Lanes(config["input_lanes"], config["output_lanes"], config["pixel_lanes"])
+
+
+def bins_of(lanes: Lanes) -> Bins:
+    """What must have been seen: single properties, and pairs that take different ways through compiler and hardware."""
+    return {
+        *(("kernel", k) for k in KERNELS),
+        *(("kernel, stride", k, s) for k in KERNEL_CLASSES for s in STRIDES),
+        *(("kernel, groups", k, g) for k in KERNEL_CLASSES for g in GROUPS),
+        *(("kernel, fusion", k, f) for k in KERNEL_CLASSES for f in FUSIONS),
+        *(("padding", p, g) for p in PADDINGS for g in GROUPS),
+        *(("stride, dilation", s, d) for s in STRIDES for d in DILATIONS),
+        *(("groups, fusion", g, f) for g in GROUPS for f in FUSIONS),
+        *(("channels", c, f) for c in CHANNELS for f in FUSIONS),
+        *(("filters", c, g) for c in CHANNELS for g in GROUPS),
+        *(("pixels", p) for p in ("less", *range(lanes.pixels))),
+        *(("clamp", c, f) for c in CLAMPS for f in FUSIONS),
+    }
+
+
+def kernel_class(kernel: tuple[int, int]) -> str:
+    """Kernels by shape and greater extent."""
+    if min(kernel) == 1:
+        return "point" if max(kernel) == 1 else "line"
+    return "to 3" if max(kernel) <= 3 else "to 7" if max(kernel) <= 7 else "to 11"
+
+
+def channel_class(channels: int, lanes: int) -> str:
+    """Channels by what they are modulo the lanes; up to 4 of them are folded, or lie in a part of a block."""
+    if channels <= min(4, lanes - 1):
         return "few"
-    if channels == 16:
+    if channels < lanes:
+        return "less"
+    if channels == lanes:
         return "one word"
-    return "words" if channels % 16 == 0 else "remainder"
+    return "words" if channels % lanes == 0 else "remainder"
 
 
-def draw_channels(random: np.random.Generator) -> int:
+def pixel_class(pixels: int, lanes: int) -> str | int:
+    """Pixels by what is left of them for the last group of lanes."""
+    return "less" if pixels < lanes else pixels % lanes
+
+
+def draw_channels(random: np.random.Generator, lanes: int) -> int:
     """A number of channels of a random class."""
-    ranges = {"few": (1, 5), "one word": (16, 17), "remainder": (5, 41), "words": (2, 4)}
     name = CHANNELS[random.integers(len(CHANNELS))]
-    number = int(random.integers(*ranges[name]))
-    return 16 * number if name == "words" else number
+    words = int(random.integers(2, 4)) * lanes
+    ranges = {"few": (1, 5), "less": (5, max(6, lanes)), "one word": (lanes, lanes + 1), "words": (words, words + 1)}
+    return int(random.integers(*ranges.get(name, (lanes + 1, 5 * lanes // 2))))
 
 
-def draw_layer(random: np.random.Generator, number: int) -> tuple[dict[str, Any], set[tuple[Any, ...]]]:
-    """A layer that has an output, and the bins that it covers."""
+def draw_clamp(random: np.random.Generator) -> tuple[str, list[int] | None]:
+    """The class of a clamp, and its ends."""
+    name = CLAMPS[random.integers(len(CLAMPS))]
+    ends = [int(random.integers(-120, -20)), int(random.integers(10, 120))]
+    return name, {"none": None, "relu": [ZERO_POINT, 127], "both ends": ends}[name]
+
+
+def average_of(layer: Entry, out: list[int], window: int, step: int) -> Entry:
+    """The layer that takes averages of another one's result, which stays on chip; that has `out` rows and columns."""
+    plain = {"padding": [0] * 4, "dilation": 1, "residual": None, "pool": None, "clamp": None}
+    filters = layer["filters"]
+    shape = {"rows": out[0], "columns": out[1], "channels": filters, "filters": filters, "groups": filters}
+    names = {"name": f"{layer['name']}_average", "input": layer["output"], "output": f"{layer['output']}_average"}
+    return {**names, **shape, **plain, "kernel": [window, window], "stride": [step, step]}
+
+
+def draw_layer(random: np.random.Generator, number: int, lanes: Lanes) -> tuple[list[Entry], Bins]:
+    """A layer that has an output, with one for the average of its result if that is its fusion, and the bins that it covers."""
     while True:
         kernel = KERNELS[random.integers(len(KERNELS))]
         stride = [int(x) for x in random.choice(STRIDES, 2)]
@@ -63,18 +125,20 @@ def draw_layer(random: np.random.Generator, number: int) -> tuple[dict[str, Any]
         grouping = GROUPS[random.integers(len(GROUPS))]
         fusion = FUSIONS[random.integers(len(FUSIONS))]
         style = PADDINGS[random.integers(len(PADDINGS))]
-        channels = draw_channels(random)
-        groups = {"one": 1, "some": int(random.integers(2, 4)), "depthwise": channels}[grouping]
-        if grouping == "some":
-            channels *= groups
-        filters = draw_channels(random) * (groups if grouping == "some" else 1) if grouping != "depthwise" else channels
+        clamping, clamp = draw_clamp(random)
+        groups = int(random.integers(2, 4)) if grouping == "some" else 1
+        channels = draw_channels(random, lanes.inputs) * groups
+        filters = draw_channels(random, lanes.outputs) * groups
+        if grouping == "depthwise":
+            groups = filters = channels
         span = [dilation * (k - 1) + 1 for k in kernel]
         around = {"none": [0] * 4, "same": [span[0] // 2, span[1] // 2] * 2, "uneven": [int(x) for x in random.integers(0, 4, 4)]}
         padding = around[style]
         rows, columns = (int(x) for x in random.integers(1, 20, 2))
         out = [(size + padding[i] + padding[i + 2] - span[i]) // stride[i] + 1 for i, size in enumerate((rows, columns))]
-        window = int(random.integers(2, 4))
-        if min(out) < 1 or (fusion in ("pool", "both") and min(out) < window) or (grouping == "depthwise" and channels == 1):
+        window, step = int(random.integers(2, 4)), int(random.integers(1, 3))
+        pooled = fusion in ("pool", "both", "average")
+        if min(out) < 1 or (pooled and min(out) < window) or (grouping == "depthwise" and channels == 1):
             continue
         name = f"layer{number}"
         layer = {
@@ -91,31 +155,40 @@ def draw_layer(random: np.random.Generator, number: int) -> tuple[dict[str, Any]
             "padding": padding,
             "dilation": dilation,
             "groups": groups,
-            "pool": [window, int(random.integers(1, 3)), 0] if fusion in ("pool", "both") else None,
+            "pool": [window, step, 0] if fusion in ("pool", "both") else None,
+            "clamp": clamp,
         }
+        shape = kernel_class(kernel)
         bins = {
             ("kernel", kernel),
+            ("kernel, groups", shape, grouping),
+            ("kernel, fusion", shape, fusion),
             ("padding", style, grouping),
             ("groups, fusion", grouping, fusion),
-            ("channels", channel_class(channels), fusion),
-            ("filters", channel_class(filters)),
-            *(("stride, dilation", step, dilation) for step in stride),
+            ("channels", channel_class(channels, lanes.inputs), fusion),
+            ("filters", channel_class(filters, lanes.outputs), grouping),
+            ("pixels", pixel_class(out[0] * out[1], lanes.pixels)),
+            ("clamp", clamping, fusion),
+            *(("stride, dilation", s, dilation) for s in stride),
+            *(("kernel, stride", shape, s) for s in stride),
         }
-        return layer, bins & BINS
+        return [layer, *([average_of(layer, out, window, step)] if fusion == "average" else [])], bins
 
 
-def programs() -> Iterator[tuple[list[dict[str, Any]], set[tuple[Any, ...]]]]:
+def programs(lanes: Lanes) -> Iterator[tuple[list[list[Entry]], Bins]]:
     """Groups of layers that run as one program, and what each group covers."""
     random = np.random.default_rng(SEED)
     for start in range(0, LAYERS, LAYERS_PER_PROGRAM):
-        drawn = [draw_layer(random, start + i) for i in range(LAYERS_PER_PROGRAM)]
-        yield [layer for layer, _ in drawn], set().union(*(bins for _, bins in drawn))
+        drawn = [draw_layer(random, start + i, lanes) for i in range(LAYERS_PER_PROGRAM)]
+        yield [layers for layers, _ in drawn], set().union(*(bins for _, bins in drawn))
 
 
-def test_the_layers_cover_what_they_must() -> None:
-    seen = Counter(item for _, bins in programs() for item in bins)
-    missing = BINS - set(seen)
-    assert len(seen) >= COVERAGE * len(BINS), f"not covered: {sorted(map(str, missing))}"
+def test_the_layers_cover_what_they_must(build: Path) -> None:
+    lanes = Lanes.of(build)
+    wanted = bins_of(lanes)
+    seen = set().union(*(bins for _, bins in programs(lanes)))
+    missing = sorted(map(str, wanted - seen))
+    assert len(seen & wanted) >= COVERAGE * len(wanted), f"{len(missing)} of {len(wanted)} bins not covered: {missing}"
 
 
 def run(build: Path, folder: Path, programs: list[list[dict[str, Any]]], seed: int) -> list[dict[str, Any]]:
@@ -124,9 +197,9 @@ def run(build: Path, folder: Path, programs: list[list[dict[str, Any]]], seed: i
 
 @pytest.mark.parametrize("number", range(LAYERS // LAYERS_PER_PROGRAM))
 def test_random_layers(build: Path, tmp_path: Path, number: int) -> None:
-    layers = list(programs())[number][0]
-    alone = [[layer] for layer in layers]
-    for program, result in zip([layers, *alone], run(build, tmp_path, [layers, *alone], SEED + number), strict=True):
+    alone = list(programs(Lanes.of(build)))[number][0]
+    tried = [list(chain.from_iterable(alone)), *alone]
+    for program, result in zip(tried, run(build, tmp_path, tried, SEED + number), strict=True):
         check_schedule(program, result)
 
 
