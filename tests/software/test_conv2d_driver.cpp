@@ -1,5 +1,6 @@
 /// The Conv2D driver over its functional model: the bits of the CPU kernels for every operation, programs kept and
 /// given back, and what it refuses.
+#include "drivers/conv2d/driver.hpp"
 #include "software/support.hpp"
 
 namespace cosoc::test {
@@ -230,6 +231,64 @@ TEST_CASE("Conv2D packs constants once and notices new ones at the same place") 
   }
   machine.driver = value_of(make_driver("c2d", machine.platform->accelerator(0), machine.platform->memory()));
   CHECK(machine.platform->memory().bytes_in_use() == ring_only);
+}
+
+const conv2d::Conv2DDriver& conv2d_driver(const Machine& machine) {
+  return dynamic_cast<const conv2d::Conv2DDriver&>(*machine.driver);
+}
+
+TEST_CASE("one program serves other inputs and outputs of the same layer") {
+  Machine machine(soc_with("c2d", engine(16, 8, 2)));
+  const Convolution c{
+      .in = {1, 6, 7, 16}, .weight = {24, 3, 3, 16}, .padding = {1, 1, 1, 1}, .residual = true, .pool = 2};
+  const auto conv = kernel("conv2d", c.attributes());
+  Random random(8);
+  Call call(machine, c, random);
+  Tensors others(machine.platform->memory());
+  const auto& input = others.make(*call.inputs[0].type);
+  const auto& residual = others.make(*call.inputs[4].type);
+  const auto& output = others.make(*call.outputs[0].type);
+  call.check(machine, *conv);
+  const std::size_t in_use = machine.platform->memory().bytes_in_use();
+  REQUIRE(conv2d_driver(machine).compilations() == 1);
+
+  random.fill(input);
+  random.fill(residual);
+  const std::vector<std::byte> first = dense(call.outputs[0]);
+  const std::vector<TensorView> inputs = {input, call.inputs[1], call.inputs[2], call.inputs[3], residual};
+  run_on_cpu(*conv, inputs, call.expected);
+  machine.run(*conv, inputs, {&output, &output + 1});
+  CHECK(dense(output) == dense(call.expected[0]));
+  CHECK(dense(output) != first);
+  CHECK(dense(call.outputs[0]) == first);
+  random.fill(call.inputs[0]);
+  call.check(machine, *conv);
+  CHECK(conv2d_driver(machine).compilations() == 1);
+  CHECK(machine.platform->memory().bytes_in_use() == in_use);
+}
+
+TEST_CASE("Conv2D compiles again what it met so many calls ago") {
+  Machine machine(soc_with("c2d", engine(16, 8, 2)));
+  const conv2d::Conv2DDriver& driver = conv2d_driver(machine);
+  const Convolution c{.in = {1, 1, 1, 1}, .weight = {1, 1, 1, 1}};
+  const auto conv = kernel("conv2d", c.attributes());
+  // Calls differ in their zero points.
+  const auto meet = [&](std::size_t number) {
+    const auto zero_point = [&](std::size_t value) { return static_cast<std::int32_t>(value) - 128; };
+    const std::vector<TensorType> inputs = {feature_map(c.in, 1, zero_point(number % 256)), feature_map(c.weight),
+                                            tensor(DType::int32, {1}), tensor(DType::float32, {1})};
+    const TensorType output = feature_map(c.out(), 1, zero_point(number / 256));
+    require_ok(driver.supports(*conv, inputs, {&output, 1}));
+    return driver.compilations();
+  };
+  constexpr std::size_t most = conv2d::Conv2DDriver::max_met;
+  for (std::size_t number = 0; number < most; ++number) meet(number);
+  CHECK(meet(0) == most);
+  CHECK(meet(most) == most + 1);
+  CHECK(meet(1) == most + 1);
+  CHECK(meet(most) == most + 1);
+  CHECK(meet(0) == most + 2);
+  CHECK(meet(1) == most + 3);
 }
 
 TEST_CASE("Conv2D refuses what it cannot do, and says why") {

@@ -11,8 +11,6 @@ namespace {
 constexpr std::uint64_t alignment = 64;  // of instructions and temporaries, bytes
 
 std::uint64_t aligned(std::uint64_t bytes) { return (bytes + alignment - 1) & ~(alignment - 1); }
-/// Calls of which programs are kept; the oldest is compiled again when it comes back.
-constexpr std::size_t max_met = 4096;
 
 bool same_allocations(std::span<const Block> a, std::span<const Block> b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -60,8 +58,14 @@ std::shared_ptr<const Result<Conv2DDriver::Compiled>> Conv2DDriver::compiled(con
   lock.unlock();
   auto made = std::make_shared<const Result<Compiled>>(compile(operations));
   lock.lock();
+  ++compilations_;
   if (met_.size() == max_met) met_.pop_front();
   return met_.emplace_back(Met{operations, std::move(made)}).compiled;
+}
+
+std::uint64_t Conv2DDriver::compilations() const {
+  const std::lock_guard lock(met_mutex_);
+  return compilations_;
 }
 
 Status Conv2DDriver::supports(const Kernel& kernel, std::span<const TensorType> inputs,

@@ -13,6 +13,9 @@ namespace cosoc::conv2d {
 
 class Conv2DDriver final : public Driver {
  public:
+  /// Calls of which programs are kept; the oldest is compiled again when it comes back.
+  static constexpr std::size_t max_met = 4096;
+
   static Result<std::unique_ptr<Driver>> open(Device& device, DeviceMemory& memory);
   ~Conv2DDriver() override;
 
@@ -20,6 +23,8 @@ class Conv2DDriver final : public Driver {
                   std::span<const TensorType> outputs) const override;
   std::uint64_t estimate_cycles(const Kernel& kernel, std::span<const TensorType> inputs,
                                 std::span<const TensorType> outputs) const override;
+  /// Calls compiled so far, also those that cannot be; from any thread.
+  std::uint64_t compilations() const;
 
  protected:
   void release_kept(const DeviceMemory& kept) override;
@@ -68,6 +73,7 @@ class Conv2DDriver final : public Driver {
   Config config_{};
   mutable std::mutex met_mutex_;
   mutable std::list<Met> met_;  // the oldest first
+  mutable std::uint64_t compilations_ = 0;
   std::list<Loaded> loaded_;
 };
 
