@@ -36,7 +36,7 @@ TEST_CASE("calls of an application beyond its limit are held back, and nobody el
   // The first call of the FFT hangs for its deadline.
   const std::uint32_t limit = GENERATE(0, 1);
   CAPTURE(limit);
-  const FaultyDaemon daemon(Fault::hangs, 1, milliseconds(700), {}, {.call_limit = limit});
+  const FaultyDaemon daemon(Fault::hangs, 1, milliseconds(1500), {}, {.call_limit = limit});
   BothKinds greedy(daemon.session());
   BothKinds other(daemon.session());
   const auto calls = [&] {
@@ -74,7 +74,7 @@ TEST_CASE("applications share an accelerator of the daemon by weight, and none s
   }
   ::unsetenv("COSOC_WEIGHT");
   // All at once, until one has had this many calls.
-  constexpr int most = 100;
+  constexpr int most = 40;
   std::atomic<bool> done = false;
   std::atomic<int> failures = 0;
   std::vector<int> counts(weights.size());
@@ -82,7 +82,7 @@ TEST_CASE("applications share an accelerator of the daemon by weight, and none s
   for (std::size_t i = 0; i < weights.size(); ++i) {
     threads.emplace_back([&, i, session = sessions[i]]() mutable {
       // Long enough for the next call of everybody else to come meanwhile.
-      BothKinds application(session, 32);
+      BothKinds application(session, 96);
       while (!done) {
         failures += application.transform().wait() ? 0 : 1;
         if (++counts[i] == most) done = true;
@@ -94,8 +94,8 @@ TEST_CASE("applications share an accelerator of the daemon by weight, and none s
   CAPTURE(counts);
   // One has at most every second turn, because it asks for the next one when it has had the last.
   for (std::size_t i = 1; i < counts.size(); ++i) {
-    CHECK(counts[0] > 2 * counts[i]);
-    CHECK(counts[i] > most / 10);
+    CHECK(2 * counts[0] > 3 * counts[i]);
+    CHECK(counts[i] > most / 5);
   }
 }
 
