@@ -15,6 +15,7 @@ from torch import nn
 from cosoc.boards.platform import load_platform
 from cosoc.boards.soc import SoC
 from cosoc.converter import Bundle, convert, emulation
+from cosoc.converter.ir import Graph, Node, Tensor
 from cosoc.gateware.soc import SoCConfig
 from cosoc.runtime import Session
 from tests.e2e.test_conv2d_operations import chain
@@ -79,9 +80,33 @@ def test_a_converted_model(soc: Path, tmp_path: Path, make: Callable[[], nn.Modu
     assert np.abs(values[bundle.graph.outputs[0]] - expected).max() < 0.03 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("name", ["row", "averages"])
+@pytest.mark.parametrize("name", ["image", "row", "averages"])
 def test_random_layers(soc: Path, tmp_path: Path, name: str) -> None:
     """Also values that saturate."""
     bundle = chain(name, "int16", ("c2d",))
     x = np.random.default_rng(1).normal(size=bundle.graph.tensors["x"].shape).astype(np.float32)
+    require_bits(soc, bundle, x, tmp_path)
+
+
+def test_addition_and_pooling_alone(soc: Path, tmp_path: Path) -> None:
+    """Neither is part of a convolution."""
+    limits = {"clamp": [-32768, 32767]}
+    tensors = [
+        Tensor("x", "float32", (1, 9, 7, 6)),
+        Tensor("a", "int16", (1, 7, 6, 9), 1e-4, 5),
+        Tensor("b", "int16", (1, 7, 6, 9), 3e-4, -700),
+        Tensor("sum", "int16", (1, 7, 6, 9), 2e-4, 40),
+        Tensor("most", "int16", (1, 4, 3, 9), 2e-4, 40),
+        Tensor("y", "float32", (1, 9, 4, 3)),
+    ]
+    window = {"kernel": [3, 2], "stride": [2, 2], "padding": [1, 0, 1, 0]}
+    nodes = (
+        Node("quantize_a", "quantize", ("x",), ("a",)),
+        Node("quantize_b", "quantize", ("x",), ("b",)),
+        Node("add", "add", ("a", "b"), ("sum",), {"multipliers": [0.5, 1.5], **limits}, ("c2d",)),
+        Node("pool", "max_pool2d", ("sum",), ("most",), window, ("c2d",)),
+        Node("dequantize", "dequantize", ("most",), ("y",)),
+    )
+    bundle = Bundle(Graph("alone", ("x",), ("y",), {tensor.name: tensor for tensor in tensors}, nodes), {}, "")
+    x = np.random.default_rng(3).normal(size=(1, 9, 7, 6)).astype(np.float32)
     require_bits(soc, bundle, x, tmp_path)
