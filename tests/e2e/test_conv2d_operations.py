@@ -140,6 +140,51 @@ def test_int8_on_the_accelerator(build: Path, tmp_path: Path, name: str) -> None
     check_tasks(*reports)
 
 
+def extreme_layer(devices: tuple[str, ...]) -> Bundle:
+    """A layer whose filters have all the least weights, all the greatest, or either; some of their results saturate."""
+    random = np.random.default_rng(4)
+    filters, kernel, shape = 12, (3, 3), (1, 20, 9, 8)
+    weight = np.empty((filters, *kernel, shape[1]), np.int8)
+    weight[0::3], weight[1::3], weight[2::3] = -127, 127, random.choice([-127, 127], weight[2::3].shape)
+    products = weight[0].size
+    factor = np.where(np.arange(filters) < 6, 0.5 / (127 * products), 0.01).astype(np.float32)
+    # With these biases sums of the least activation cancel: a difference of 1 in one of them is seen.
+    offset = 128 * weight.sum(axis=(1, 2, 3), dtype=np.int64) + random.integers(-40, 40, filters)
+    offset[:9], factor[9:] = 0, 1
+    constants = {"w": weight, "b": offset.astype(np.int32), "m": factor}
+    tensors = [
+        Tensor("x", "float32", shape),
+        Tensor("a", "int8", (1, *shape[2:], shape[1]), 0.05, -128),
+        *(Tensor(key, str(value.dtype), value.shape, constant=True) for key, value in constants.items()),
+        Tensor("c", "int8", (1, *shape[2:], filters), 0.05, 3),
+        Tensor("y", "float32", (1, filters, *shape[2:])),
+    ]
+    attributes = {"stride": [1, 1], "padding": [1] * 4, "dilation": [1, 1], "groups": 1, "clamp": LIMITS["int8"]}
+    nodes = (
+        Node("quantize", "quantize", ("x",), ("a",)),
+        Node("layer0", "conv2d", ("a", "w", "b", "m"), ("c",), attributes, devices),
+        Node("dequantize", "dequantize", ("c",), ("y",)),
+    )
+    return Bundle(Graph("extreme", ("x",), ("y",), {tensor.name: tensor for tensor in tensors}, nodes), constants, "")
+
+
+@pytest.mark.parametrize("mode", ["cpu", "functional", "rtl"])
+def test_extreme_operands(build: Path, tmp_path: Path, mode: str) -> None:
+    """Rows of the least activation, then of the greatest one, then of either; results of both ends."""
+    bundle = extreme_layer(("cpu",) if mode == "cpu" else ("c2d",))
+    bundle.save(tmp_path / "bundle")
+    x = np.full(bundle.graph.tensors["x"].shape, 1000, np.float32)
+    x[:, :, :3] *= -1
+    x[:, :, 6:] *= np.random.default_rng(5).choice([-1, 1], x[:, :, 6:].shape)
+    expected = emulation.run(bundle, x)
+    assert set(np.unique(expected["a"])) == {-128, 127}
+    assert {-128, 127} < set(np.unique(expected["c"]))
+    assert np.unique(expected["c"]).size > 30
+    with Session(soc=build, mode=mode) as session:
+        (found,) = session.load(tmp_path / "bundle").run([x])
+    np.testing.assert_array_equal(found, expected["y"])
+
+
 def int16_soc(folder: Path) -> Path:
     """A SoC whose Conv2D computes with int16, for the functional model."""
     parameters = {"c2d_activation_bits": 16, "c2d_input_lanes": 8, "c2d_memory_port_bits": 64}
