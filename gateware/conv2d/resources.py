@@ -52,9 +52,10 @@ def _compute(config: Conv2DConfig) -> Resources:
     if packs(config, ULTRASCALE):
         products = Resources(lut=39 * macs // 2, ff=39 * macs, dsp=macs // 2)
     else:
-        products = Resources(lut=35, ff=63, dsp=1) * macs
-    lanes = Resources(lut=29, ff=80) * sums + Resources(lut=485, ff=20) * config.pixel_lanes
-    return micro + products + lanes
+        each = Resources(lut=21, ff=39, dsp=1) if config.activation_bits == 8 else Resources(lut=27, ff=50, dsp=1)
+        products = each * macs
+    accumulator = Resources(lut=29, ff=80) if config.activation_bits == 8 else Resources(lut=87, ff=187)
+    return micro + products + accumulator * sums + Resources(lut=485, ff=20) * config.pixel_lanes
 
 
 def _output(config: Conv2DConfig) -> Resources:

@@ -80,12 +80,23 @@ class PeripheralBench:
         dut.aresetn.value = 0
         bus = {"clock": dut.aclk, "reset": dut.aresetn, "reset_active_level": False}
         self._registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), **bus)
-        ram = AxiSlave(AxiBus.from_prefix(dut, "m_axi"), target=self.memory, **bus)
-        interfaces = (self._registers.write_if, self._registers.read_if, ram.write_if, ram.read_if)
+        self._quietly((self._registers.write_if, self._registers.read_if), stall, seed)
+        self.monitor = self.attach("m_axi", self.memory, stall, seed + 2)
+
+    def attach(self, manager: str, memory: Memory, stall: str, seed: int) -> AXIMonitor:
+        """Puts a memory behind a manager; returns what watches its bus. `m_axi` has its memory from the beginning."""
+        dut = self.dut
+        bus = {"clock": dut.aclk, "reset": dut.aresetn, "reset_active_level": False}
+        ram = AxiSlave(AxiBus.from_prefix(dut, manager), target=memory, **bus)
+        self._quietly((ram.write_if, ram.read_if), stall, seed)
+        word_bytes = len(getattr(dut, f"{manager}_wdata")) // 8
+        return AXIMonitor(dut, manager, dut.aclk, dut.aresetn, active=0, word_bytes=word_bytes)
+
+    @staticmethod
+    def _quietly(interfaces: tuple[Any, ...], stall: str, seed: int) -> None:
         stall_channels(interfaces, stall, seed)
         for interface in interfaces:
             interface.log.setLevel("ERROR")
-        self.monitor = AXIMonitor(dut, "m_axi", dut.aclk, dut.aresetn, active=0, word_bytes=len(dut.m_axi_wdata) // 8)
 
     async def start(self) -> None:
         """Starts the clock and resets everything."""

@@ -1,10 +1,11 @@
-"""A Conv2D with a memory port of 64 bits in a Verilated SoC, and its functional model, against the golden model."""
+"""A Conv2D with narrow memory ports in a Verilated SoC, and its functional model, against the golden model."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cosoc.gateware.accelerators import ACCELERATORS
 from cosoc.gateware.conv2d.config import Conv2DConfig
@@ -15,7 +16,6 @@ from tests.gateware.conv2d.layers import Layer
 from tests.gateware.conv2d.machine import execute
 from tests.sim.soc_library import Soc, build_soc
 
-CONFIG = Conv2DConfig(**SMALLEST, memory_port_bits=64)
 CONV2D = next(accelerator for accelerator in ACCELERATORS if accelerator.config is Conv2DConfig)
 
 LAYERS = (
@@ -25,16 +25,22 @@ LAYERS = (
 )
 
 
-def test_layers_through_a_port_of_64_bits(tmp_path: Path) -> None:
-    image = Image(CONFIG, 3, first=SLOT_BYTES)
+@pytest.mark.parametrize(
+    ("bits", "ports"),
+    [(64, ["HP0"]), pytest.param(32, ["HP0"], marks=pytest.mark.slow), pytest.param(64, ["HP0", "HP3"], marks=pytest.mark.slow)],
+)
+def test_layers_through_narrow_ports(tmp_path: Path, bits: int, ports: list[str]) -> None:
+    parameters = {**SMALLEST, "output_lanes": 4 * len(ports), "memory_ports": len(ports), "memory_port_bits": bits}
+    config = Conv2DConfig(**parameters)
+    image = Image(config, 3, first=SLOT_BYTES)
     for layer in LAYERS:
         image.add(layer)
     memory = np.frombuffer(bytes(image.data), np.uint8).copy()
-    soc = Soc(build_soc(tmp_path, CONV2D, CONFIG, ["HP0"]), CONV2D, memory)
+    soc = Soc(build_soc(tmp_path, CONV2D, config, ports), CONV2D, memory)
     assert [soc.run(command)["error"] for command in image.commands] == [Error.NONE] * len(LAYERS)
     soc.close()
     data = image.data[:SLOT_BYTES] + memory[SLOT_BYTES:].tobytes()
-    errors, of_model = execute(CONFIG, image.commands, bytes(image.data), address=0)
+    errors, of_model = execute(config, image.commands, bytes(image.data), address=0)
     assert errors == [Error.NONE] * len(LAYERS)
     for result in (data, of_model):
         image.check(bytearray(result))

@@ -8,6 +8,8 @@ constexpr double read_minimum = 4.138;        // ... but at least for this
 constexpr std::uint64_t split_transfers = 3;  // that the port has accepted and not yet cut into bursts ...
 constexpr std::uint64_t split_bursts = 2;     // ... and these on their way to the bus
 constexpr double active_latency = -1;         // from a burst on the bus to the reader that waits for it
+constexpr double next_load_latency = 3;       // from the end of a job to the part of a LOAD that waits for it
+constexpr double next_weights_latency = 8;    // likewise to the first address of a WEIGHTS
 constexpr double job_gap = 1;                 // from the last beat of a job to the first of the next
 constexpr double queue_latency = 1;           // from the write of a word to the beat that may take its place
 constexpr double loader_latency = 4;          // from a taken beat to its write into the feature buffer
@@ -21,7 +23,7 @@ double ReadPort::ready(std::size_t number) const {
   double at =
       std::max({reader.queue.front().at, reader.asked + 1, reader.bursts_taken[reader.bursts_asked % outstanding]});
   if (number != loader && reader.queue.at_start()) {
-    at = std::max(at, reader.jobs_taken[reader.jobs_asked % ahead[number]]);
+    at = std::max(at, reader.jobs_taken[reader.jobs_asked % ahead[number]] + next_weights_latency);
   }
   return at;
 }
@@ -29,7 +31,7 @@ double ReadPort::ready(std::size_t number) const {
 double ReadPort::next_load() const {
   const Reader& reader = readers_[loader];
   const bool requested = reader.queue.transfers_after(split_bursts) <= split_transfers;
-  return requested ? reader.jobs_taken[reader.jobs_asked % ahead[loader]] : never;
+  return requested ? reader.jobs_taken[reader.jobs_asked % ahead[loader]] + next_load_latency : never;
 }
 
 void ReadPort::push_load(double now, const PortJob& job) {

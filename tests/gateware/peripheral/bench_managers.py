@@ -5,10 +5,8 @@ from __future__ import annotations
 import random
 
 import cocotb
-from cocotbext.axi import AxiBus, AxiSlave
 
 from cosoc.gateware.layout.page import Error
-from tests.gateware.axi_monitor import AXIMonitor, stall_channels
 from tests.gateware.harness import STALLS
 from tests.gateware.pair_core import MANAGER_OF_PORT, PAIR, PairOperation, pattern
 from tests.gateware.peripheral_bench import Memory, PeripheralBench, seed
@@ -23,14 +21,7 @@ class Bench(PeripheralBench):
     def __init__(self, dut, *, stall: str = "never") -> None:
         super().__init__(dut, PAIR, stall=stall, seed=seed())
         self.memories = (self.memory, Memory(len(self.memory.data)))
-        ram = AxiSlave(
-            AxiBus.from_prefix(dut, "m_axi1"), clock=dut.aclk, reset=dut.aresetn, reset_active_level=False, target=self.memories[1]
-        )
-        stall_channels((ram.write_if, ram.read_if), stall, seed() + 1)
-        for interface in (ram.write_if, ram.read_if):
-            interface.log.setLevel("ERROR")
-        word_bytes = len(dut.m_axi1_wdata) // 8
-        self.monitors = (self.monitor, AXIMonitor(dut, "m_axi1", dut.aclk, dut.aresetn, active=0, word_bytes=word_bytes))
+        self.monitors = (self.monitor, self.attach("m_axi1", self.memories[1], stall, seed() + 1))
         rng = random.Random(seed())
         for memory in self.memories:
             memory.data[:] = rng.randbytes(len(memory.data))

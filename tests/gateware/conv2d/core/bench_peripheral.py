@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 import cocotb
 import numpy as np
 
 from cosoc.gateware.conv2d.config import COMMAND, Conv2DConfig
 from cosoc.gateware.layout.page import Error
-from tests.gateware.conv2d.core.engine import SMALLEST
 from tests.gateware.conv2d.core.image import Image
 from tests.gateware.conv2d.layers import Layer
 from tests.gateware.conv2d.programs import CONSTANTS, INPUT, OUTPUT, RESIDUAL
+from tests.gateware.harness import STALLS
 from tests.gateware.peripheral_bench import PeripheralBench, seed
+
+CONFIG = Conv2DConfig(**json.loads(os.environ["CONFIG"]))
 
 RING = 0x1000
 FIRST = 0x2000
@@ -22,14 +27,17 @@ LAYER = Layer(size=(5, 6, 8), out_channels=8, kernel=(3, 3), padding=(1, 1, 1, 1
 
 def layers(count: int, *, salt: int = 0) -> Image:
     """Memory with a few small layers."""
-    image = Image(Conv2DConfig(**SMALLEST), seed() + salt, first=FIRST)
+    image = Image(CONFIG, seed() + salt, first=FIRST)
     for _ in range(count):
         image.add(LAYER)
     return image
 
 
 async def begin(dut, stall: str) -> PeripheralBench:
+    """One memory, for all managers that the peripheral has."""
     bench = PeripheralBench(dut, COMMAND, stall=stall, seed=seed())
+    if hasattr(dut, "m_axi1_wdata"):
+        bench.attach("m_axi1", bench.memory, stall, seed() + 1)
     await bench.start()
     return bench
 
@@ -46,7 +54,7 @@ async def run(bench: PeripheralBench, image: Image) -> list[int]:
 
 
 @cocotb.test()
-@cocotb.parametrize(stall=["never", "random"])
+@cocotb.parametrize(stall=list(STALLS))
 async def layers_through_the_ring(dut, stall):
     bench = await begin(dut, stall)
     assert await run(bench, layers(4)) == [Error.NONE] * 4
@@ -54,7 +62,7 @@ async def layers_through_the_ring(dut, stall):
 
 
 @cocotb.test()
-@cocotb.parametrize(stall=["never", "random"])
+@cocotb.parametrize(stall=list(STALLS))
 async def soft_reset_in_mid_layer(dut, stall):
     """At any moment of three layers; nothing of them is left, and the next ones are right."""
     rng = np.random.default_rng(seed())
@@ -91,7 +99,7 @@ async def programs_that_cannot_be_read(dut):
 
 
 @cocotb.test()
-@cocotb.parametrize(stall=["never", "random"])
+@cocotb.parametrize(stall=list(STALLS))
 async def transfers_that_cannot_be_made(dut, stall):
     """Each tensor of a layer outside the window, or answered with an error: the command ends with that, the next ones are right."""
     bench = await begin(dut, stall)

@@ -50,8 +50,10 @@ def test_core_in_icarus():
     simulate(core, name="conv2d", module=f"{FOLDER}.bench_core", simulator="icarus", seed=1, env=env, timeout_s=300)
 
 
-def test_peripheral():
-    """With registers, ring and DMA around it; soft resets, and programs that memory refuses."""
-    verilog = peripheral_verilog(ACCELERATORS[0], Conv2DConfig(**SMALLEST))
-    name = f"cosoc_{ACCELERATORS[0].module}"
-    simulate(verilog, name=name, module=f"{FOLDER}.bench_peripheral", simulator="verilator", seed=2, timeout_s=500)
+@pytest.mark.parametrize("ports", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_peripheral(ports: int):
+    """With registers, ring and DMA around it, all of whose channels stall; soft resets, and programs that memory refuses."""
+    config = {**SMALLEST, "output_lanes": 4 * ports, "memory_ports": ports}
+    verilog = peripheral_verilog(ACCELERATORS[0], Conv2DConfig(**config))
+    name, env = f"cosoc_{ACCELERATORS[0].module}", {"CONFIG": json.dumps(config)}
+    simulate(verilog, name=name, module=f"{FOLDER}.bench_peripheral", simulator="verilator", seed=2, env=env, timeout_s=500)
