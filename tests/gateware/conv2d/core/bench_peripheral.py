@@ -8,11 +8,13 @@ import os
 import cocotb
 import numpy as np
 
-from cosoc.gateware.conv2d.config import COMMAND, Conv2DConfig
+from cosoc.gateware.conv2d.check import MAX_FOLD_CHANNELS
+from cosoc.gateware.conv2d.config import BASES, COMMAND, Conv2DConfig
+from cosoc.gateware.conv2d.isa import INSTRUCTIONS, MICRO_ENTRIES, Opcode
 from cosoc.gateware.layout.page import Error
 from tests.gateware.conv2d.core.image import Image
 from tests.gateware.conv2d.layers import Layer
-from tests.gateware.conv2d.programs import CONSTANTS, INPUT, OUTPUT, RESIDUAL
+from tests.gateware.conv2d.programs import CONSTANTS, INPUT, OUTPUT, RESIDUAL, Instruction
 from tests.gateware.harness import STALLS
 from tests.gateware.peripheral_bench import PeripheralBench, seed
 
@@ -21,6 +23,21 @@ CONFIG = Conv2DConfig(**json.loads(os.environ["CONFIG"]))
 RING = 0x1000
 FIRST = 0x2000
 """Where images begin, behind the ring."""
+
+SCRATCH = 0x30000
+"""Where programs without sense may write, up to the end of memory."""
+
+EXTENTS = ("rows", "columns", "steps", "blocks", "pixels", "micro_count", "window_rows", "window_columns")
+"""Fields that say how long an instruction takes."""
+
+LIMITS = {"count": MICRO_ENTRIES + 1, "phases_log2": 2, "out_part": 4, "fold_channels": MAX_FOLD_CHANNELS + 1}
+"""What these fields must stay below."""
+
+MICRO_PROGRAM: list[Instruction] = [
+    (Opcode.MICRO, {"address": first, "count": MICRO_ENTRIES} | {f"words{i}": 1 + i for i in range(MICRO_ENTRIES)})
+    for first in (0, MICRO_ENTRIES)
+]
+"""Entries that random instructions may use: what they find elsewhere takes up to 255 words."""
 
 LAYER = Layer(size=(5, 6, 8), out_channels=8, kernel=(3, 3), padding=(1, 1, 1, 1), residual=True)
 
@@ -96,6 +113,58 @@ async def programs_that_cannot_be_read(dut):
     bench.memory.bad.clear()
     await bench.soft_reset()
     assert await run(bench, layers(2, salt=21)) == [Error.NONE] * 2
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=["never", "random"])
+async def random_instructions(dut, stall):
+    """Fields without sense: every command ends, with or without an error, and writes only where it may; the next layer is right."""
+    rng = np.random.default_rng(seed() + 40)
+    bench = await begin(dut, stall)
+    errors: set[int] = set()
+    for attempt in range(2):
+        await bench.write64("window_limit", len(bench.memory.data) - 1)
+        image = layers(1, salt=40 + attempt)
+        image.commands.clear()
+        for _ in range(15):
+            program = [random_instruction(rng) for _ in range(int(rng.integers(1, 32)))]
+            image.add_program(MICRO_PROGRAM + program, [SCRATCH] * BASES)
+        bench.memory.data[:] = image.data
+        await bench.set_up_ring(base=RING, slots_log2=4)
+        completions = await bench.run(image.commands, cycles=200_000)
+        errors |= {completion["error"] for completion in completions}
+        assert bench.memory.data[FIRST:SCRATCH] == image.data[FIRST:SCRATCH]
+        await bench.soft_reset()
+        assert bench.monitor.quiet
+        assert await run(bench, layers(2, salt=50 + attempt)) == [Error.NONE] * 2
+    assert errors >= {Error.NONE, Error.BAD_PARAMETER, Error.OUTSIDE_WINDOW}
+
+
+def random_instruction(rng: np.random.Generator) -> Instruction:
+    """A known opcode and random fields. Those that say how long it takes are small; a rule is broken now and then."""
+    opcode = Opcode(int(rng.integers(len(Opcode))))
+    layout = INSTRUCTIONS[opcode]
+    strict, fields = bool(rng.integers(20)), {}
+    for field in layout.fields[1:]:
+        low, high = (-(1 << field.width - 1), 1 << field.width - 1) if field.signed else (0, 1 << field.width)
+        if field.name in EXTENTS or field.name.startswith("words"):
+            high = min(high, 6)
+        elif field.name == "micro_address" or (opcode is Opcode.MICRO and field.name == "address"):
+            high = MICRO_ENTRIES
+        elif field.name == "offset" and rng.integers(8):
+            high = 1 << 10
+        elif field.name in ("row_pitch", "pixel_pitch") and rng.integers(8):
+            high = 1 << 5
+        elif field.name.startswith("wait"):
+            high = 4 if rng.integers(4) else 256
+        if strict:
+            low, high = low + (field.name in layout.nonzero), min(high, LIMITS.get(field.name, high))
+        fields[field.name] = int(rng.integers(low, high))
+    if strict and fields.get("window"):
+        fields |= {"stride_rows": 1, "stride_columns": 1, "phases_log2": 0}
+    if strict and fields.get("fold_channels"):
+        fields |= {"words": 1, "fold_stride": max(1, fields["fold_stride"])}
+    return opcode, fields
 
 
 @cocotb.test()
