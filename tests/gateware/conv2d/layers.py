@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from math import prod
 from typing import Any
 
@@ -12,6 +13,21 @@ from numpy.typing import NDArray
 from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.golden import ACTIVATION_TYPES, OutputFormat, Pooling, convolve
 from cosoc.gateware.conv2d.isa import RESIDUAL_FRACTION
+
+
+class Operands(Enum):
+    """Values of a tensor: of the whole range, all the same end of it, or one of both ends."""
+
+    ANY = "any"
+    LEAST = "least"
+    GREATEST = "greatest"
+    ENDS = "ends"
+
+    def draw(self, rng: np.random.Generator, low: int, high: int, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Values of low..high."""
+        if self is Operands.ANY:
+            return rng.integers(low, high + 1, shape)
+        return rng.choice({Operands.LEAST: [low], Operands.GREATEST: [high], Operands.ENDS: [low, high]}[self], shape)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +42,7 @@ class Layer:
         fold: channels of neighbouring pixels share words.
         residual: a residual is added.
         strict: every instruction waits for all before it, instead of those that it needs.
+        activations, weights: which values operands have: any, or extremes.
     """
 
     size: tuple[int, int, int]
@@ -40,6 +57,8 @@ class Layer:
     residual: bool = False
     pooling: Pooling | None = None
     strict: bool = False
+    activations: Operands = Operands.ANY
+    weights: Operands = Operands.ANY
 
     @property
     def channels_out(self) -> int:
@@ -95,14 +114,24 @@ class Tensors:
 
 
 def random_tensors(config: Conv2DConfig, layer: Layer, rng: np.random.Generator) -> Tensors:
-    """Operands over the whole range, and multipliers that make results of all sizes."""
+    """Operands, and multipliers that make results of all sizes.
+
+    Of extreme operands a third of the channels saturates, a third does not, and the last third has biases that cancel the sums, so
+    that a difference of 1 in a product is seen.
+    """
     bits = config.activation_bits
     low, high = -(1 << bits - 1), (1 << bits - 1) - 1
     group_channels = 1 if layer.depthwise else layer.size[2]
-    weight = rng.integers(-127, 128, (layer.channels_out, *layer.kernel, group_channels)).astype(np.int8)
+    weight = layer.weights.draw(rng, -127, 127, (layer.channels_out, *layer.kernel, group_channels)).astype(np.int8)
     products = prod(weight.shape[1:])
-    scale = 2.0 / (73.0 * np.sqrt(products))
-    clamp = sorted(int(v) for v in rng.integers(low, high + 1, 2)) if rng.integers(2) else [low, high]
+    scale = np.full(layer.channels_out, 2.0 / (73.0 * np.sqrt(products)))
+    bias = rng.integers(-(1 << bits + 8), 1 << bits + 8, layer.channels_out)
+    extreme = Operands.ANY not in (layer.activations, layer.weights)
+    if extreme:
+        scale[::3], scale[2::3] = 0.5 / (127 * products), 1.0
+        end = high if layer.activations is Operands.GREATEST else low
+        bias[2::3] = rng.integers(low // 4, high // 4, len(bias[2::3])) - end * weight.sum(axis=(1, 2, 3), dtype=np.int64)[2::3]
+    clamp = sorted(int(v) for v in rng.integers(low, high + 1, 2)) if not extreme and rng.integers(2) else [low, high]
     output = OutputFormat(
         activation_bits=bits,
         zero_point=int(rng.integers(low // 4, high // 4)),
@@ -113,11 +142,11 @@ def random_tensors(config: Conv2DConfig, layer: Layer, rng: np.random.Generator)
     )
     shape = (*layer.out_size, layer.channels_out)
     return Tensors(
-        rng.integers(low, high + 1, layer.size).astype(ACTIVATION_TYPES[bits]),
+        layer.activations.draw(rng, low, high, layer.size).astype(ACTIVATION_TYPES[bits]),
         weight,
-        rng.integers(-(1 << bits + 8), 1 << bits + 8, layer.channels_out),
+        bias,
         (scale * rng.uniform(0.5, 1.5, layer.channels_out)).astype(np.float32),
-        rng.integers(low, high + 1, shape).astype(ACTIVATION_TYPES[bits]) if layer.residual else None,
-        int(rng.integers(low, high + 1)),
+        layer.activations.draw(rng, low, high, shape).astype(ACTIVATION_TYPES[bits]) if layer.residual else None,
+        int(layer.activations.draw(rng, low, high, (1,))[0]),
         output,
     )

@@ -57,6 +57,18 @@ def test_layers_one_after_the_other(config: Conv2DConfig) -> None:
     image.check(memory)
 
 
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_a_micro_operation_of_no_words_is_one_of_one_word(config: Conv2DConfig) -> None:
+    """As in the hardware; who checks programs refuses it."""
+    image = Image(config, 2)
+    image.clear_micro_words(image.add(Layer(size=(4, 5, config.word_channels), out_channels=8, kernel=(3, 3), padding=SAME)))
+    with pytest.raises(ValueError, match="has 0 words in entry 0, which must be at least 1"):
+        run(config, image)
+    errors, memory = run(config, image, check=False)
+    assert errors == [Error.NONE]
+    image.check(memory)
+
+
 @pytest.mark.parametrize("config", CONFIGS[:3], ids=str)
 def test_layers_that_overlap(config: Conv2DConfig) -> None:
     image = Image(config, 2)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from itertools import product
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -17,7 +19,7 @@ from cosoc.gateware.conv2d.golden import Pooling
 from cosoc.gateware.conv2d.isa import Opcode
 from cosoc.gateware.layout.page import Error
 from tests.gateware.conv2d.core.image import Image
-from tests.gateware.conv2d.layers import Layer
+from tests.gateware.conv2d.layers import Layer, Operands
 from tests.gateware.core_bench import CoreBench
 
 CONFIG = Conv2DConfig(**json.loads(os.environ["CONFIG"]))
@@ -148,6 +150,34 @@ async def pooled(dut):
         Layer(size=(7, 7, 3), out_channels=8, kernel=(3, 3), padding=SAME, fold=True, pooling=overlapping),
         Layer(size=(3, 3, 8), out_channels=8, residual=True, pooling=Pooling(window=(3, 3), stride=(1, 1))),
     )
+
+
+@cocotb.test()
+async def extremes(dut):
+    """All activations and all weights at an end of their range, also at alternating ones; results that saturate at both ends."""
+    kinds: list[dict[str, Any]] = [
+        {"size": (3, 5, 20), "out_channels": 9, "kernel": (3, 3), "padding": SAME},
+        {"size": (4, 3, 17), "kernel": (3, 3), "padding": SAME, "depthwise": True, "residual": True},
+        {"size": (3, 6, 3), "out_channels": 5, "kernel": (3, 5), "padding": (1, 2, 1, 2), "fold": True, "residual": True},
+        {"size": (2, 3, 64), "out_channels": 8},
+    ]
+    ends = (Operands.LEAST, Operands.GREATEST, Operands.ENDS)
+    image = Image(CONFIG, seed() + 5)
+    for number, (activations, weights) in enumerate(product(ends, ends)):
+        for kind in (kinds[number % len(kinds)], kinds[(number + 1) % len(kinds)]):
+            image.add(Layer(**kind, activations=activations, weights=weights))
+    half = 1 << CONFIG.activation_bits - 1
+    assert {-half, half - 1} <= image.seen()
+    await check(dut, image)
+
+
+@cocotb.test()
+async def words_of_no_micro_operation(dut):
+    """A micro-operation of 0 words is one of 1."""
+    layer = Layer(size=(4, 5, CONFIG.word_channels), out_channels=8, kernel=(3, 3), padding=SAME)
+    image = Image(CONFIG, seed() + 6)
+    image.clear_micro_words(image.add(layer))
+    await check(dut, image)
 
 
 @cocotb.test()

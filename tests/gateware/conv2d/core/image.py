@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cosoc.gateware.conv2d.config import Conv2DConfig
-from cosoc.gateware.conv2d.isa import INSTRUCTION_BYTES, assemble
+from cosoc.gateware.conv2d.isa import INSTRUCTION_BYTES, MICRO_ENTRIES, Opcode, assemble, disassemble
 from tests.gateware.conv2d.layers import Layer, random_tensors
 from tests.gateware.conv2d.overlap import overlapped
 from tests.gateware.conv2d.programs import CONSTANTS, INPUT, OUTPUT, RESIDUAL, Instruction, build
@@ -75,6 +75,18 @@ class Image:
         command = {"instruction_address": address, "instruction_count": len(code) // INSTRUCTION_BYTES}
         self.commands.append(command | {f"base{i}": base for i, base in enumerate(bases)})
         return self.commands[-1]
+
+    def clear_micro_words(self, command: dict[str, int]) -> None:
+        """Sets the words of all micro-operations of a command's program to 0."""
+        start = command["instruction_address"]
+        program = disassemble(bytes(self.data[start : start + INSTRUCTION_BYTES * command["instruction_count"]]))
+        none = {f"words{i}": 0 for i in range(MICRO_ENTRIES)}
+        code = assemble((opcode, fields | none if opcode is Opcode.MICRO else fields) for opcode, fields in program)
+        self.data[start : start + len(code)] = code
+
+    def seen(self) -> set[int]:
+        """The values of all results."""
+        return set().union(*(set(result.values.ravel().tolist()) for result in self._results))
 
     def check(self, data: bytearray) -> None:
         """Every specified byte of every result is right, and nothing else was written."""

@@ -14,7 +14,9 @@ from tests.gateware.harness import simulate
 
 FOLDER = "tests.gateware.conv2d.core"
 
-ANY_LAYER = "pointwise|kernels|strides|folded|depthwise|residuals|pooled|random_layers|overlapping_layers|errors_end"
+ANY_LAYER = (
+    "pointwise|kernels|strides|folded|depthwise|residuals|pooled|extremes|words_of_no|random_layers|overlapping_layers|errors_end"
+)
 """Tests whose bounds hold for engines of every size."""
 
 THOROUGH = ("4x4x2-int8-p1", "4x8x2-int16-p2", "8x8x4-int8-p2")
@@ -45,7 +47,10 @@ def test_core(point: Point) -> None:
 def test_core_in_icarus():
     """A second simulator, on the shortest tests of every kind of layer."""
     config = SMALLEST
-    env = {"CONFIG": json.dumps(config), "COCOTB_TEST_FILTER": "pointwise|folded|depthwise_windows|residuals|pooled|errors_end"}
+    env = {
+        "CONFIG": json.dumps(config),
+        "COCOTB_TEST_FILTER": "pointwise|kernels|strides|folded|depthwise_windows|residuals|pooled|errors_end",
+    }
     core = Conv2DCore(Conv2DConfig(**config))
     simulate(core, name="conv2d", module=f"{FOLDER}.bench_core", simulator="icarus", seed=1, env=env, timeout_s=300)
 
