@@ -17,7 +17,7 @@ from bench.support.report import Figure, Report
 from cosoc.converter import convert
 from cosoc.converter.ir import DTYPES, Graph
 from cosoc.runtime import Session
-from cosoc.runtime.session import Model
+from cosoc.runtime.model import Model
 
 NETWORK_RATIO = 0.9
 KERNEL_RATIO = 3.0

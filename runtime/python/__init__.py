@@ -3,7 +3,8 @@
 from cosoc.runtime.client import Call, Client, Future
 from cosoc.runtime.device_array import DeviceArray
 from cosoc.runtime.library import CosocError
-from cosoc.runtime.session import MeasuredCost, Model, RunSummary, Session, TaskRecord, TensorInfo
+from cosoc.runtime.model import Model, RunSummary, TaskRecord, TensorInfo
+from cosoc.runtime.session import MeasuredCost, Session
 from cosoc.runtime.task_graph import TaskGraph
 
 __all__ = [
