@@ -144,7 +144,7 @@ def random_instruction(rng: np.random.Generator) -> Instruction:
     """A known opcode and random fields. Those that say how long it takes are small; a rule is broken now and then."""
     opcode = Opcode(int(rng.integers(len(Opcode))))
     layout = INSTRUCTIONS[opcode]
-    strict, fields = bool(rng.integers(20)), {}
+    fields: dict[str, int] = {}
     for field in layout.fields[1:]:
         low, high = (-(1 << field.width - 1), 1 << field.width - 1) if field.signed else (0, 1 << field.width)
         if field.name in EXTENTS or field.name.startswith("words"):
@@ -157,13 +157,14 @@ def random_instruction(rng: np.random.Generator) -> Instruction:
             high = 1 << 5
         elif field.name.startswith("wait"):
             high = 4 if rng.integers(4) else 256
-        if strict:
-            low, high = low + (field.name in layout.nonzero), min(high, LIMITS.get(field.name, high))
+        low, high = low + (field.name in layout.nonzero), min(high, LIMITS.get(field.name, high))
         fields[field.name] = int(rng.integers(low, high))
-    if strict and fields.get("window"):
+    if fields.get("window"):
         fields |= {"stride_rows": 1, "stride_columns": 1, "phases_log2": 0}
-    if strict and fields.get("fold_channels"):
+    if fields.get("fold_channels"):
         fields |= {"words": 1, "fold_stride": max(1, fields["fold_stride"])}
+    if layout.nonzero and rng.integers(12) == 0:
+        fields[layout.nonzero[rng.integers(len(layout.nonzero))]] = 0
     return opcode, fields
 
 
