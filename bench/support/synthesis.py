@@ -67,16 +67,11 @@ _DEVICE = (
 )
 """The largest ECP5: on the 45, half full, most of the time goes into finding legal places."""
 
-_PLACE = (
-    *_DEVICE,
-    *("--placer-heap-timingweight", "25", "--placer-heap-critexp", "4"),
-    *("--no-route", "--json", "design.json", "--write", "placed.json"),
-)
-"""Timing weighs more than by default, where the factor is 10 and the exponent 2."""
+_PLACE = (*_DEVICE, "--no-route", "--json", "design.json", "--write", "placed.json")
 
 _ROUTE = (*_DEVICE, "--no-pack", "--no-place", "--json", "placed.json", "--report", "report.json")
-"""In a run of its own: for the whole core it takes ten minutes. In one run with the placer, from the same places, it had not ended
-after forty. The faster router, `router2`, makes longer paths."""
+"""In a run of its own: for the whole core it takes ten minutes. In one run with the placer, tried with more weight on timing, it had
+not ended after forty. The faster router, `router2`, makes longer paths."""
 
 _LUTS = {
     **{f"LUT{inputs}": 1 for inputs in range(1, 7)},
