@@ -8,6 +8,7 @@ constexpr double read_minimum = 4.138;        // ... but at least for this
 constexpr std::uint64_t split_transfers = 3;  // that the port has accepted and not yet cut into bursts ...
 constexpr std::uint64_t split_bursts = 2;     // ... and these on their way to the bus
 constexpr double active_latency = -1;         // from a burst on the bus to the reader that waits for it
+constexpr double request_latency = 6;         // from a loader's part of a LOAD to its first address
 constexpr double next_load_latency = 3;       // from the end of a job to the part of a LOAD that waits for it
 constexpr double next_weights_latency = 8;    // likewise to the first address of a WEIGHTS
 constexpr double job_gap = 1;                 // from the last beat of a job to the first of the next
@@ -31,7 +32,8 @@ double ReadPort::ready(std::size_t number) const {
 double ReadPort::next_load() const {
   const Reader& reader = readers_[loader];
   const bool requested = reader.queue.transfers_after(split_bursts) <= split_transfers;
-  return requested ? reader.jobs_taken[reader.jobs_asked % ahead[loader]] + next_load_latency : never;
+  if (!requested) return never;
+  return std::max(requests_free_, reader.jobs_taken[reader.jobs_asked % ahead[loader]] + next_load_latency);
 }
 
 void ReadPort::push_load(double now, const PortJob& job) {
@@ -39,6 +41,7 @@ void ReadPort::push_load(double now, const PortJob& job) {
   const std::size_t place = reader.jobs_asked % ahead[loader];
   reader.jobs_taken[place] = never;
   reader.empty_jobs[place] = job.transfers == 0;
+  requests_free_ = job.at - request_latency + static_cast<double>(job.transfers) + 1;
   if (job.transfers != 0) reader.queue.push(job);
   if (reader.jobs_asked++ == reader.jobs_received && job.transfers == 0) end_job(loader, now);
 }

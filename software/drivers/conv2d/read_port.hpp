@@ -112,6 +112,7 @@ class ReadPort {
   double asked_at_ = -1;         // when
   double free_ = 0;              // when the channel can begin a burst
   std::deque<Arrival> arrived_;  // bursts of features that the loader has not taken; the last may still move
+  double requests_free_ = 0;     // when the loader can have requested all transfers of its latest job, one in a cycle
   double held_ = 0;              // until when the bank of the loader's word is busy, as far as that is known
   std::optional<TileWalk> way_;  // of the loader, over its tile
   WordQueue words_;
