@@ -70,8 +70,8 @@ _DEVICE = (
 _PLACE = (*_DEVICE, "--no-route", "--json", "design.json", "--write", "placed.json")
 
 _ROUTE = (*_DEVICE, "--no-pack", "--no-place", "--json", "placed.json", "--report", "report.json")
-"""In a run of its own: for the whole core it takes ten minutes. In the placer's run, tried with more weight on timing, it had not
-ended after forty. The faster router, `router2`, makes longer paths."""
+"""In a run of its own: in that of the placer the router takes several times as long for the whole core. The faster one, `router2`,
+makes longer paths."""
 
 _LUTS = {
     **{f"LUT{inputs}": 1 for inputs in range(1, 7)},

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 #include <functional>
 #include <thread>
 
@@ -25,7 +26,7 @@ class FaultyDaemon {
       : FaultyDaemon({"fft0", fault, times}, make_soc(), deadline, how, options) {}
   FaultyDaemon(const FaultPlan& plan, const SoCDescription& soc, Time deadline, const AcceleratorOptions& how = {},
                ServerOptions options = {}) {
-    socket_ = "/tmp/cosoc-test-" + std::to_string(::getpid()) + ".socket";
+    socket_ = std::filesystem::temp_directory_path() / ("cosoc-test-" + std::to_string(::getpid()) + ".socket");
     auto accelerators = Accelerators::over(how, soc, make_threaded_platform(soc, plan), deadline);
     REQUIRE(accelerators);
     auto listener = Listener::open(socket_, "");

@@ -36,11 +36,12 @@ double ReadPort::next_load() const {
   return std::max(requests_free_, reader.jobs_taken[reader.jobs_asked % ahead[loader]] + next_load_latency);
 }
 
-void ReadPort::push_load(double now, const PortJob& job) {
+void ReadPort::push_load(double now, PortJob job) {
   Reader& reader = readers_[loader];
   const std::size_t place = reader.jobs_asked % ahead[loader];
   reader.jobs_taken[place] = never;
   reader.empty_jobs[place] = job.transfers == 0;
+  job.at = std::max(job.at, now + request_latency);
   requests_free_ = job.at - request_latency + static_cast<double>(job.transfers) + 1;
   if (job.transfers != 0) reader.queue.push(job);
   if (reader.jobs_asked++ == reader.jobs_received && job.transfers == 0) end_job(loader, now);

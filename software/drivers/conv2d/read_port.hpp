@@ -31,7 +31,7 @@ class ReadPort {
   /// When the loader can be given its part of another LOAD: it has requested what it has to, and has few to receive.
   double next_load() const;
   /// Gives it that, which may be without rows.
-  void push_load(double now, const PortJob& job);
+  void push_load(double now, PortJob job);
   /// When a burst can enter or leave the queue.
   double next() const { return std::min({next_asked(), next_received(), next_taken()}); }
   /// Lets the loader take all that it can before that time, up to the end of a burst, of which it tells.

@@ -10,7 +10,6 @@ using isa::Opcode;
 
 // Latencies of the gateware in cycles, without those of the memory.
 constexpr double load_latency = 8;      // start of a LOAD to its first address on the bus
-constexpr double given_latency = 6;     // a port takes its part of a LOAD to its first address
 constexpr double given_cycles = 2;      // from one LOAD to the next
 constexpr double weights_latency = 7;   // likewise of WEIGHTS and CHANNELS
 constexpr double store_latency = 29;    // start of a STORE to the first word at the bus
@@ -110,9 +109,7 @@ bool Simulation::give_loads() {
   bool any = false;
   for (std::size_t port = 0; port < config_.memory_ports; ++port) {
     if (fork.taken[port] || next_given(port) > now_) continue;
-    PortJob& job = fork.jobs[port];
-    job.at = std::max(job.at, now_ + given_latency);
-    reads_[port].push_load(now_, job);
+    reads_[port].push_load(now_, fork.jobs[port]);
     fork.taken[port] = any = true;
   }
   if (std::find(fork.taken.begin(), fork.taken.end(), false) == fork.taken.end()) {
