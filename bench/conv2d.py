@@ -158,7 +158,8 @@ def run(build: Path) -> Report:
     full = os.environ.get("COSOC_FULL") == "1"
     program = build / "bin" / "conv2d-network"
     engines = {name: build_engine(name, program) for name in ENGINES if full or name != "zcu102"}
-    report = Report("conv2d", {**ENGINES, "memory": {"latency_ns": 150, "source": "an estimate; bandwidth is measured"}})
+    latency = json.loads(engines["2048"].soc.read_text())["memory"]["latency_ns"]
+    report = Report("conv2d", {**ENGINES, "memory": {"latency_ns": latency, "source": "an estimate; bandwidth is measured"}})
     tables: dict[str, list[dict[str, Any]]] = {}
     for name, network in NETWORKS.items():
         add_network(report, engines["2048"], name, network().layers, rtl=full or name in QUICK)
@@ -237,8 +238,8 @@ def print_table(name: str, entries: Sequence[dict[str, Any]]) -> None:
 def add_separate_layers(report: Report, tables: dict[str, list[dict[str, Any]]]) -> None:
     """Utilization when every layer is a program of its own, as it is in the runtime."""
     for name, table in tables.items():
-        share = sum(entry["cycles"] for entry in table)
-        value = sum(entry["utilization"] * entry["cycles"] for entry in table) / share
+        cycles = sum(entry["cycles"] for entry in table)
+        value = sum(entry["utilization"] * entry["cycles"] for entry in table) / cycles
         how: How = "rtl" if all(entry["how"] == "rtl" for entry in table) else "model"
         report.add(Figure(name=f"{name}.utilization_by_layers", value=value, unit="%", better="higher", how=how))
 

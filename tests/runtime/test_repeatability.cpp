@@ -1,12 +1,7 @@
 /// In simulated time the same applications, policy and seed give the same bytes of a trace, with several accelerators
 /// of each kind, whatever the threads of the process do.
-#include <unistd.h>
-
 #include <atomic>
 #include <catch2/catch.hpp>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <random>
 #include <set>
 #include <thread>
@@ -14,6 +9,7 @@
 #include "cosoc/client.hpp"
 #include "cosoc/task_graph.hpp"
 #include "support.hpp"
+#include "trace_file.hpp"
 
 using namespace cosoc;
 using namespace std::chrono_literals;
@@ -67,11 +63,11 @@ int compute(const Client& client, const std::function<void()>& pause) {
 
 /// The trace of three applications: two programs and a model. `delays` is how their threads are held up.
 std::string run(const SessionOptions& wanted, unsigned delays) {
-  const auto path = std::filesystem::temp_directory_path() / ("cosoc_trace_" + std::to_string(getpid()) + ".json");
+  const test::TraceFile file;
   std::atomic<int> errors = 0;
   {
     SessionOptions options = wanted;
-    options.trace = path;
+    options.trace = file.path;
     const auto soc = make_large_soc();
     Session session = test::open(soc, test::make_faulty_platform(soc, {}), options);
     Scheduler& scheduler = session.state()->scheduler();
@@ -108,10 +104,7 @@ std::string run(const SessionOptions& wanted, unsigned delays) {
     CHECK(session.state()->finish_trace());
   }
   CHECK(errors == 0);
-  std::ifstream stream(path);
-  const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  std::filesystem::remove(path);
-  return text;
+  return file.text();
 }
 
 }  // namespace

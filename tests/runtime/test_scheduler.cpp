@@ -1,17 +1,13 @@
 /// The scheduler under many applications and threads: order, failures, fairness, memory, and simulated time.
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
 #include <deque>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <random>
 #include <set>
 #include <thread>
 
 #include "cosoc/session.hpp"
 #include "scheduler_support.hpp"
+#include "trace_file.hpp"
 
 using namespace cosoc;
 using namespace test;
@@ -317,10 +313,10 @@ TEST_CASE("simulated time stands still while a thread that takes part computes")
 }
 
 TEST_CASE("several applications in simulated time give the same trace however their threads run") {
-  const auto path = std::filesystem::temp_directory_path() / ("cosoc_trace_" + std::to_string(getpid()) + ".json");
+  const test::TraceFile file;
   const auto run = [&](const std::string& policy, unsigned seed) {
     {
-      auto trace = Trace::open(path, {{"cpu0", "cpu1"}, policy, true});
+      auto trace = Trace::open(file.path, {{"cpu0", "cpu1"}, policy, true});
       REQUIRE(trace);
       TestScheduler scheduler(Clock::simulated, 2, policy, trace->get());
       std::vector<std::shared_ptr<const Application>> applications;
@@ -348,8 +344,7 @@ TEST_CASE("several applications in simulated time give the same trace however th
       CHECK(failures == 0);
       REQUIRE((*trace)->finish());
     }
-    std::ifstream stream(path);
-    return std::string(std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>());
+    return file.text();
   };
   for (const auto name : policy_names()) {
     const std::string first = run(std::string(name), 1);
@@ -357,7 +352,6 @@ TEST_CASE("several applications in simulated time give the same trace however th
     CHECK(std::ranges::count_if(events, [](const auto& event) { return event.value("cat", "") == "action"; }) == 90);
     CHECK(first == run(std::string(name), 100));
   }
-  std::filesystem::remove(path);
 }
 
 TEST_CASE("without values, tasks take their time and compute nothing") {

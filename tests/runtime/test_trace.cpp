@@ -4,9 +4,6 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <thread>
 
@@ -15,34 +12,14 @@
 #include "kernels/operations.hpp"
 #include "scheduler_support.hpp"
 #include "support.hpp"
+#include "trace_file.hpp"
 
 using namespace cosoc;
 using namespace std::chrono_literals;
 using nlohmann::json;
+using test::TraceFile;
 
 namespace {
-
-/// A file that is gone after the test.
-class TraceFile {
- public:
-  TraceFile() : path(std::filesystem::temp_directory_path() / ("cosoc_trace_" + std::to_string(getpid()) + ".json")) {}
-  ~TraceFile() { std::filesystem::remove(path); }
-
-  std::string text() const {
-    std::ifstream stream(path);
-    return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  }
-  /// Tasks by name.
-  std::map<std::string, json> tasks() const {
-    std::map<std::string, json> found;
-    for (const json& event : json::parse(text())) {
-      if (event["ph"] == "X" && event["cat"] != "policy") found.emplace(event["name"], event);
-    }
-    return found;
-  }
-
-  const std::filesystem::path path;
-};
 
 void run_signal(Session session) {
   auto model = session.load(test::make_signal_graph());

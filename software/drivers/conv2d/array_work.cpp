@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "drivers/conv2d/pass.hpp"
+#include "drivers/conv2d/tiling.hpp"
 
 namespace cosoc::conv2d {
 namespace {
@@ -20,8 +20,8 @@ void count_cycles(const Config& config, const Entries& entries, ArrayWork& work)
   const isa::Compute& compute = work.compute;
   std::uint64_t steps = 0;
   for (std::size_t i = 0; i < compute.micro_count; ++i) steps += entries[(compute.micro_address + i) % entries.size()];
-  const std::uint64_t channels = config.activation_bits == 8 ? 16 : 8;
-  steps = steps * (channels / config.input_lanes) << work.geometry.phases_log2;
+  const auto of_word = static_cast<std::uint64_t>(word_channels(config)) / config.input_lanes;
+  steps = steps * of_word << work.geometry.phases_log2;
   work.groups = static_cast<std::uint64_t>(divide_up(compute.pixels, config.pixel_lanes));
   if (work.geometry.window != 0) {
     steps = compute.micro_count;
@@ -29,10 +29,11 @@ void count_cycles(const Config& config, const Entries& entries, ArrayWork& work)
   }
   work.steps = std::max<std::uint64_t>(steps, 1);
   if (compute.keep != 0) return;
-  work.slices = std::min<std::uint64_t>(config.pixel_lanes, 4);
+  work.slices = static_cast<std::uint64_t>(group_slices(config));
   const std::uint64_t results = compute.pixels + (work.geometry.window != 0 ? 1 : 0);
   const std::uint64_t last_pixels = results - (work.groups - 1) * config.pixel_lanes;
-  work.last_slices = (last_pixels * work.slices + config.pixel_lanes - 1) / config.pixel_lanes;
+  const auto in_slices = static_cast<std::int64_t>(last_pixels * work.slices);
+  work.last_slices = static_cast<std::uint64_t>(divide_up(in_slices, config.pixel_lanes));
 }
 
 }  // namespace

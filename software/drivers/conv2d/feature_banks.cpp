@@ -40,11 +40,11 @@ void TileWalk::advance() {
   start_pixel();
 }
 
-FeatureBanks::FeatureBanks(std::uint32_t pixel_lanes, std::uint32_t word_parts)
-    : lanes_(pixel_lanes),
-      word_parts_(word_parts),
-      banks_(std::max<std::uint32_t>(4, 2 * pixel_lanes)),
-      slice_pixels_(std::max<std::uint32_t>(1, pixel_lanes / 4)) {}
+FeatureBanks::FeatureBanks(const Config& config)
+    : lanes_(config.pixel_lanes),
+      word_parts_(static_cast<std::uint32_t>(word_parts(config))),
+      banks_(static_cast<std::uint32_t>(banks(config))),
+      slice_pixels_(config.pixel_lanes / static_cast<std::uint32_t>(group_slices(config))) {}
 
 std::int64_t FeatureBanks::add(const OutputStream& stream) {
   for (std::uint64_t block = 0; block < stream.blocks; ++block) {

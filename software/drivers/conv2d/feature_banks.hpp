@@ -8,6 +8,8 @@
 #include <deque>
 #include <optional>
 
+#include "drivers/conv2d/tiling.hpp"
+
 namespace cosoc::conv2d {
 
 /// Windows along one axis of a tile.
@@ -75,7 +77,7 @@ struct OutputStream {
 /// The banks, where the output unit goes before store engines, and these before loaders; the lower port goes first.
 class FeatureBanks {
  public:
-  FeatureBanks(std::uint32_t pixel_lanes, std::uint32_t word_parts);
+  explicit FeatureBanks(const Config& config);
 
   /// Lets the output unit write the results of another COMPUTE, slice by slice; returns the cycle of the last write. A
   /// residual waits while a result is written to its bank, and then all behind it wait too.

@@ -30,7 +30,7 @@ Simulation::Simulation(const Config& config, std::span<const std::uint32_t> prog
     : config_(config),
       instructions_(decode_stream(program)),
       memory_(memory_latency, 128.0 / config.memory_port_bits),
-      banks_(config.pixel_lanes, (config.activation_bits == 8 ? 16 : 8) / config.output_lanes),
+      banks_(config),
       parts_(instructions_.size()),
       work_(array_work(config, instructions_)) {
   for (std::size_t port = 0; port < config.memory_ports; ++port) {
