@@ -204,7 +204,7 @@ double measure_trace(std::size_t count) {
   const Plan plan = make_random_plan(count, what);
   // In turn, and the best of each, because other programs come and go.
   std::array best = {std::numeric_limits<double>::max(), std::numeric_limits<double>::max()};
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 10; ++i) {
     for (const bool traced : {false, true}) {
       Cores cores(2, false, traced ? trace->get() : nullptr);
       GraphRun run(plan, cores.application, *cores.scheduler, cores.devices);
@@ -266,7 +266,7 @@ int main() {
   figures["round_trip_to_worker_p50_us"] = measure_round_trip();
   figures["tasks_per_second"] = measure_tasks_per_second();
   figures["graph_50us_tasks_efficiency"] = measure_graph_efficiency(100000);
-  figures["trace_of_50us_tasks_percent"] = measure_trace(10000);
+  figures["trace_of_50us_tasks_percent"] = measure_trace(5000);
   figures["idle_cpu_percent"] = measure_idle();
   figures["model_tasks_per_second"] = measure_model();
   std::cout << figures.dump() << "\n";

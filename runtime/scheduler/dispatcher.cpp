@@ -118,7 +118,7 @@ void Dispatcher::finish(Task& task) {
     end_orders(task.device);
   }
   now_ = task.end;
-  if (trace_ != nullptr) record(task);
+  if (trace_ != nullptr) number(task);
   switch (task.outcome) {
     case Outcome::done:
       if (learned_ != nullptr && task.note.empty()) learn(task);
@@ -157,33 +157,22 @@ void Dispatcher::fail_all(const std::string& message) {
   for (std::size_t device = 0; device < states_.size(); ++device) has_work(device);
 }
 
-void Dispatcher::record(Task& task) {
-  const auto number = [this](Task& of) {
+/// Before its successors are released, which may end, and be forgotten, before it is written.
+void Dispatcher::number(Task& task) {
+  const auto name = [this](Task& of) {
     if (of.number == 0) of.number = trace_->next_id();
     return of.number;
   };
-  const bool ends = task.outcome != Outcome::device_failed && task.outcome != Outcome::refused;
-  next_ids_.clear();
-  if (ends) {
-    for (const std::size_t next : task.successors) next_ids_.push_back(number(task.siblings[next]));
-    for (Task* next : task.waiting) next_ids_.push_back(number(*next));
-  }
-  trace_->write({.device = task.device,
-                 .id = number(task),
-                 .next = next_ids_,
-                 .node = task.what->name,
-                 .operation = task.what->kernel->name(),
-                 .application = task.group->application().name,
-                 .submitted = task.submitted,
-                 .ready = task.ready,
-                 .start = task.start,
-                 .end = task.end,
-                 .counters = task.counters,
-                 .choices = task.ready_count,
-                 .queued = task.queued,
-                 .expected_end = task.expected_end,
-                 .succeeded = task.outcome == Outcome::done,
-                 .reason = task.reason()});
+  name(task);
+  task.unwritten = task.outcome != Outcome::device_failed && task.outcome != Outcome::refused;
+  if (!task.unwritten) return write(*trace_, task);
+  for (const std::size_t next : task.successors) task.next_numbers.push_back(name(task.siblings[next]));
+  for (Task* next : task.waiting) task.next_numbers.push_back(name(*next));
+}
+
+void Dispatcher::write_round() {
+  if (!std::exchange(round_unwritten_, false)) return;
+  trace_->write(round_);
 }
 
 }  // namespace cosoc

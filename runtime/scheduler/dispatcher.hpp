@@ -30,6 +30,8 @@ class Dispatcher {
   void admit(Task& task, Time now);
   /// Lets the policy assign what is ready.
   void schedule(Time now);
+  /// Writes that decision to the trace, if there is one: after devices have been given what it is about.
+  void write_round();
 
   /// Whether the device's queue has something to start.
   bool has_work(std::size_t device);
@@ -84,7 +86,7 @@ class Dispatcher {
   bool is_possible(const Task& task) const;
   std::string without_device(const Task& task) const;
   void decide(Time now);
-  void record(Task& task);
+  void number(Task& task);
 
   Policy policy_;
   PolicyState policy_state_;
@@ -104,8 +106,9 @@ class Dispatcher {
   std::vector<ReadyTask> round_tasks_;
   std::vector<DeviceState> round_devices_;
   std::vector<Assignment> assignments_;
-  std::vector<std::size_t> queue_sizes_;  // scratch of the trace, as what follows
-  std::vector<std::uint64_t> next_ids_;
+  RoundEvent round_;  // to be written, with the queues' sizes
+  bool round_unwritten_ = false;
+  std::vector<std::size_t> queue_sizes_;
 
   mutable std::mutex status_mutex_;
 };

@@ -60,11 +60,12 @@ void Dispatcher::decide(Time now) {
   for (const Assignment& assignment : assignments_) assign(assignment);
   queue_sizes_.clear();
   for (const State& state : states_) queue_sizes_.push_back(state.queue.size());
-  trace_->write({.start = now,
-                 .duration = trace_->is_simulated() ? Time{} : duration,
-                 .ready = round.tasks.size(),
-                 .assigned = assignments_.size(),
-                 .queued = queue_sizes_});
+  round_ = {.start = now,
+            .duration = trace_->is_simulated() ? Time{} : duration,
+            .ready = round.tasks.size(),
+            .assigned = assignments_.size(),
+            .queued = queue_sizes_};
+  round_unwritten_ = true;
 }
 
 /// Policies come from anybody: what they answer is checked.

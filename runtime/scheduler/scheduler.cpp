@@ -154,6 +154,7 @@ void Scheduler::settle(Task* ended) {
   while (ended != nullptr) {
     Task& task = *ended;
     ended = task.next;
+    if (task.unwritten) write(*trace_, task);
     if (task.completion != nullptr) task.completion->complete(task, status_of(task));
     if (task.group != group) {
       count_down();

@@ -28,6 +28,7 @@ void SimulatedDevices::start_tasks() {
   bool progress = true;
   while (progress) {
     dispatcher_.schedule(now_);
+    dispatcher_.write_round();
     progress = false;
     for (std::size_t device = 0; device < devices_.size(); ++device) {
       if (calls_[device].task != nullptr || !dispatcher_.has_work(device)) continue;

@@ -20,9 +20,30 @@ void Task::reset() {
   ready_count = 0;
   outcome = Outcome::pending;
   number = 0;
+  next_numbers.clear();
+  unwritten = false;
   expected_end = start = end = {};
   counters = {};
   note.clear();
+}
+
+void write(Trace& trace, const Task& task) {
+  trace.write({.device = task.device,
+               .id = task.number,
+               .next = task.next_numbers,
+               .node = task.what->name,
+               .operation = task.what->kernel->name(),
+               .application = task.group->application().name,
+               .submitted = task.submitted,
+               .ready = task.ready,
+               .start = task.start,
+               .end = task.end,
+               .counters = task.counters,
+               .choices = task.ready_count,
+               .queued = task.queued,
+               .expected_end = task.expected_end,
+               .succeeded = task.outcome == Outcome::done,
+               .reason = task.reason()});
 }
 
 void TaskGroup::reset(Time deadline) {

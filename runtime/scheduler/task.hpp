@@ -14,6 +14,7 @@
 #include "kernels/kernel.hpp"
 #include "policies/policy.hpp"
 #include "scheduler/cost_row.hpp"
+#include "trace/trace.hpp"
 
 namespace cosoc {
 
@@ -117,10 +118,12 @@ struct Task {
   std::vector<Task*> waiting;                // tasks whose `after` has this one
 
   // What happened.
-  Time submitted{};          // only with a trace, as the next three
-  Time ready{};              // when it waited for nothing more
-  std::uint64_t number = 0;  // in the trace; 0 until it is named there
-  std::uint32_t queued = 0;  // tasks before it in its device's queue
+  Time submitted{};                         // only with a trace, as the next six
+  Time ready{};                             // when it waited for nothing more
+  std::uint64_t number = 0;                 // in the trace; 0 until it is named there
+  std::vector<std::uint64_t> next_numbers;  // of those that waited for it
+  bool unwritten = false;                   // it ran and ended, and is to be written when it is settled
+  std::uint32_t queued = 0;                 // tasks before it in its device's queue
   Time expected_end{};
   Time start{};
   Time end{};
@@ -133,6 +136,9 @@ struct Task {
   /// Forgets the last use; links of the graph stay.
   void reset();
 };
+
+/// Writes what happened to a task, which keeps its number and those of its successors.
+void write(Trace& trace, const Task& task);
 
 /// Tasks that succeed or fail together: a run of a graph, a call, or whatever
 /// an application puts into one. When a task fails, those of its group that
