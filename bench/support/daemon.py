@@ -43,6 +43,7 @@ def add_figures(report: Report, build: Path) -> None:
         )
         peer = f"CEDR 8,800 to submit; started by itself {starts['started']:,.0f}"
         _add(report, starts["submitted"], "submit_to_start_p50_us", "us", 200.0, peer)
+        _add(report, starts["submitted_after_rest"], "submit_to_start_after_20_ms_p50_us", "us", None, None)
         begin = time.monotonic()
         message = {"type": "submit", "kind": "so", "program": application, "arguments": ["/dev/null"], "count": BURST}
         result = ask(socket, {"type": "wait", "job": ask(socket, message)["job"]}, TIMEOUT)

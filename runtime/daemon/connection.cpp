@@ -114,13 +114,17 @@ void Connection::ring() {
   static_cast<void>(!::write(bell_.get(), &one, sizeof(one)));
 }
 
+Result<nlohmann::json> ask(const Descriptor& connection, const nlohmann::json& message) {
+  if (auto sent = send_message(connection.get(), message); !sent) return tl::make_unexpected(sent.error());
+  const auto answer = receive_answer(connection.get());
+  if (!answer) return tl::make_unexpected(answer.error());
+  return read_answer(answer->text);
+}
+
 Result<nlohmann::json> ask(const std::filesystem::path& socket, const nlohmann::json& message) {
   const auto connection = connect_to(socket);
   if (!connection) return tl::make_unexpected(connection.error());
-  if (auto sent = send_message(connection->get(), message); !sent) return tl::make_unexpected(sent.error());
-  const auto answer = receive_answer(connection->get());
-  if (!answer) return tl::make_unexpected(answer.error());
-  return read_answer(answer->text);
+  return ask(*connection, message);
 }
 
 }  // namespace cosoc::daemon

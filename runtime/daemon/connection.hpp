@@ -58,7 +58,9 @@ class Connection {
   std::thread watcher_;  // wakes everybody when the daemon is gone
 };
 
-/// Sends one message to a daemon and gives its answer: what the command line does.
+/// Sends one message over an open connection with a daemon and gives its answer.
+Result<nlohmann::json> ask(const Descriptor& connection, const nlohmann::json& message);
+/// The same over a connection of its own: what the command line does.
 Result<nlohmann::json> ask(const std::filesystem::path& socket, const nlohmann::json& message);
 
 }  // namespace cosoc::daemon

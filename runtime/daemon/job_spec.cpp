@@ -1,7 +1,7 @@
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmath>
-#include <filesystem>
 
 #include "daemon/jobs.hpp"
 #include "daemon/types.hpp"
@@ -49,17 +49,20 @@ Status check_length(const JobSpec& job) {
                  std::to_string(bytes) + "; put what is longer into a file");
 }
 
+bool is_file(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
+}
+
 Status check_program(const JobSpec& job) {
-  const std::filesystem::path path = job.program;
-  if (!path.is_absolute() || job.program.find('\0') != std::string::npos) {
+  if (!job.program.starts_with('/') || job.program.find('\0') != std::string::npos) {
     return failure("the application needs an absolute path, not '" + job.program + "'");
   }
-  std::error_code ignored;
   if (job.kind == "bundle") {
-    if (std::filesystem::is_regular_file(path / "graph.json", ignored)) return {};
+    if (is_file(job.program + "/graph.json")) return {};
     return failure(job.program + " is no bundle: there is no graph.json in it");
   }
-  if (!std::filesystem::is_regular_file(path, ignored)) return failure("there is no application " + job.program);
+  if (!is_file(job.program)) return failure("there is no application " + job.program);
   const bool shared = job.kind == "so";
   if (::access(job.program.c_str(), shared ? R_OK : X_OK) == 0) return {};
   return failure(job.program + (shared ? " cannot be read" : " cannot be executed"));
@@ -76,7 +79,7 @@ Result<JobSpec> read_job(const nlohmann::json& message) {
   }
   job.kind = *kind;
   job.program = *program;
-  job.name = std::filesystem::path(job.program).filename().string().substr(0, 64);
+  job.name = job.program.substr(job.program.rfind('/') + 1).substr(0, 64);
   job.folder = "/";
   if (const std::string* folder = find_text(message, "folder")) job.folder = *folder;
   if (job.folder.find('\0') != std::string::npos) return failure("a folder is a path without zeros");

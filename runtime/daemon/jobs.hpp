@@ -57,6 +57,10 @@ class Jobs {
   /// Ends all processes.
   ~Jobs();
 
+  /// A submission is being read.
+  void alert() {
+    if (zygote_) zygote_->alert();
+  }
   Result<nlohmann::json> submit(const nlohmann::json& message);
   /// Ends one job: what runs of it is killed, the rest does not start.
   Result<nlohmann::json> end(const nlohmann::json& message);

@@ -125,6 +125,10 @@ void Server::receive(std::uint64_t id, std::uint32_t events) {
     if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) end(id);
     return;
   }
+  // Before it is parsed. If it is something else after all, a process has woken in vain.
+  const bool submits =
+      received && !peer.client && peer.owner && (**received).text.find("\"submit\"") != std::string::npos;
+  if (submits) jobs_->alert();
   const auto message = received ? parse_message((**received).text) : tl::make_unexpected(received.error());
   if (!message) {
     return expel(id, message.error().message);

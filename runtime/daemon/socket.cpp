@@ -43,6 +43,24 @@ Status share_with(const std::filesystem::path& path, const std::string& group) {
   return {};
 }
 
+/// Whether the brackets outside of texts nest at most `max_depth` deep.
+bool is_shallow(std::string_view text) {
+  int depth = 0;
+  bool in_text = false;
+  for (std::size_t i = 0; i < text.size() && depth <= max_depth; ++i) {
+    const char c = text[i];
+    if (c == '"') in_text = !in_text;
+    if (in_text) {
+      if (c == '\\') ++i;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    }
+  }
+  return depth <= max_depth;
+}
+
 }  // namespace
 
 Result<Listener> Listener::open(const std::filesystem::path& path, const std::string& group) {
@@ -169,13 +187,8 @@ Result<std::optional<Message>> receive_message(int socket) {
 }
 
 Result<nlohmann::json> parse_message(std::string_view text) {
-  bool deep = false;
-  const auto shallow = [&deep](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-    deep = deep || depth > max_depth;
-    return depth <= max_depth;
-  };
-  auto object = nlohmann::json::parse(text, shallow, false);
-  if (deep || !object.is_object()) return failure("a message is one JSON object of at most 16 levels");
+  auto object = is_shallow(text) ? nlohmann::json::parse(text, nullptr, false) : nlohmann::json();
+  if (!object.is_object()) return failure("a message is one JSON object of at most 16 levels");
   return object;
 }
 

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <vector>
 
 extern char** environ;
 
@@ -61,7 +62,13 @@ Result<std::unique_ptr<Zygote>> Zygote::start(const std::filesystem::path& progr
   std::string path = program.string();
   std::string address = socket.string();
   std::array<char*, 3> arguments = {path.data(), address.data(), nullptr};
-  const int error = ::posix_spawn(&zygote->process_, path.c_str(), &actions, &attributes, arguments.data(), environ);
+  // Every function is looked up once, before the forks, and not in each process when it is first called.
+  std::string binding = "LD_BIND_NOW=1";
+  std::vector<char*> environment = {binding.data()};
+  for (char** entry = environ; *entry != nullptr; ++entry) environment.push_back(*entry);
+  environment.push_back(nullptr);
+  const int error =
+      ::posix_spawn(&zygote->process_, path.c_str(), &actions, &attributes, arguments.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (error != 0) return failure("cannot start " + path + ": " + std::strerror(error) + "; build it with scons");
@@ -136,11 +143,19 @@ void Zygote::replace() {
   });
 }
 
+void Zygote::alert() {
+  const auto likely = find(expected_identity_);
+  const std::uint64_t one = 1;
+  if (likely != waiting_.end()) static_cast<void>(!::write(likely->bell.get(), &one, sizeof(one)));
+}
+
+/// One that waits and has this loaded.
+std::deque<Zygote::Waiting>::iterator Zygote::find(const FileIdentity& identity) {
+  return std::ranges::find_if(waiting_, [&](const Waiting& item) { return item.work && item.loaded == identity; });
+}
+
 /// One that has it loaded, or else one that has nothing loaded. If all have others, one of these makes room.
 std::deque<Zygote::Waiting>::iterator Zygote::choose(const FileIdentity& wanted) {
-  const auto find = [this](const FileIdentity& identity) {
-    return std::ranges::find_if(waiting_, [&](const Waiting& item) { return item.work && item.loaded == identity; });
-  };
   auto found = find(wanted);
   if (found == waiting_.end()) found = find({});
   if (found != waiting_.end()) return found;
@@ -206,8 +221,13 @@ void Zygote::receive() {
     ZygoteReport report;
     std::memcpy(&report, (**message).text.data(), sizeof(report));
     auto& descriptors = (**message).descriptors;
-    const bool waits = report.kind == ZygoteReport::waits && !descriptors.empty();
-    if (waits) waiting_.push_back({.process = report.process, .work = std::move(descriptors.front()), .loaded = {}});
+    const bool waits = report.kind == ZygoteReport::waits && descriptors.size() == 2;
+    if (waits) {
+      waiting_.push_back({.process = report.process,
+                          .work = std::move(descriptors[0]),
+                          .bell = std::move(descriptors[1]),
+                          .loaded = {}});
+    }
     reported_(report);
     // If it has no work already.
     if (waits) load_one();

@@ -63,6 +63,8 @@ class Zygote {
   /// object loaded that was wanted last. `before` is told of the process just before that is told, so that what it
   /// needs is there when it looks.
   int become(const WorkOrder& work, const Descriptor& log, const std::function<void(int process)>& before);
+  /// Work is being read: the process that is likely to get it wakes already.
+  void alert();
   /// Has one process more wait.
   void fork_one();
   /// A process has ended that became nothing. Whether that was meant, and another one has its place.
@@ -72,6 +74,7 @@ class Zygote {
   struct Waiting {
     int process = 0;
     Descriptor work;
+    Descriptor bell;      // see `alert`
     FileIdentity loaded;  // the shared object that it has, or that it was told to load
   };
 
@@ -81,6 +84,7 @@ class Zygote {
   void lose();
   void replace();
   void load_one();
+  std::deque<Waiting>::iterator find(const FileIdentity& identity);
   std::deque<Waiting>::iterator choose(const FileIdentity& wanted);
   void retire(std::deque<Waiting>::iterator waiting);
   void expect(const std::string& program, const FileIdentity& identity);

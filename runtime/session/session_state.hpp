@@ -62,6 +62,9 @@ class SessionState {
 /// Opens the session that this process's next `Session::open` over a daemon takes, if it has no wishes of its own: what
 /// a process does that waits for an application.
 Status keep_session_ready(const std::filesystem::path& socket);
+/// Goes the way of an application's first steps on it, so that code and data are near when the application does. Does
+/// nothing when it was taken.
+void rehearse_ready_session();
 /// Closes it, if it was not taken.
 void drop_ready_session();
 

@@ -264,6 +264,19 @@ TEST_CASE("the deadline of a call reaches the policy of the daemon's accelerator
   CHECK_THAT(transform_impulse(daemon.session(), {"fft"}, 1), Catch::Contains("policy test_deadline_policy"));
 }
 
+TEST_CASE("a message is one object of at most 16 levels") {
+  const auto nested = [](int levels) {
+    return R"({"a":)" + std::string(levels - 1, '[') + std::string(levels - 1, ']') + "}";
+  };
+  CHECK(parse_message(nested(16)));
+  CHECK_FALSE(parse_message(nested(17)));
+  CHECK_FALSE(parse_message(nested(1'000'000)));
+  // Closed ones do not add up, and those in texts are none.
+  CHECK(parse_message(R"({"a":[[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[]]})"));
+  CHECK(parse_message(R"({"a":"[[[[[[[[[[[[\"{{{{{{{{","b\\":"[[[[[[[[[[[[[[[[[["})"));
+  for (const std::string_view text : {"", "[]", "1", "{", R"({"a":"\"})", R"({} {})"}) CHECK_FALSE(parse_message(text));
+}
+
 TEST_CASE("what a process is told comes over as it was") {
   const WorkOrder work = {.kind = WorkOrder::program,
                           .needs_session = true,

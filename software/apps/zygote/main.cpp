@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -15,6 +16,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -32,9 +34,13 @@ namespace {
 
 using namespace cosoc;
 using namespace cosoc::daemon;
+using Clock = std::chrono::steady_clock;
 
 /// Ends of applications that could not begin; others are theirs.
 constexpr int cannot_start = 127;
+
+/// For work that is on its way: longer than the daemon takes to read it, shorter than what others would notice.
+constexpr auto longest_look = std::chrono::microseconds(200);
 
 void report(const ZygoteReport& what, std::span<const int> descriptors = {}) {
   static_cast<void>(send_text(zygote_reports, {reinterpret_cast<const char*>(&what), sizeof(what)}, descriptors));
@@ -72,18 +78,30 @@ void touch_pages() {
   }
 }
 
-/// Loads it before its work comes, if nobody notices.
-void load_in_advance(const std::string& program) {
-  // What fails is tried again, and reported, when the work comes.
-  if (loads_silently(program)) static_cast<void>(::dlopen(program.c_str(), RTLD_NOW | RTLD_GLOBAL));
+using Main = int (*)(int, char**, char**);
+
+/// `main` of a shared object; null, and `dlerror` says more, without one.
+Main find_main(const std::string& program) {
+  void* const library = ::dlopen(program.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  return library == nullptr ? nullptr : reinterpret_cast<Main>(::dlsym(library, "main"));
+}
+
+/// What was loaded before its work came.
+struct Loaded {
+  std::string program;
+  Main entry = nullptr;
+};
+
+/// Loads it before its work comes, if nobody notices. What fails is tried again, and reported, when the work comes.
+Loaded load_in_advance(const std::string& program) {
+  return {.program = program, .entry = loads_silently(program) ? find_main(program) : nullptr};
 }
 
 /// Runs `main` of a shared object.
-[[noreturn]] void run_shared(const std::string& program, std::vector<char*>& arguments) {
-  void* library = ::dlopen(program.c_str(), RTLD_NOW | RTLD_GLOBAL);
-  if (library == nullptr) give_up(::dlerror());
-  const auto entry = reinterpret_cast<int (*)(int, char**, char**)>(::dlsym(library, "main"));
-  if (entry == nullptr) give_up(program + " has no main; link it with -shared, from sources with a main");
+[[noreturn]] void run_shared(const std::string& program, const Loaded& loaded, std::vector<char*>& arguments) {
+  const Main entry = loaded.entry != nullptr && loaded.program == program ? loaded.entry : find_main(program);
+  if (entry == nullptr)
+    give_up(std::string(::dlerror()) + "; an application is linked with -shared, from sources with a main");
   std::exit(entry(static_cast<int>(arguments.size()) - 1, arguments.data(), environ));
 }
 
@@ -99,7 +117,7 @@ void redirect_output(const Descriptor& log) {
   ::dup2(log.get(), STDERR_FILENO);
 }
 
-[[noreturn]] void become(WorkOrder& work) {
+[[noreturn]] void become(WorkOrder& work, const Loaded& loaded) {
   if (::chdir(work.folder.c_str()) != 0) give_up("cannot enter " + work.folder);
   for (std::string& entry : work.environment) ::putenv(entry.data());
   if (work.needs_session) drop_ready_session();
@@ -107,24 +125,43 @@ void redirect_output(const Descriptor& log) {
   std::vector<char*> arguments;
   for (std::string& word : work.arguments) arguments.push_back(word.data());
   arguments.push_back(nullptr);
-  if (work.kind == WorkOrder::shared) run_shared(work.arguments.front(), arguments);
+  if (work.kind == WorkOrder::shared) run_shared(work.arguments.front(), loaded, arguments);
   ::execv(arguments.front(), arguments.data());
   give_up("cannot execute " + work.arguments.front());
 }
 
-/// The socket for the work of this process; the daemon has its other end.
-Descriptor tell_that_we_wait() {
+/// Of this process; the daemon has the others.
+struct Ends {
+  Descriptor work;  // a socket
+  Descriptor bell;  // of events: rings when work is likely to come soon
+};
+
+Ends tell_that_we_wait() {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) ::_exit(cannot_start);
   const Descriptor theirs(ends[1]);
-  report({.kind = ZygoteReport::waits, .process = ::getpid()}, {&ends[1], 1});
+  Descriptor bell(::eventfd(0, EFD_CLOEXEC));
+  const std::array<int, 2> given = {ends[1], bell.get()};
+  report({.kind = ZygoteReport::waits, .process = ::getpid()}, given);
   ::close(zygote_reports);
-  return Descriptor(ends[0]);
+  return {.work = Descriptor(ends[0]), .bell = std::move(bell)};
 }
 
 bool has_message(const Descriptor& socket) {
   pollfd request{.fd = socket.get(), .events = POLLIN, .revents = 0};
   return ::poll(&request, 1, 0) > 0;
+}
+
+/// Blocks until there is work. When that is likely to come soon, it keeps a core until then instead of being woken.
+void wait_for_message(const Ends& ends) {
+  std::array<pollfd, 2> requests = {pollfd{ends.work.get(), POLLIN, 0}, pollfd{ends.bell.get(), POLLIN, 0}};
+  while (::poll(requests.data(), requests.size(), -1) < 0 || requests[0].revents == 0) {
+    if (requests[1].revents == 0) continue;
+    std::uint64_t count = 0;
+    static_cast<void>(!::read(ends.bell.get(), &count, sizeof(count)));
+    rehearse_ready_session();
+    for (const auto end = Clock::now() + longest_look; !has_message(ends.work) && Clock::now() < end;) ::sched_yield();
+  }
 }
 
 /// A child: one application, or nothing when the daemon ends before. What every application needs is there in advance:
@@ -135,20 +172,22 @@ bool has_message(const Descriptor& socket) {
   static_cast<void>(keep_session_ready(socket));
   ::setsid();
   empty_input();
-  Descriptor daemon = tell_that_we_wait();
+  Ends ends = tell_that_we_wait();
+  Loaded loaded;
   for (;;) {
-    if (!has_message(daemon)) touch_pages();
-    auto message = receive_message(daemon.get());
+    if (!has_message(ends.work)) touch_pages();
+    wait_for_message(ends);
+    auto message = receive_message(ends.work.get());
     if (!message || !*message) ::_exit(0);
     WorkOrder work = decode((**message).text);
     if (work.arguments.empty()) ::_exit(cannot_start);
     if (work.kind == WorkOrder::load) {
-      load_in_advance(work.arguments.front());
+      loaded = load_in_advance(work.arguments.front());
       continue;
     }
     for (const Descriptor& log : std::exchange((**message).descriptors, {})) redirect_output(log);
-    daemon = Descriptor();
-    become(work);
+    ends = {};
+    become(work, loaded);
   }
 }
 
@@ -174,6 +213,8 @@ int main(int count, char** arguments) {
     std::fprintf(stderr, "cosoc-zygote: started by cosoc-daemon only\n");
     return 2;
   }
+  // It was for this program alone.
+  ::unsetenv("LD_BIND_NOW");
   const std::string socket = arguments[1];
   for (const int end : {zygote_reports, zygote_orders}) ::fcntl(end, F_SETFD, FD_CLOEXEC);
   sigset_t before;
