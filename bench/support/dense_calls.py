@@ -118,7 +118,7 @@ def calls() -> dict[str, Call]:
         "scatter": (lambda v, i, s: torch.scatter(v, 1, i, s), (seeded(64, 512), positions.reshape(64, 64), seeded(64, 64))),
         "put": (lambda v, i, s: v.index_put((i,), s, accumulate=True), (seeded(512, 64), positions, seeded(4096, 64))),
         "where": (lambda a, b: torch.where(a > b, a, b), (x, x.flip(3))),
-        "where.prelu": (nn.PReLU(64), (x,)),
+        "binary.prelu": (nn.PReLU(64), (x,)),
         "cast": (lambda v: v.to(torch.int64), (x,)),
         "strided.permute": (lambda v: v.permute(0, 2, 3, 1).contiguous(), (x,)),
         "strided.slice": (lambda v: v[:, :, ::2, ::2].contiguous(), (x,)),

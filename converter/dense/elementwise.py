@@ -50,6 +50,7 @@ BINARY: dict[str, Callable[..., torch.Tensor]] = {
     "trunc_divide": partial(torch.div, rounding_mode="trunc"),
     "left_shift": torch.bitwise_left_shift,
     "right_shift": torch.bitwise_right_shift,
+    "prelu": torch.ops.aten._prelu_kernel.default,
 }
 TESTS = ("eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor")
 """Those with a bool result."""
@@ -150,6 +151,12 @@ def elu(call: Call) -> View:
 def leaky_relu(call: Call) -> View:
     """A slope for numbers below zero."""
     return map_element(call, "leaky_relu", call.arguments["negative_slope"])
+
+
+@lowers("_prelu_kernel.default")
+def prelu(call: Call) -> View:
+    """A slope for numbers below zero, which repeats over them."""
+    return call.emit("binary", [call.tensor("self", "float32"), call.tensor("weight", "float32")], {"operation": "prelu"})
 
 
 @lowers("softplus.default")

@@ -132,9 +132,37 @@ def test_views(runner: Runner) -> None:
         ],
         x,
     )
-    runner.check(lambda x: [functional.pad(x, (1, 2, 0, 3)), functional.pad(x, (-1, 2)), functional.pad(x, (1, 1), value=7.0)], x)
-    runner.check(lambda x: [functional.pad(x, (2, 1, 1, 0), mode=mode) for mode in ("reflect", "replicate", "circular")], x)
     runner.check(lambda x: (x, x[0]), x)
+
+
+PADS = [
+    *((0, 0), (1, 2), (-1, 2), (3, -1), (-2, -1), (0, 0, 2, 1), (0, 0, -1, 0), (1, 2, 0, 3), (-1, 2, 3, -2)),
+    *((0, 0, 0, 0, 1, 2), (0, 1, 0, 0, 2, 0), (0, 0, 0, 0, 0, 0, 1, 1), (1, 2, 3, 4, 5, 6, 7, 8), (-1, 1, 1, -1, -1, 1, 1, -1)),
+]
+"""Constant padding, from the last axis on: none, on both sides, negative, of outer axes only, of all."""
+
+
+def test_padding(runner: Runner) -> None:
+    for x in (real(2, 3, 4, 5), whole(2, 3, 4, 5), complex_(2, 3, 4, 5), real(2, 3, 4, 5) > 0):
+        runner.check(lambda x: [functional.pad(x, pad) for pad in PADS], x, tolerance=0.0)
+    runner.check(lambda x: [functional.pad(x, pad, value=7.0) for pad in PADS], real(2, 3, 4, 5), tolerance=0.0)
+    continued = [((0, 0), 3), ((2, 1), 3), ((2, 1, 1, 0), 4), ((4, 4, 3, 3), 4), ((0, 0, 2, 1), 4), ((2, 1, 0, 3, 1, 1), 5)]
+    for pad, rank in continued:
+        x = real(*(3, 2, 4, 4, 5)[5 - rank :])
+        for mode in ("reflect", "replicate", "circular"):
+            runner.check(lambda x, pad=pad, mode=mode: functional.pad(x, pad, mode=mode), x, tolerance=0.0)
+    far = (9, 0, 0, 7)
+    runner.check(lambda x: [functional.pad(x, far, mode="replicate"), functional.pad(x, (5, 5), mode="circular")], real(3, 4, 5))
+
+
+def test_slopes_for_numbers_below_zero(runner: Runner) -> None:
+    x = real(2, 5, 3, 4)
+    x[0, 0, 0] = torch.tensor([0.0, -0.0, 1e-30, -1e-30])
+    slopes = nn.PReLU(5)
+    slopes.weight.data = torch.tensor([0.25, -1.0, 0.0, 2.0, 1e-3])
+    bundle = runner.check(slopes, x, tolerance=0.0)
+    assert [node.op for node in bundle.graph.nodes] == ["binary"]
+    runner.check(nn.PReLU(), x, tolerance=0.0)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-/// Functions of two float32 numbers beside the C library's.
+/// Functions of float32 numbers beside the C library's.
 #include <algorithm>
 #include <bit>
 #include <catch2/catch.hpp>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/dense/binary_real.hpp"
+#include "kernels/dense/unary.hpp"
 
 using namespace cosoc::dense;
 
@@ -113,5 +114,31 @@ TEST_CASE("angles have the C library's signs and special values, and are near in
       worst = std::max(worst, std::abs(found[i] - expected) / std::max(std::abs(expected), 0x1p-126));
     }
     CHECK(worst < 4e-7);
+  }
+}
+
+TEST_CASE(
+    "powers of two are near the exact ones, from the smallest subnormal number to overflow, and exact at integers") {
+  std::vector<float> in = {INFINITY,  -INFINITY, NAN,        -NAN,    0.0F,   -0.0F,
+                           0x1p-149F, 128.0F,    127.99999F, -150.5F, -1e30F, 1e30F};
+  for (float x = -160.0F; x < 140.0F; x += 0.03125F) in.push_back(x);
+  std::mt19937 random(11);
+  std::uniform_real_distribution<float> uniform(-155.0F, 130.0F);
+  for (int i = 0; i < 20000; ++i) in.push_back(uniform(random));
+  std::vector<float> out(in.size());
+  REQUIRE(map_real({.operation = "exp2",
+                    .parameters = {},
+                    .in = in.data(),
+                    .out = out.data(),
+                    .count = static_cast<std::int64_t>(in.size())}));
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    const double exact = std::exp2(static_cast<double>(in[i]));
+    const auto expected = static_cast<float>(exact);
+    INFO("2^" << in[i] << ": " << out[i] << ", expected " << expected);
+    if (!std::isfinite(expected) || in[i] == std::floor(in[i])) {
+      REQUIRE(is_same(out[i], expected));
+    } else {
+      REQUIRE(std::abs(out[i] - exact) <= std::max(4e-7 * exact, 0x1p-149));
+    }
   }
 }

@@ -25,7 +25,7 @@ constexpr std::array table = {
     Named{"le", true, "fib"},          Named{"gt", true, "fib"},           Named{"ge", true, "fib"},
     Named{"logical_and", true, "fib"}, Named{"logical_or", true, "fib"},   Named{"logical_xor", true, "fib"},
     Named{"bitwise_and", false, "ib"}, Named{"bitwise_or", false, "ib"},   Named{"bitwise_xor", false, "ib"},
-    Named{"left_shift", false, "i"},   Named{"right_shift", false, "i"},
+    Named{"left_shift", false, "i"},   Named{"right_shift", false, "i"},   Named{"prelu", false, "f"},
 };
 
 constexpr std::array<std::string_view, table.size()> names = [] {
@@ -189,6 +189,7 @@ void Binary::real(std::span<const TensorView> inputs, const TensorView& output) 
   if (op == "remainder") return map_pairs(inputs, output, map_remainder);
   if (op == "pow") return apply([](float a, float b) { return b == 2.0F ? a * a : std::pow(a, b); });
   if (op == "atan2") return map_pairs(inputs, output, map_atan2);
+  if (op == "prelu") return apply([](float a, float b) { return a > 0.0F ? a : a * b; });
   // NaN wins, as in PyTorch.
   if (op == "maximum") return apply([](float a, float b) { return a > b || a != a ? a : b; });
   apply([](float a, float b) { return a < b || a != a ? a : b; });

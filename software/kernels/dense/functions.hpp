@@ -24,39 +24,40 @@ COSOC_INLINE float power_of_two(std::int32_t n) { return std::bit_cast<float>((n
 COSOC_INLINE float with_sign(float magnitude, float sign) { return std::copysign(magnitude, sign); }
 
 struct Reduced {
-  float rest;   // of x, at most ln(2) / 2 in magnitude
-  float power;  // exp(rest) - 1
+  float power;  // exp(rest) - 1, with a rest of at most ln(2) / 2 in magnitude
   std::int32_t exponent;
 };
+
+COSOC_INLINE Reduced with_power(float rest, float exponent) {
+  float p = 1.9875691500E-4F;
+  p = p * rest + 1.3981999507E-3F;
+  p = p * rest + 8.3334519073E-3F;
+  p = p * rest + 4.1665795894E-2F;
+  p = p * rest + 1.6666665459E-1F;
+  p = p * rest + 5.0000001201E-1F;
+  return {p * rest * rest + rest, static_cast<std::int32_t>(exponent)};
+}
 
 COSOC_INLINE Reduced reduce(float x) {
   x = x < -104.0F ? -104.0F : x;
   x = x > 89.0F ? 89.0F : x;
   const float n = rounded(x * 0x1.715476p0F);
-  const float r = (x - n * 0x1.62ep-1F) - n * 0x1.0bfbe8p-15F;
-  float p = 1.9875691500E-4F;
-  p = p * r + 1.3981999507E-3F;
-  p = p * r + 8.3334519073E-3F;
-  p = p * r + 4.1665795894E-2F;
-  p = p * r + 1.6666665459E-1F;
-  p = p * r + 5.0000001201E-1F;
-  return {r, p * r * r + r, static_cast<std::int32_t>(n)};
+  return with_power((x - n * 0x1.62ep-1F) - n * 0x1.0bfbe8p-15F, n);
 }
 
-COSOC_INLINE float exp(float x) {
-  const Reduced e = reduce(x);
+COSOC_INLINE float whole_power(const Reduced& e) {
   // In two steps, as 2^128 and what is below 2^-126 have no factor of their own.
   const std::int32_t half = e.exponent >> 1;
   return (e.power + 1.0F) * power_of_two(half) * power_of_two(e.exponent - half);
 }
 
+COSOC_INLINE float exp(float x) { return whole_power(reduce(x)); }
+
 COSOC_INLINE float exp2(float x) {
   x = x < -151.0F ? -151.0F : x;
   x = x > 129.0F ? 129.0F : x;
   const float n = rounded(x);
-  const auto exponent = static_cast<std::int32_t>(n);
-  const std::int32_t half = exponent >> 1;
-  return functions::exp((x - n) * 0x1.62e430p-1F) * power_of_two(half) * power_of_two(exponent - half);
+  return whole_power(with_power((x - n) * 0x1.62e430p-1F, n));
 }
 
 COSOC_INLINE float expm1(float x) {

@@ -10,7 +10,6 @@ namespace {
 constexpr std::array<std::string_view, 4> modes = {"constant", "reflect", "replicate", "circular"};
 enum Mode : std::size_t { constant, reflect, replicate, circular };
 constexpr std::int64_t most = std::int64_t{1} << 30;
-constexpr std::int64_t outside = -1;
 
 class Pad final : public Operation {
  public:
@@ -45,50 +44,70 @@ class Pad final : public Operation {
   }
 
   Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
-    with_element(inputs[0].type->dtype, [&]<class T>(T) { fill<T>(inputs[0], outputs[0]); });
+    const std::vector<Axis> axes = padded_axes(inputs[0].type->shape);
+    with_element(inputs[0].type->dtype,
+                 [&]<class T>(T) { fill(inputs[0].as<T>(), outputs[0].as<T>(), std::span(axes), T(value_)); });
     return {};
   }
 
  private:
-  /// Where an output position along an axis comes from.
+  struct Axis {
+    std::int64_t size;
+    std::int64_t before;
+    std::int64_t after;
+    std::int64_t in_pitch;   // elements of one position, with all axes inside
+    std::int64_t out_pitch;  // the same after padding
+  };
+
+  /// Outermost first; what lies inside the last axis with padding is copied as it is. At least one axis.
+  std::vector<Axis> padded_axes(const Shape& shape) const {
+    std::vector<Axis> axes;
+    std::int64_t in_pitch = 1;
+    std::int64_t out_pitch = 1;
+    for (std::size_t i = shape.size(); i-- > 0;) {
+      const bool copied = axes.empty() && before_[i] == 0 && after_[i] == 0;
+      if (!copied) axes.push_back({shape[i], before_[i], after_[i], in_pitch, out_pitch});
+      in_pitch *= shape[i];
+      out_pitch *= shape[i] + before_[i] + after_[i];
+    }
+    if (axes.empty()) axes.push_back({1, 0, 0, in_pitch, out_pitch});
+    std::ranges::reverse(axes);
+    return axes;
+  }
+
+  /// The position inside an axis that a position outside of it repeats.
   std::int64_t source(std::int64_t position, std::int64_t size) const {
-    if (position >= 0 && position < size) return position;
-    switch (mode_) {
-      case reflect:
-        return position < 0 ? -position : 2 * (size - 1) - position;
-      case replicate:
-        return position < 0 ? 0 : size - 1;
-      case circular:
-        return position < 0 ? position + size : position - size;
-      default:
-        return outside;
-    }
+    if (mode_ == reflect) return position < 0 ? -position : 2 * (size - 1) - position;
+    if (mode_ == replicate) return position < 0 ? 0 : size - 1;
+    return position < 0 ? position + size : position - size;
   }
 
+  /// The first of the axes and those inside it; returns the position behind the output.
   template <class T>
-  void fill(const TensorView& input, const TensorView& output) const {
-    const T value = T(value_);
-    if (output.type->shape.empty()) {
-      *output.as<T>() = *input.as<T>();
-      return;
-    }
-    fill_axis(input.as<T>(), output.as<T>(), input.type->shape, output.type->shape, 0, value);
-  }
-
-  /// One axis and those inside it; `in` is nothing where all is padding. The position behind the output.
-  template <class T>
-  T* fill_axis(const T* in, T* out, const Shape& from, const Shape& to, std::size_t axis, T value) const {
-    const bool last = axis + 1 == to.size();
-    const std::int64_t pitch = in == nullptr || last ? 1 : row_major(from)[axis];
-    for (std::int64_t i = 0; i < to[axis]; ++i) {
-      const std::int64_t at = in == nullptr ? outside : source(i - before_[axis], from[axis]);
-      const T* piece = at == outside ? nullptr : in + at * pitch;
-      if (!last) {
-        out = fill_axis(piece, out, from, to, axis + 1, value);
+  T* fill(const T* in, T* out, std::span<const Axis> axes, T value) const {
+    const Axis& axis = axes.front();
+    const bool last = axes.size() == 1;
+    const auto copy = [&](std::int64_t at) {
+      const T* from = in + at * axis.in_pitch;
+      out = last ? std::copy_n(from, axis.in_pitch, out) : fill(from, out, axes.subspan(1), value);
+    };
+    const auto pad = [&](std::int64_t first, std::int64_t end) {
+      if (mode_ == constant) {
+        out = std::fill_n(out, std::max<std::int64_t>(end - first, 0) * axis.out_pitch, value);
       } else {
-        *out++ = piece == nullptr ? value : *piece;
+        for (std::int64_t i = first; i < end; ++i) copy(source(i, axis.size));
       }
+    };
+    // Negative padding leaves positions out.
+    const std::int64_t first = std::max<std::int64_t>(-axis.before, 0);
+    const std::int64_t end = axis.size + std::min<std::int64_t>(axis.after, 0);
+    pad(-axis.before, 0);
+    if (last) {
+      out = std::copy_n(in + first * axis.in_pitch, (end - first) * axis.in_pitch, out);
+    } else {
+      for (std::int64_t i = first; i < end; ++i) copy(i);
     }
+    pad(axis.size, axis.size + axis.after);
     return out;
   }
 
