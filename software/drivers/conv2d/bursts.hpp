@@ -37,7 +37,7 @@ struct Burst {
   std::uint64_t beats = 0;
   bool last = false;  // of its job
   double done = 0;    // when the engine has taken its beats, or memory has answered
-  double asked = 0;   // of reads, when memory was asked
+  double asked = 0;   // of reads, when its address was on the bus, unless others were there
 };
 
 /// Jobs of an engine, in order, as bursts.

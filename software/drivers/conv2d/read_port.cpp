@@ -1,13 +1,14 @@
 #include "drivers/conv2d/read_port.hpp"
 
+#include <cmath>
+
 namespace cosoc::conv2d {
 namespace {
 
 constexpr double read_overhead = 0.2;         // a read burst keeps its port busy for its beats and this ...
 constexpr double read_minimum = 4.138;        // ... but at least for this
 constexpr std::uint64_t split_transfers = 3;  // that the port has accepted and not yet cut into bursts ...
-constexpr std::uint64_t split_bursts = 2;     // ... and these on their way to the bus
-constexpr double active_latency = -1;         // from a burst on the bus to the reader that waits for it
+constexpr std::uint64_t split_bursts = 1;     // ... and these on their way to the arbiter
 constexpr double request_latency = 6;         // from a loader's part of a LOAD to its first address
 constexpr double next_load_latency = 3;       // from the end of a job to the part of a LOAD that waits for it
 constexpr double next_weights_latency = 8;    // likewise to the first address of a WEIGHTS
@@ -48,7 +49,7 @@ void ReadPort::push_load(double now, PortJob job) {
 }
 
 double ReadPort::next_asked() const {
-  if (asked_.size() == queued) return never;
+  if (asked_.size() > queued) return never;
   double first = never;
   for (std::size_t reader = 0; reader < readers; ++reader) first = std::min(first, ready(reader));
   return std::max(first, asked_at_ + 1);
@@ -78,6 +79,7 @@ std::optional<ReadPort::Received> ReadPort::advance(double now) {
   return {};
 }
 
+/// The next reader in turn puts a burst on the bus; while memory has no place, this is settled before it gets one.
 void ReadPort::ask(double now) {
   do turn_ = (turn_ + 1) % readers;
   while (ready(turn_) > now);
@@ -87,8 +89,8 @@ void ReadPort::ask(double now) {
                  .beats = reader.queue.beats(),
                  .first = reader.queue.at_start(),
                  .last = false,
-                 .at = now,
-                 .due = now + memory_.latency()};
+                 .at = ready(turn_),
+                 .due = asked_.size() < queued ? now + memory_.latency() : never};
   burst.last = reader.queue.take();
   reader.bursts_taken[reader.bursts_asked++ % outstanding] = never;
   if (burst.first && turn_ != loader) reader.jobs_taken[reader.jobs_asked++ % ahead[turn_]] = never;
@@ -110,7 +112,7 @@ std::optional<ReadPort::Received> ReadPort::begin() {
   if (burst.reader == loader) arrived_.push_back({burst});
   if (burst.reader != instructions) return {};
   Reader& reader = readers_[instructions];
-  const double first = from + memory_.beat_cycles() - 1 + memory_.conversion();
+  const double first = std::floor(from) + memory_.beat_cycles() - 1 + memory_.conversion();
   reader.taken = first + static_cast<double>(burst.beats - 1) * memory_.beat_cycles() + 1;
   return finish(burst, first);
 }
@@ -125,6 +127,10 @@ double ReadPort::could_take(bool starts_job) const {
 std::optional<ReadPort::Received> ReadPort::receive(const SharedMemory::Moved& moved) {
   Arrival arrival = {asked_.front()};
   asked_.pop_front();
+  if (asked_.size() == queued) {
+    asked_at_ = std::floor(moved.end);
+    asked_.back().due = asked_at_ + memory_.latency();
+  }
   moves_ = false;
   free_ = std::max(moved.end + read_overhead, moved.begun + read_minimum);
   if (arrival.burst.reader == loader) learn(arrived_.back());
@@ -169,7 +175,7 @@ bool ReadPort::take(Arrival& arrival, double until) {
     if (!written) return held_ = until, false;
     could = could_take(starts_job);
   }
-  if (arrival.taken++ == 0) could = std::max(could, burst.at + active_latency);
+  if (arrival.taken++ == 0) could = std::max(could, burst.at - beat_latency);
   starved_.add(could, there);
   if (written) {
     reader.taken = *written - loader_latency + 1;

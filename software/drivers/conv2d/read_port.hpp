@@ -10,6 +10,9 @@
 
 namespace cosoc::conv2d {
 
+/// Cycles from a beat on the bus to its reader, who waits for a burst from the cycle on in which its address is there.
+inline constexpr double beat_latency = 2;
+
 /// The read channel of a port. Its readers put bursts into one queue, in turn; data comes in the order of the queue.
 class ReadPort {
  public:
@@ -40,7 +43,7 @@ class ReadPort {
   std::optional<Received> advance(double now);
 
  private:
-  static constexpr std::size_t queued = 16;       // bursts that memory has accepted
+  static constexpr std::size_t queued = 16;       // bursts that memory accepts; one more waits for it on the bus
   static constexpr std::size_t outstanding = 32;  // bursts of a reader whose beats are not taken
   /// Jobs of each reader that are asked for and not received.
   static constexpr std::array<std::size_t, readers> ahead = {5, 5, outstanding};
@@ -64,8 +67,8 @@ class ReadPort {
     std::uint64_t beats;
     bool first;
     bool last;
-    double at;
-    double due;
+    double at;   // when its address is on the bus, unless others are there
+    double due;  // `never` until memory has accepted it
   };
 
   /// A burst that leaves memory.
@@ -109,7 +112,7 @@ class ReadPort {
   std::deque<Asked> asked_;
   bool moves_ = false;           // the first of these
   std::size_t turn_ = 0;         // who was last
-  double asked_at_ = -1;         // when
+  double asked_at_ = -1;         // when memory accepted the latest one
   double free_ = 0;              // when the channel can begin a burst
   std::deque<Arrival> arrived_;  // bursts of features that the loader has not taken; the last may still move
   double requests_free_ = 0;     // when the loader can have requested all transfers of its latest job, one in a cycle

@@ -11,11 +11,14 @@ constexpr std::size_t instructions_per_burst = 8;
 constexpr std::size_t bursts_fetched_ahead = 32;
 
 // Latencies of the gateware in cycles, without those of the memory.
-constexpr double fetch_latency = 21;      // start of the command to the address of its first instruction
-constexpr double dispatch_latency = 8;    // second beat of an instruction to its start
-constexpr double dispatch_cycles = 2;     // an instruction's beats
-constexpr std::size_t queue_depth = 16;   // of each unit
-constexpr std::size_t loads_waiting = 2;  // for the ports to take their parts
+constexpr double fetch_latency = 21;    // start of the command to the address of its first instruction
+constexpr double dispatch_latency = 8;  // second beat of an instruction to its start
+constexpr double dispatch_cycles = 2;   // an instruction's beats
+constexpr std::size_t queue_limit =
+    13;                              // instructions of a unit with which the dispatcher adds to them: it sees them late
+constexpr double entry_latency = 7;  // from an instruction that is dispatched to the dispatcher that sees it
+constexpr double exit_latency = 10;  // likewise from one that starts
+constexpr std::size_t loads_waiting = 2;                             // for the ports to take their parts
 constexpr std::array<std::size_t, units> in_flight = {0, 6, 1, 18};  // instructions that other units move data for
 constexpr double loaded_latency = 5;                                 // last beat taken to the end of a LOAD
 constexpr double weighted_latency = 3;                               // likewise of WEIGHTS and CHANNELS
@@ -88,13 +91,21 @@ void Simulation::fetch() {
 
 bool Simulation::dispatch() {
   if (next_ == arrivals_.size() || std::max(dispatch_free_, arrivals_[next_]) > now_) return false;
-  auto& waiting = queue(instructions_[next_].unit).instructions;
-  if (waiting.size() >= queue_depth) return false;
-  waiting.push_back(next_);
+  Queue& own = queue(instructions_[next_].unit);
+  if (!may_enter(own)) return false;
+  own.instructions.push_back(next_);
+  own.entries.push_back(now_ + entry_latency);
   ++next_;
   dispatch_free_ = now_ + dispatch_cycles;
   hungry_since_ = now_ + dispatch_cycles - dispatch_latency;
   return true;
+}
+
+/// The dispatcher sees a place in a unit's queue.
+bool Simulation::may_enter(Queue& queue) const {
+  for (; !queue.entries.empty() && queue.entries.front() <= now_; queue.entries.pop_front()) ++queue.seen;
+  for (; !queue.exits.empty() && queue.exits.front() <= now_; queue.exits.pop_front()) --queue.seen;
+  return queue.seen <= queue_limit;
 }
 
 /// Gives the unit its next instruction when it may start.
@@ -106,6 +117,7 @@ bool Simulation::release(Unit unit) {
     if (queues_[other].finished < instructions_[index].targets[other]) return false;
   }
   own.instructions.pop_front();
+  own.exits.push_back(now_ + exit_latency);
   own.free_at = now_ + release_cycles;
   start(index);
   return true;
@@ -133,7 +145,7 @@ bool Simulation::move() {
     if (!received) continue;
     const auto& [reader, burst] = *received;
     if (reader == ReadPort::instructions) {
-      if (next_ == arrivals_.size()) starved_.add(std::max(hungry_since_, burst.asked + 1), burst.begin);
+      if (next_ == arrivals_.size()) starved_.add(std::max(hungry_since_, burst.asked - beat_latency), burst.begin);
       for (std::uint64_t beat = 2; beat <= burst.beats; beat += 2) {
         arrivals_.push_back(burst.begin + static_cast<double>(beat - 1) * memory_.beat_cycles() + 1 + dispatch_latency);
       }
@@ -173,7 +185,11 @@ double Simulation::next_event() const {
   const auto consider = [&](double time) {
     if (time > now_) next = std::min(next, time);
   };
-  if (next_ < arrivals_.size()) consider(std::max(dispatch_free_, arrivals_[next_]));
+  if (next_ < arrivals_.size()) {
+    consider(std::max(dispatch_free_, arrivals_[next_]));
+    const Queue& waiting = queue(instructions_[next_].unit);
+    if (!waiting.exits.empty()) consider(waiting.exits.front());
+  }
   for (const Queue& each : queues_) {
     if (!each.instructions.empty()) consider(each.free_at);
   }

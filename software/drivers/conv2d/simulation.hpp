@@ -31,6 +31,9 @@ class Simulation {
  private:
   struct Queue {
     std::deque<std::size_t> instructions;
+    std::deque<double> entries;  // when the dispatcher will see that an instruction has entered the queue ...
+    std::deque<double> exits;    // ... or left it
+    std::size_t seen = 0;        // instructions in the queue, as the dispatcher sees it
     double free_at = 0;          // when the next one may start
     std::size_t flying = 0;      // instructions that move data
     std::uint64_t finished = 0;  // counted ones
@@ -53,6 +56,7 @@ class Simulation {
 
   void fetch();
   bool dispatch();
+  bool may_enter(Queue& queue) const;
   bool release(Unit unit);
   void start(std::size_t index);
   std::uint64_t beats_of(const StreamInstruction& instruction) const;

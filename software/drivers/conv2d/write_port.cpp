@@ -8,7 +8,7 @@ namespace {
 constexpr double reduction_latency = 14;      // a word's way from the feature buffer through the store engine
 constexpr std::uint64_t taken_transfers = 3;  // that a writer takes before the first one has its words
 constexpr double response_latency = 8;        // from the response of a burst to one that waits for it
-constexpr double request_lead = 20;           // from a store's first request to its first word at the bus
+constexpr double request_lead = 17;           // from a store's first request to its first word at the bus
 
 }  // namespace
 
