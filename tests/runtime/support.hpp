@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <climits>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -58,6 +59,8 @@ struct FaultPlan {
   Fault fault = Fault::none;
   int times = 1;         // calls to which it happens
   int resets = INT_MAX;  // of `stays_in_reset`: how many do not end
+  // Of a threaded platform: whether the accelerator waits, told the number of calls that it has begun.
+  std::function<bool(int)> holds = {};
 };
 
 /// The functional platform of a SoC with a fault in it, in simulated time or behind threads.

@@ -172,15 +172,15 @@ TEST_CASE("several threads and clients submit at the same time") {
   std::vector<std::thread> threads;
   std::vector<int> wrong(4);
   for (int& bad : wrong) {
-    threads.emplace_back([&session, &runs, &bad] {
-      auto client = session.client();
-      const Call call = increment(*client, &runs);
-      const Buffer x = make(*client);
+    // Catch's checks are for one thread.
+    const auto client = session.client();
+    REQUIRE(client);
+    threads.emplace_back([client = *client, call = increment(*client, &runs), x = make(*client), &bad] {
       for (int round = 0; round < 200; ++round) {
-        const Future first = client->submit(call, {x}, {x});
-        const Future second = client->submit(call, {x}, {x}, {first});
+        const Future first = client.submit(call, {x}, {x});
+        const Future second = client.submit(call, {x}, {x}, {first});
         if (!second.wait()) ++bad;
-        if (!client->call(call, {x}, {x})) ++bad;
+        if (!client.call(call, {x}, {x})) ++bad;
       }
       if (x.as<float>()[0] != 600.0F) ++bad;
     });

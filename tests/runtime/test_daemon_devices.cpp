@@ -31,14 +31,6 @@ DeviceStatus status_of(const Session& session, const std::string& name) {
   return {};
 }
 
-/// Calls of all clients that reached accelerators.
-std::uint64_t calls_of(const FaultyDaemon& daemon) {
-  std::uint64_t sum = 0;
-  const auto state = state_of(daemon);
-  for (const auto& client : state.at("clients")) sum += client.at("calls").get<std::uint64_t>();
-  return sum;
-}
-
 TEST_CASE("an accelerator of a daemon leaves and comes back, and who asks for what makes no sense is told") {
   const FaultyDaemon daemon(Fault::none);
   const Session session = daemon.session();
@@ -61,15 +53,16 @@ TEST_CASE("an accelerator of a daemon leaves and comes back, and who asks for wh
 
 TEST_CASE("a removal waits for the call that runs and holds nobody up, and one that failed comes back by an add") {
   // Two attempts, which hang.
-  const FaultyDaemon daemon(Fault::hangs, 2, milliseconds(300));
+  const FaultyDaemon daemon(Fault::hangs, 2, milliseconds(1000));
   const Session session = daemon.session();
   std::string problem = "none yet";
   std::thread application([&] { problem = transform_impulse(session, {"fft", "cpu"}, 1); });
   const auto calls = [&] { return ask(daemon.socket(), {{"type", "ps"}})->at("clients").at(0).at("calls"); };
-  while (calls() == 0) std::this_thread::sleep_for(milliseconds(1));
+  wait_until([&] { return calls() != 0; });
   std::atomic<bool> removed = false;
+  std::string refusal = "none yet";
   std::thread remover([&] {
-    CHECK(order(daemon, "remove", "fft0") == "");
+    refusal = order(daemon, "remove", "fft0");
     removed = true;
   });
   // Who asks meanwhile is told that it is on its way out.
@@ -79,6 +72,7 @@ TEST_CASE("a removal waits for the call that runs and holds nobody up, and one t
   application.join();
   remover.join();
   CHECK(problem == "");
+  CHECK(refusal == "");
   // It failed on its way out, and may still write to memory.
   CHECK(condition_of(daemon, "fft0") == "failed");
   CHECK_THAT(order(daemon, "remove", "fft0"), Catch::Contains("did not finish") && Catch::Contains("add it"));
@@ -149,7 +143,7 @@ TEST_CASE("memory that a stuck accelerator could write to is used again when tha
 TEST_CASE("a daemon whose device memory cannot be shared copies operands, and results are right") {
   // What mode board does: the platform is this test's, because no UIO is there.
   SoCDescription soc = make_soc();
-  const FaultyDaemon daemon({"fft0", Fault::none}, soc, milliseconds(500), {.mode = Mode::board});
+  const FaultyDaemon daemon({"fft0", Fault::none}, soc, patience, {.mode = Mode::board});
   const Session session = daemon.session();
   CHECK(transform_impulse(session, {"fft"}, 3) == "");
   std::vector<std::thread> others;

@@ -14,8 +14,7 @@ namespace {
 
 /// Products on ZIPs, and one transform on an FFT.
 struct BothKinds {
-  explicit BothKinds(Session session, std::int64_t rows = 4)
-      : type{.dtype = DType::complex64, .shape = {rows, 256}}, client(*session.client()) {
+  explicit BothKinds(Session session) : type{.dtype = DType::complex64, .shape = {4, 256}}, client(*session.client()) {
     for (int i = 0; i < 4; ++i) buffers.push_back(*client.allocate(type));
     fft = *client.prepare(make_kernel("fft", {{"direction", "forward"}}), {type}, {type},
                           {.name = {}, .devices = {"fft"}});
@@ -39,12 +38,7 @@ TEST_CASE("calls of an application beyond its limit are held back, and nobody el
   const FaultyDaemon daemon(Fault::hangs, 1, milliseconds(1500), {}, {.call_limit = limit});
   BothKinds greedy(daemon.session());
   BothKinds other(daemon.session());
-  const auto calls = [&] {
-    std::uint64_t sum = 0;
-    const auto state = state_of(daemon);
-    for (const auto& client : state.at("clients")) sum += client.at("calls").get<std::uint64_t>();
-    return sum;
-  };
+  const auto calls = [&] { return calls_of(daemon); };
   const Future slow = greedy.transform();
   wait_until([&] { return calls() == 1; });
   const Future next = greedy.multiply();
@@ -65,26 +59,32 @@ TEST_CASE("calls of an application beyond its limit are held back, and nobody el
 TEST_CASE("applications share an accelerator of the daemon by weight, and none starves") {
   SoCDescription soc = make_soc();
   soc.memory_bytes = 16 << 20;
-  const FaultyDaemon daemon({"fft0", Fault::none}, soc, milliseconds(500));
   const std::vector<double> weights = {4, 1, 1, 1};
-  std::vector<Session> sessions;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    ::setenv("COSOC_WEIGHT", std::to_string(weights[i]).c_str(), 1);
-    sessions.push_back(daemon.session());
+  // No call ends before everybody's next one is in the daemon: there is a choice at every turn, however slow somebody
+  // is.
+  std::atomic<const FaultyDaemon*> serving = nullptr;
+  std::atomic<bool> done = false;
+  const auto holds = [&](int begun) {
+    const FaultyDaemon* daemon = serving;
+    return !done && daemon != nullptr && calls_of(*daemon) < static_cast<std::uint64_t>(begun) - 1 + weights.size();
+  };
+  const FaultyDaemon daemon({.accelerator = "fft0", .holds = holds}, soc, patience);
+  serving = &daemon;
+  std::vector<BothKinds> applications;
+  for (const double weight : weights) {
+    ::setenv("COSOC_WEIGHT", std::to_string(weight).c_str(), 1);
+    applications.emplace_back(daemon.session());
   }
   ::unsetenv("COSOC_WEIGHT");
-  // All at once, until one has had this many calls.
+  // Until one has had this many calls.
   constexpr int most = 40;
-  std::atomic<bool> done = false;
   std::atomic<int> failures = 0;
   std::vector<int> counts(weights.size());
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < weights.size(); ++i) {
-    threads.emplace_back([&, i, session = sessions[i]]() mutable {
-      // Long enough for the next call of everybody else to come meanwhile.
-      BothKinds application(session, 96);
+    threads.emplace_back([&, i] {
       while (!done) {
-        failures += application.transform().wait() ? 0 : 1;
+        failures += applications[i].transform().wait() ? 0 : 1;
         if (++counts[i] == most) done = true;
       }
     });

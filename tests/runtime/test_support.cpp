@@ -4,6 +4,7 @@
 #include <cstring>
 #include <mutex>
 #include <random>
+#include <thread>
 #include <utility>
 
 #include "cosoc/generated/page.hpp"
@@ -41,6 +42,7 @@ class FaultyDevice final : public Device {
       stuck_ = hit_ && fault_ == Fault::stays_in_reset && resets_-- > 0;
     }
     if (offset == page::ring_tail && value != 0) {
+      ++calls_;
       hit_ = fault_ != Fault::none && times_ > 0;
       if (hit_) --times_;
       if (draws_) draw();
@@ -72,6 +74,9 @@ class FaultyDevice final : public Device {
   /// Whether there is an interrupt that nothing has caused. The mutex is held.
   bool interrupts_early() { return std::exchange(early_, false); }
 
+  /// How many have begun. The mutex is held.
+  int calls() const { return calls_; }
+
  private:
   /// One call of 16 has a fault.
   void draw() {
@@ -89,6 +94,7 @@ class FaultyDevice final : public Device {
   bool draws_;
   std::mt19937 random_;
   std::uint64_t ring_ = 0;
+  int calls_ = 0;
   bool hit_ = false;
   bool stuck_ = false;
   bool late_ = false;   // an interrupt is still to come
@@ -121,6 +127,11 @@ class Faulty {
     }
   }
 
+  int calls(std::size_t index) {
+    const std::lock_guard lock(mutex);
+    return devices[index]->calls();
+  }
+
   std::mutex mutex;
   std::unique_ptr<SimulatedPlatform> inner;
   std::vector<std::unique_ptr<FaultyDevice>> devices;
@@ -139,31 +150,38 @@ class FaultyPlatform final : public SimulatedPlatform {
   Faulty faulty_;
 };
 
-/// Waiting threads let the models' time pass, a microsecond at a time.
+/// Waiting threads let the models' time pass: so many times slower than the clock, for a call to take longer than
+/// threads take to wake up, and no longer when they wake up late.
 class ThreadedPlatform final : public WallClockPlatform {
  public:
-  ThreadedPlatform(const SoCDescription& soc, const FaultPlan& plan) : faulty_(soc, plan) {}
+  ThreadedPlatform(const SoCDescription& soc, const FaultPlan& plan) : faulty_(soc, plan), holds_(plan.holds) {}
   DeviceMemory& memory() override { return faulty_.inner->memory(); }
   std::size_t accelerator_count() const override { return faulty_.devices.size(); }
   Device& accelerator(std::size_t index) override { return *faulty_.devices[index]; }
 
   Result<bool> wait_interrupt(std::size_t index, Time timeout) override {
-    const auto end = std::chrono::steady_clock::now() + timeout;
+    const Clock::time_point end = Clock::now() + timeout;
     std::unique_lock lock(mutex_);
     while (true) {
-      auto interrupt = faulty_.advance(time_ += std::chrono::microseconds(1));
+      while (holds_ && holds_(faulty_.calls(index))) std::this_thread::sleep_for(std::chrono::microseconds(20));
+      const Clock::time_point now = Clock::now();
+      auto interrupt = faulty_.advance((now - begin_) / slowness);
       if (!interrupt) return tl::make_unexpected(interrupt.error());
       if (*interrupt == index) return true;
-      if (std::chrono::steady_clock::now() >= end) return false;
+      if (now >= end) return false;
       changed_.wait_for(lock, std::chrono::microseconds(20));
     }
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr int slowness = 64;
+
   Faulty faulty_;
+  const std::function<bool(int)> holds_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  Time time_{};
+  const Clock::time_point begin_ = Clock::now();
 };
 
 }  // namespace
