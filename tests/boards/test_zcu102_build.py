@@ -74,7 +74,7 @@ def test_design_fits_the_real_wrapper(hardware: Path) -> None:
 def test_wrapper_and_accelerator_compile_together(hardware: Path, tmp_path: Path) -> None:
     sources = [hardware / "verilog" / "zip.v", hardware / "vivado" / "zip_block.v"]
     command = ["iverilog", "-s", "cosoc_zip_block", "-o", str(tmp_path / "out"), *map(str, sources)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
 
 
@@ -82,7 +82,7 @@ def test_wrapper_and_accelerator_compile_together(hardware: Path, tmp_path: Path
 @pytest.mark.timeout(1600)
 def test_programs_run_on_aarch64(board_build: Path) -> None:
     command = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", str(board_build / "bin" / "cosoc-run"), "--help"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stderr
     assert "--mode" in result.stdout
 

@@ -102,7 +102,7 @@ def test_changed_layout_makes_headers_again(checkout: Path) -> None:
     def build() -> str:
         headers = "build/sim-c2d1-fft1-zip1/include"
         result = run(
-            [executable, "-m", "SCons", "-Q", headers], cwd=checkout, capture_output=True, text=True, timeout=120, check=False
+            [executable, "-m", "SCons", "-Q", headers], cwd=checkout, capture_output=True, text=True, timeout=500, check=False
         )
         assert result.returncode == 0, result.stderr
         return result.stdout

@@ -86,7 +86,7 @@ def test_changed_sources_are_noticed(tmp_path: Path) -> None:
 def test_a_real_build_of_a_simulator(tmp_path: Path) -> None:
     """SCons makes a small SoC once; a model runs on its RTL; when a source is newer, SCons decides that nothing is to be done."""
     small = "c2d_input_lanes=4 c2d_output_lanes=4 c2d_pixel_lanes=1 c2d_feature_words=1024 c2d_weight_steps=64"
-    soc = f"c2d=1 fft=0 zip=0 {small} output={builds.ROOT / 'build' / 'tests'}"
+    soc = f"c2d=1 fft=0 zip=0 {small} output={builds.ROOT / 'build' / 'tests' / 'simulator'}"
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
     told: list[str] = []
     compiled = compile(model, images(1), soc=soc, mode="rtl", calibration=images(8), force={"0": "c2d"}, progress=told.append)

@@ -139,7 +139,7 @@ def test_builds_the_graph_of_the_bundle(saved: Path, build: Path, tmp_path: Path
     command = [*COMPILE, f"-I{saved}", str(tmp_path / "compare.cpp"), "-o", str(tmp_path / "compare"), *libraries]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
-    program = subprocess.run([str(tmp_path / "compare"), str(saved)], capture_output=True, text=True, timeout=60)
+    program = subprocess.run([str(tmp_path / "compare"), str(saved)], capture_output=True, text=True, timeout=300)
     assert program.stdout == "same\n"
 
 

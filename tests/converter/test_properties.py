@@ -19,7 +19,9 @@ from tests.converter.dense_models import Runner
 from tests.converter.models import Residual
 
 Step = Callable[[torch.Tensor], torch.Tensor]
-LIMITED = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+UNCHECKED = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+"""Also how fast examples are drawn: that is a matter of the machine."""
+LIMITED = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=UNCHECKED)
 
 
 @pytest.fixture(scope="module", params=["cpu", "functional"])

@@ -78,11 +78,14 @@ class Transform {
   Result<Buffer> y_ = failure("none");
 };
 
-int transform(const Client& client, std::int64_t points, int count, const std::vector<std::string>& devices) {
+/// So many transforms; when a file is named, so many more once that is there.
+int transform(const Client& client, std::int64_t points, int count, const std::vector<std::string>& devices,
+              const std::filesystem::path& file = {}) {
   Transform fft(client, points, devices);
   if (!fft.problem().empty()) return fail(fft.problem());
-  for (int i = 0; i < count; ++i) {
-    if (const auto problem = fft.run(static_cast<unsigned>(i)); !problem.empty()) return fail(problem);
+  for (unsigned seed = 0; count > 0; ++seed) {
+    if (file.empty() || std::filesystem::exists(file)) --count;
+    if (const auto problem = fft.run(seed); !problem.empty()) return fail(problem);
   }
   return 0;
 }
@@ -176,12 +179,13 @@ int occupy(const Client& client, double seconds) {
   return call && x && client.call(*call, {*x}, {*x}) ? 0 : 3;
 }
 
-int behave(const std::string& how, const Session& session, const Client& client, double number) {
+int behave(const std::string& how, const Session& session, const Client& client, double number,
+           const std::string& file) {
   const int count = static_cast<int>(number);
   if (how == "tiny") return transform(client, 8, std::max(1, count), {});
-  if (how == "cpu") return transform(client, 64, std::max(1, count), {"cpu"});
+  if (how == "cpu") return transform(client, 64, std::max(1, count), {"cpu"}, file);
   if (how == "accelerator") return transform(client, 256, std::max(1, count), {"fft"});
-  if (how == "any") return transform(client, 256, std::max(1, count), {});
+  if (how == "any") return transform(client, 256, std::max(1, count), {}, file);
   if (how == "odd-length") return transform(client, 12, 1, {});
   if (how == "impossible") return transform(client, 12, 1, {"fft"});
   if (how == "no-device") return transform(client, 16, 1, {"gpu"});
@@ -222,5 +226,5 @@ int main(int count, char** arguments) {
   if (!session) return fail(session.error().message);
   auto client = session->client({.name = how});
   if (!client) return fail(client.error().message);
-  return behave(how, *session, *client, count > 2 ? std::atof(arguments[2]) : 0.0);
+  return behave(how, *session, *client, count > 2 ? std::atof(arguments[2]) : 0.0, count > 3 ? arguments[3] : "");
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,24 @@ from typing import Any
 
 from cosoc.cli.daemon_client import ask
 
-TIMEOUT = 60
+TIMEOUT = 120
 """Of everything that a test waits for, in s."""
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    """Asks again and again; fails after TIMEOUT."""
+    end = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def has_loaded(process: int, file: str) -> bool:
+    """Whether a file is mapped in a process; not in one that is gone, which a waiting one may be as soon as it was named."""
+    try:
+        return file in Path(f"/proc/{process}/maps").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @dataclass
@@ -52,6 +69,14 @@ class Daemon:
         """What the job printed."""
         text: str = ask(self.socket, {"type": "logs", "job": job})["text"]
         return text
+
+    def clients(self, job: int) -> list[dict[str, Any]]:
+        """What `ps` says of a job's processes; of job 0 are those that no job has, waiting ones among them."""
+        return [client for client in self.state()["clients"] if client["job"] == job]
+
+    def state_of(self, job: int) -> dict[str, Any]:
+        """What `ps` says of a job."""
+        return next(item for item in self.state()["jobs"] if item["job"] == job)
 
     def state(self) -> dict[str, Any]:
         """As `cosoc ps` asks for it."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from cosoc.cli.main import app
 from cosoc.cli.trace import read_events, read_tasks
-from tests.daemon.support import TIMEOUT, Daemon, serving
+from tests.daemon.support import TIMEOUT, Daemon, has_loaded, serving, wait_until
 
 
 def cosoc(*words: object, status: int = 0) -> str:
@@ -43,39 +42,27 @@ def daemon(build: Path, trace: Path, tmp_path_factory: pytest.TempPathFactory) -
             yield result
 
 
-def wait_until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + TIMEOUT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
-def job_state(daemon: Daemon, job: str) -> dict[str, Any]:
-    return next(item for item in daemon.state()["jobs"] if item["job"] == int(job))
-
-
 def submit(daemon: Daemon, *behaviour: object, options: Sequence[object] = ()) -> str:
     """The job."""
     return cosoc("submit", *options, daemon.application, *behaviour).strip()
 
 
 def test_options_of_a_job_reach_its_processes(daemon: Daemon) -> None:
-    job = submit(daemon, "sleep", 20, options=["-n", 2, "--priority", 3, "--weight", 2.5, "--memory", 3 << 20])
-
-    def clients() -> list[dict[str, Any]]:
-        return [client for client in daemon.state()["clients"] if client["job"] == int(job)]
+    job = submit(daemon, "sleep", 600, options=["-n", 2, "--priority", 3, "--weight", 2.5, "--memory", 3 << 20])
 
     def wishes() -> list[tuple[int, float, int]]:
-        return [(client["priority"], client["weight"], client["memory"]) for client in clients()]
+        return [(client["priority"], client["weight"], client["memory"]) for client in daemon.clients(int(job))]
 
     # Each process lets go of the session first that it had while it waited, whose memory is of the usual size.
     wait_until(lambda: wishes() == [(3, 2.5, 3 << 20)] * 2)
     policy = str((daemon.build / "lib" / "test_policy.so").resolve())
     # The daemon knows a client before that has opened what it was told.
-    wait_until(lambda: all(policy in Path(f"/proc/{client['process']}/maps").read_text() for client in clients()))
+    processes = [client["process"] for client in daemon.clients(int(job))]
+    assert len(processes) == 2
+    wait_until(lambda: all(has_loaded(process, policy) for process in processes))
     cosoc("stop", job)
     assert "was ended on request" in cosoc("wait", job, status=1)
-    assert job_state(daemon, job)["failed"] == 2
+    assert daemon.state_of(int(job))["failed"] == 2
 
 
 def test_seed_and_deadline_of_a_job_are_those_of_its_session(daemon: Daemon) -> None:
@@ -97,7 +84,7 @@ def test_what_broke_the_protocol_is_told(daemon: Daemon) -> None:
 
 
 def test_limits_of_a_job(daemon: Daemon) -> None:
-    late = submit(daemon, "sleep", 20, options=["--time-limit", 0.2])
+    late = submit(daemon, "sleep", 600, options=["--time-limit", 0.2])
     large = submit(daemon, "host-memory", 1e9, options=["--host-memory", 500_000_000])
     assert "time limit" in cosoc("wait", late, status=1)
     assert "status 5" in cosoc("wait", large, status=1)
@@ -106,8 +93,8 @@ def test_limits_of_a_job(daemon: Daemon) -> None:
 @pytest.mark.parametrize(("option", "mean"), [("--period", 1e4), ("--poisson", 1e-4)])
 def test_arrivals_of_a_job(daemon: Daemon, option: str, mean: float) -> None:
     job = submit(daemon, "nothing", options=["-n", 3, option, mean])
-    wait_until(lambda: job_state(daemon, job)["done"] == 1)
-    state = job_state(daemon, job)
+    wait_until(lambda: daemon.state_of(int(job))["done"] == 1)
+    state = daemon.state_of(int(job))
     assert (state["count"], state["waiting"], state["running"]) == (3, 2, 0)
     cosoc("stop", job)
 
@@ -120,24 +107,26 @@ def test_a_log_is_followed_until_its_job_ends(daemon: Daemon) -> None:
 def test_all_jobs_are_waited_for(daemon: Daemon) -> None:
     jobs = [submit(daemon, "sleep", 0.7), submit(daemon, "exit", 2)]
     assert f"job {jobs[1]} " in cosoc("wait", status=1)
-    assert [job_state(daemon, job)["ended"] for job in jobs] == [True, True]
+    assert [daemon.state_of(int(job))["ended"] for job in jobs] == [True, True]
 
 
-def test_an_accelerator_leaves_and_comes_back_while_an_application_runs(daemon: Daemon) -> None:
+def test_an_accelerator_leaves_and_comes_back_while_an_application_runs(daemon: Daemon, tmp_path: Path) -> None:
     # It begins on the accelerator, and finds by and by that a core is faster than a model.
-    running = submit(daemon, "any", 200)
-    wait_until(lambda: any(client["job"] == int(running) and client["calls"] for client in daemon.state()["clients"]))
+    running = int(submit(daemon, "any", 20, tmp_path / "end"))
+    wait_until(lambda: any(client["calls"] for client in daemon.clients(running)))
     cosoc("device", "remove", "fft0")
     assert "removed: fft0" in cosoc("ps")
-    assert job_state(daemon, running)["running"] == 1
+    assert daemon.state_of(running)["running"] == 1
     job = submit(daemon, "accelerator")
     cosoc("wait", job, status=1)
     assert "removed: fft0" in cosoc("logs", job)
     cosoc("device", "add", "fft0")
     assert "removed" not in cosoc("ps")
     cosoc("submit", "--wait", daemon.application, "accelerator")
+    assert daemon.state_of(running)["running"] == 1
+    (tmp_path / "end").touch()
     cosoc("wait", running)
-    assert job_state(daemon, running)["done"] == 1
+    assert daemon.state_of(running)["done"] == 1
 
 
 def test_the_trace_is_copied_while_it_grows(daemon: Daemon, trace: Path) -> None:

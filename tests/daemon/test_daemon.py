@@ -8,7 +8,6 @@ import stat
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from cosoc.cli.daemon_client import ask
 from cosoc.cli.errors import UserError
 from cosoc.cli.main import app
 from cosoc.cli.trace import read_tasks
-from tests.daemon.support import TIMEOUT, Daemon, command_line, running
+from tests.daemon.support import TIMEOUT, Daemon, command_line, has_loaded, running, wait_until
 from tests.runtime.test_bindings import write_bundle
 
 
@@ -51,10 +50,12 @@ def test_what_a_killed_daemon_left_is_no_obstacle(build: Path, tmp_path: Path) -
 
 def test_an_application_goes_on_without_its_daemon(build: Path, tmp_path: Path) -> None:
     with running(build, tmp_path) as daemon:
-        application = daemon.start("cpu", "1500")
-        while application.pid not in [client["process"] for client in daemon.state()["clients"]]:
-            time.sleep(0.005)
+        # Calls before, while and after the daemon is killed.
+        application = daemon.start("cpu", "500", str(tmp_path / "killed"))
+        wait_until(lambda: application.pid in [client["process"] for client in daemon.clients(0)])
         daemon.process.kill()
+        daemon.process.wait(TIMEOUT)
+        (tmp_path / "killed").touch()
         assert application.wait(TIMEOUT) == 0
 
 
@@ -94,18 +95,12 @@ def test_arrivals(daemon: Daemon) -> None:
 def test_a_process_that_waits_has_no_core_and_becomes_the_application(daemon: Daemon) -> None:
     job = daemon.submit("sleep", "600", priority=3, weight=2.0)
 
-    def clients(of: int) -> list[dict[str, Any]]:
-        return [client for client in daemon.state()["clients"] if client["job"] == of]
+    def known(of: int) -> list[tuple[str, int, float, bool]]:
+        keys = ("name", "priority", "weight")
+        return [(*(client[key] for key in keys), client["cores"] > 0) for client in daemon.clients(of)]
 
-    end = time.monotonic() + TIMEOUT
-    while not clients(job) and time.monotonic() < end:
-        time.sleep(0.01)
-    (client,) = clients(job)
-    assert (client["name"], client["priority"], client["weight"]) == ("test_application.so", 3, 2.0)
-    assert client["cores"] > 0
-    while len(clients(0)) < 2 and time.monotonic() < end:
-        time.sleep(0.01)
-    assert [(waiting["name"], waiting["cores"]) for waiting in clients(0)] == [("ready", 0)] * 2
+    wait_until(lambda: known(job) == [("test_application.so", 3, 2.0, True)])
+    wait_until(lambda: known(0) == [("ready", 0, 1.0, False)] * 2)
     daemon.check()
     ask(daemon.socket, {"type": "end", "job": job})
 
@@ -118,12 +113,8 @@ def test_applications_are_loaded_in_advance_unless_that_would_show(daemon: Daemo
         return str(made.replace(tmp_path / f"{name}.so"))
 
     def waiting_with(program: str) -> bool:
-        waiting = [client["process"] for client in daemon.state()["clients"] if client["job"] == 0]
-        try:
-            return len(waiting) == 2 and any(program in Path(f"/proc/{process}/maps").read_text() for process in waiting)
-        except (FileNotFoundError, ProcessLookupError):
-            # It gave way to one that has other files loaded, after the daemon had named it.
-            return False
+        waiting = [client["process"] for client in daemon.clients(0)]
+        return len(waiting) == 2 and any(has_loaded(process, program) for process in waiting)
 
     def run(program: str) -> str:
         job: int = ask(daemon.socket, {"type": "submit", "kind": "so", "program": program, "arguments": ["", "b"]})["job"]
@@ -134,10 +125,7 @@ def test_applications_are_loaded_in_advance_unless_that_would_show(daemon: Daemo
     silent = build_shared("silent", main)
     # The second time in a row it takes the place of what is loaded.
     assert [run(silent), run(silent)] == ["3 b\n"] * 2
-    end = time.monotonic() + TIMEOUT
-    while not waiting_with(silent):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_until(lambda: waiting_with(silent))
     assert [run(silent), run(silent)] == ["3 b\n"] * 2
     # The file changes while processes wait that have the old one.
     build_shared("silent", main.replace("%d", "new %d"))
@@ -202,8 +190,7 @@ def test_the_command_line(daemon: Daemon, tmp_path: Path) -> None:
 def test_stop_ends_applications_and_daemon(build: Path, tmp_path: Path) -> None:
     with running(build, tmp_path, mode="cpu") as daemon:
         daemon.submit("sleep", "600", count=3)
-        while not daemon.state()["jobs"][0]["running"]:
-            time.sleep(0.01)
+        wait_until(lambda: daemon.state()["jobs"][0]["running"])
         assert CliRunner().invoke(app, ["stop", "--socket", str(daemon.socket)]).exit_code == 0
         assert daemon.process.wait(TIMEOUT) == 0
         assert not daemon.socket.exists()
@@ -212,8 +199,7 @@ def test_stop_ends_applications_and_daemon(build: Path, tmp_path: Path) -> None:
 def test_a_signal_ends_applications_and_daemon(build: Path, tmp_path: Path) -> None:
     with running(build, tmp_path) as daemon:
         daemon.submit("sleep", "600", count=3)
-        while not daemon.state()["jobs"][0]["running"]:
-            time.sleep(0.01)
+        wait_until(lambda: daemon.state()["jobs"][0]["running"])
         os.kill(daemon.process.pid, signal.SIGINT)
         assert daemon.process.wait(TIMEOUT) == 0
         assert not daemon.socket.exists()

@@ -6,14 +6,13 @@ import os
 import random
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
 
 from cosoc.cli.daemon_client import ask
 from cosoc.cli.errors import UserError
-from tests.daemon.support import TIMEOUT, Daemon
+from tests.daemon.support import TIMEOUT, Daemon, wait_until
 
 
 @pytest.mark.parametrize(
@@ -172,8 +171,5 @@ def test_memory_of_dead_clients_comes_back(daemon: Daemon) -> None:
     """Ten times the device memory, by clients that are killed while an accelerator works for them."""
     job = daemon.submit("crash-in-call", count=40, memory=64 << 20)
     assert daemon.wait(job)["failed"] == 40
-    end = time.monotonic() + TIMEOUT
-    while daemon.state()["leaving"] and time.monotonic() < end:
-        time.sleep(0.01)
-    assert daemon.state()["leaving"] == 0
+    wait_until(lambda: daemon.state()["leaving"] == 0)
     assert daemon.run("accelerator", "1", memory=40 << 20)["done"] == 1

@@ -14,7 +14,7 @@ from tests.runtime.test_bindings import write_bundle
 
 
 def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(item) for item in arguments], capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([str(item) for item in arguments], capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.mark.parametrize("policy", ["RR", "EFT", "HEFT_RT"])

@@ -30,7 +30,7 @@ def run(
     """Runs a program that must end with this status."""
     words = [str(word) for word in command]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("COSOC_")}
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, env=clean | dict(environment))
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False, env=clean | dict(environment))
     assert done.returncode == expected, f"status {done.returncode}: {done.stderr}"
     return done
 

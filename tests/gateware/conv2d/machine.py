@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import struct
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def execute(
     words = [word for fields in commands for word in COMMAND.encode(fields)]
     given = struct.pack(f"<{len(parameters) + 2}I", *parameters, len(commands), check)
     given += struct.pack("<4Q", address, len(memory), *window) + struct.pack(f"<{len(words)}I", *words) + memory
-    done = subprocess.run([_program()], input=given, capture_output=True, timeout=60, check=False)
+    done = subprocess.run([_program()], input=given, capture_output=True, timeout=300, check=False)
     if done.returncode != 0:
         raise ValueError(done.stderr.decode().strip())
     errors = struct.unpack_from(f"<{len(commands)}I", done.stdout)
@@ -92,13 +92,15 @@ def _program() -> Path:
     folder = _ROOT / "build" / "tests" / f"conv2d-machine-{state.hexdigest()[:16]}"
     program = folder / "machine"
     if not program.is_file():
-        include = folder / "include" / "cosoc" / "generated"
-        include.mkdir(parents=True, exist_ok=True)
-        for name, text in headers.items():
-            (include / f"{name}.hpp").write_text(text)
-        # Several tests may compile at once: each its own file, and the last one wins.
-        fresh = folder / f"machine.{os.getpid()}"
-        command = ["g++", *_FLAGS, f"-I{include.parents[1]}", *_SOURCES, "-o", str(fresh)]
-        subprocess.run(command, cwd=_ROOT, timeout=300, check=True)
-        fresh.replace(program)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Several tests may compile at once: each its own files, and the last program wins.
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            include = Path(work, "include", "cosoc", "generated")
+            include.mkdir(parents=True)
+            for name, text in headers.items():
+                (include / f"{name}.hpp").write_text(text)
+            fresh = Path(work, "machine")
+            command = ["g++", *_FLAGS, f"-I{include.parents[1]}", *_SOURCES, "-o", str(fresh)]
+            subprocess.run(command, cwd=_ROOT, timeout=500, check=True)
+            fresh.replace(program)
     return program

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cosoc.gateware.fft.config import FFTConfig, NumberFormat
@@ -175,7 +175,7 @@ def test_parseval():
         assert np.allclose(np.sum(np.abs(found) ** 2, axis=1) / 2048, energy, rtol=tolerance)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(3, 8), st.integers(0, 2**32 - 1), st.integers(-20, 20), st.sampled_from([FLOAT32, block(16)]))
 def test_scaling_by_powers_of_two_is_exact(log2_length, seed, exponent, config):
     x = white_noise(np.random.default_rng(seed), 1 << log2_length)[None]
