@@ -18,12 +18,12 @@ struct Fused {
   float high = std::numeric_limits<float>::infinity();
 };
 
-enum class Way { winograd, unrolled, single, transposed };
+enum class Way { winograd, unrolled, direct, transposed };
 
 Way way_of(const Problem& p, bool transposed) {
   if (transposed) return Way::transposed;
   if (suits_winograd(p)) return Way::winograd;
-  return p.in_channels == 1 && p.out_channels < panel_rows ? Way::single : Way::unrolled;
+  return p.in_channels <= 16 && p.out_channels <= 8 ? Way::direct : Way::unrolled;
 }
 
 /// The weights of one group, in the order in which they are read.
@@ -83,7 +83,7 @@ class Convolution final : public Operation, public Preparable {
                                         std::span<const TensorType> outputs) const override {
     const Problem p = problem(*inputs[0].type, *inputs[1].type, outputs[0]);
     const Way way = way_of(p, transposed_);
-    if (!inputs[1].constant || way == Way::single) return nullptr;
+    if (!inputs[1].constant || way == Way::direct) return nullptr;
     auto copy = std::make_shared<Convolution>(attributes(), windows_, output_padding_, transposed_, groups_, fused_);
     for (std::int64_t group = 0; group < groups_; ++group) {
       copy->packed_.push_back(pack(p, way, inputs[1].as<float>() + group * weights_of(p)));
@@ -103,7 +103,7 @@ class Convolution final : public Operation, public Preparable {
       const float* weight = inputs[1].as<float>() + group * weights_of(p);
       if (!packed_.empty()) {
         weight = packed_[static_cast<std::size_t>(group)].data();
-      } else if (way != Way::single) {
+      } else if (way != Way::direct) {
         packed = pack(p, way, weight);
         weight = packed.data();
       }
@@ -150,8 +150,8 @@ class Convolution final : public Operation, public Preparable {
         return convolve_winograd(call);
       case Way::unrolled:
         return convolve_unrolled(call);
-      case Way::single:
-        return convolve_single(call);
+      case Way::direct:
+        return convolve_direct(call);
       case Way::transposed:
         return convolve_transposed(call);
     }

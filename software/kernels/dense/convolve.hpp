@@ -59,8 +59,8 @@ void convolve_winograd(const Call& call);
 /// A matrix product of weights, as `pack_rows` leaves them, and patches.
 void convolve_unrolled(const Call& call);
 
-/// One input channel: every tap adds a scaled row.
-void convolve_single(const Call& call);
+/// Few channels: every weight adds a scaled row of a padded image.
+void convolve_direct(const Call& call);
 
 /// Transposed: every input pixel adds its products with all weights to the outputs under the kernel. `turned` are the
 /// weights of one group as a matrix of a row for every output channel and tap.
