@@ -159,6 +159,7 @@ void Trace::end_event() {
 }
 
 void Trace::flush() {
+  complete_ = false;
   write_at(buffer_, written_);
   written_ += static_cast<std::int64_t>(buffer_.size());
   buffer_.clear();
@@ -180,9 +181,12 @@ void Trace::write_at(std::string_view text, std::int64_t offset) {
 
 Status Trace::finish() {
   const std::lock_guard lock(mutex_);
-  flush();
-  // The next event is written over the end.
-  write_at("\n]\n", written_);
+  if (!complete_ || !buffer_.empty()) {
+    flush();
+    // The next event is written over the end.
+    write_at("\n]\n", written_);
+    complete_ = true;
+  }
   if (error_ != 0) return failure("cannot write the trace " + path_.string() + ": " + std::strerror(error_));
   return {};
 }

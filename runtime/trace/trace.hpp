@@ -98,7 +98,8 @@ class Trace {
   std::mutex mutex_;
   std::string buffer_;
   std::int64_t written_ = 0;  // bytes in the file, without the closing bracket
-  int error_ = 0;             // errno of the first write that failed
+  bool complete_ = false;  // the bracket is there: the file, whose name may be another trace's by now, stays as it is
+  int error_ = 0;          // errno of the first write that failed
   std::chrono::steady_clock::time_point flushed_ = std::chrono::steady_clock::now();
 };
 

@@ -231,6 +231,21 @@ TEST_CASE("what is in the file while the trace goes on is whole, and lacks no mo
   CHECK(json::parse(file.text() + "]").back()["name"] == "late");
 }
 
+TEST_CASE("a complete trace is left as it is: another one may have its name by now") {
+  const TraceFile file;
+  auto first = Trace::open(file.path, {{"cpu0"}, "EFT", true});
+  REQUIRE(first);
+  for (int i = 0; i < 10; ++i) (*first)->write(make_event("first"));
+  REQUIRE((*first)->finish());
+  auto second = Trace::open(file.path, {{"cpu0"}, "EFT", true});
+  REQUIRE(second);
+  (*second)->write(make_event("second"));
+  REQUIRE((*second)->finish());
+  const std::string text = file.text();
+  first->reset();
+  CHECK(file.text() == text);
+}
+
 TEST_CASE("names of any bytes give a valid trace") {
   const TraceFile file;
   using namespace std::string_literals;
