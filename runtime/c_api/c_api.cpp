@@ -3,6 +3,7 @@
 
 #include "c_api/description.hpp"
 #include "c_api/objects.hpp"
+#include "session/session_state.hpp"
 
 std::string& cosoc::c_api::last_error() {
   thread_local std::string message;
@@ -49,7 +50,11 @@ int cosoc_session_open(const cosoc_options* options, cosoc_session** session) {
   });
 }
 
-void cosoc_session_close(cosoc_session* session) { const std::unique_ptr<cosoc_session> owner(session); }
+void cosoc_session_close(cosoc_session* session) {
+  const std::unique_ptr<cosoc_session> owner(session);
+  // Models and clients may keep the session's state for longer. Nobody asks here whether it could be written.
+  if (owner) static_cast<void>(owner->session.state()->finish_trace());
+}
 
 int cosoc_device_remove(cosoc_session* session, const char* name) {
   return guard([&] { return session->session.remove_device(name); });

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,16 @@ def has_loaded(process: int, file: str) -> bool:
         return file in Path(f"/proc/{process}/maps").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def wakes(processes: Iterable[int]) -> dict[tuple[int, str], int]:
+    """How often each thread of these processes has waited for something until now."""
+    result = {}
+    for process in processes:
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            fields = dict(line.split(":", 1) for line in (thread / "status").read_text().splitlines())
+            result[process, thread.name] = int(fields["voluntary_ctxt_switches"])
+    return result
 
 
 @dataclass

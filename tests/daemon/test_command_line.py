@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from cosoc.cli.main import app
 from cosoc.cli.trace import read_events, read_tasks
 from tests.daemon.support import TIMEOUT, Daemon, has_loaded, serving, wait_until
+from tests.runtime.trace_format import check_format
 
 
 def cosoc(*words: object, status: int = 0) -> str:
@@ -135,6 +136,7 @@ def test_the_trace_is_copied_while_it_grows(daemon: Daemon, trace: Path) -> None
     cosoc("submit", "--wait", daemon.application, "accelerator", 3)
     copy = trace.with_name("copy.json")
     cosoc("trace", "daemon", copy)
+    check_format(list(read_events(copy)))
     tasks = list(read_tasks(copy))
     accelerated = [task for task in tasks if task["device"] == "fft0"]
     assert len(accelerated) >= 3
@@ -149,6 +151,7 @@ def test_the_trace_has_what_applications_compute_on_their_cores(daemon: Daemon, 
     cosoc("submit", "--wait", daemon.application, "accelerator", 2)
     copy = trace.with_name("cores.json")
     cosoc("trace", "daemon", copy)
+    check_format(list(read_events(copy)))
     tasks = list(read_tasks(copy))
     computed = [task for task in tasks if task["application"] == "cpu" and task["device"].startswith("cpu")][-7:]
     assert len(computed) == 7

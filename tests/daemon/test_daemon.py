@@ -17,7 +17,7 @@ from cosoc.cli.daemon_client import ask
 from cosoc.cli.errors import UserError
 from cosoc.cli.main import app
 from cosoc.cli.trace import read_tasks
-from tests.daemon.support import TIMEOUT, Daemon, command_line, has_loaded, running, wait_until
+from tests.daemon.support import TIMEOUT, Daemon, command_line, has_loaded, running, wait_until, wakes
 from tests.runtime.test_bindings import write_bundle
 
 
@@ -137,6 +137,22 @@ def test_applications_are_loaded_in_advance_unless_that_would_show(daemon: Daemo
         assert run(loud) == "loud.so, 3 b\n"
         time.sleep(0.05)
         assert not waiting_with(loud)
+
+
+def test_nobody_polls(build: Path, tmp_path: Path) -> None:
+    with running(build, tmp_path) as daemon:
+        assert daemon.run("accelerator", "3")["done"] == 1
+        job = daemon.submit("sleep", "600")
+        wait_until(lambda: len(daemon.clients(job)) == 1 and len(daemon.clients(0)) == 2)
+        processes = [daemon.process.pid, *(client["process"] for client in daemon.state()["clients"])]
+
+        def wakes_a_second() -> float:
+            begin, before = time.monotonic(), wakes(processes)
+            time.sleep(1)
+            return sum(count - before.get(thread, 0) for thread, count in wakes(processes).items()) / (time.monotonic() - begin)
+
+        # Logs are looked at five times a second while something runs that may print; what was begun before may go on first.
+        wait_until(lambda: wakes_a_second() < 10)
 
 
 def test_programs_and_what_they_print(daemon: Daemon) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 import zlib
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from safetensors.numpy import save
 
 from cosoc.runtime import CosocError, Session
+from tests.daemon.support import wait_until, wakes
 
 
 def write_bundle(folder: Path, size: int = 64) -> Path:
@@ -117,6 +120,25 @@ def test_wrong_inputs_are_named(build: Path, tmp_path: Path, x: np.ndarray[Any, 
         model.tensor("nothing")
     with pytest.raises(CosocError, match="keep_tensors"):
         model.tensor("product")
+
+
+@pytest.mark.parametrize("mode", ["cpu", "functional"])
+def test_an_idle_session_wakes_up_for_nothing(build: Path, tmp_path: Path, x: np.ndarray[Any, Any], mode: str) -> None:
+    others = wakes([os.getpid()])
+    with Session(soc=build, mode=mode, cpu_cores=2) as session, session.client() as client:
+        session.load(write_bundle(tmp_path)).run([x])
+        buffer = client.copy(x)
+        client.prepare("zip", [buffer, buffer], [buffer], operation="add").submit([buffer, buffer], [buffer]).wait()
+
+        def wakes_in_half_a_second() -> int:
+            before = wakes([os.getpid()])
+            time.sleep(0.5)
+            after = wakes([os.getpid()])
+            return sum(count - before.get(thread, 0) for thread, count in after.items() if thread not in others)
+
+        assert mode == "functional" or len(wakes([os.getpid()])) > len(others)
+        # What was begun before may go on first.
+        wait_until(lambda: wakes_in_half_a_second() == 0)
 
 
 def test_wrong_sessions_are_named(build: Path, tmp_path: Path) -> None:

@@ -8,12 +8,17 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cosoc.cli.main import main
+from cosoc.cli.trace import read_events
+from cosoc.runtime import Session
+from tests.runtime.trace_format import check_format
 
 ENDLESS = """
 import sys
@@ -59,6 +64,17 @@ def table(monkeypatch: pytest.MonkeyPatch, trace: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_a_closed_session_has_written_its_trace(build: Path, tmp_path: Path) -> None:
+    """Also when a client is left, and nothing has run since that would have written what came before."""
+    trace = tmp_path / "trace.json"
+    with Session(soc=build, mode="cpu", trace=trace) as session:
+        client = session.client()
+        x = client.copy(np.ones((4, 64), np.complex64))
+        client.prepare("fft", [x], [x], direction="forward").run([x], [x])
+    assert [event["cat"] for event in json.loads(trace.read_text()) if event["ph"] == "X"] == ["fft"]
+    client.close()
+
+
 def test_the_trace_of_a_killed_process_has_its_tasks(killed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = killed.read_text()
     # The format lets the bracket be absent.
@@ -74,6 +90,40 @@ def test_the_trace_of_a_killed_process_has_its_tasks(killed: Path, monkeypatch: 
         for following in row["next"].split():
             if following in by_id:
                 assert float(by_id[following]["ready_us"]) >= float(row["end_us"])
+
+
+def test_the_perfetto_ui_takes_the_trace_of_a_killed_process(killed: Path) -> None:
+    check_format(list(read_events(killed)))
+
+
+@pytest.mark.parametrize("mode", ["cpu", "functional"])
+def test_the_perfetto_ui_takes_a_trace_of_several_threads(build: Path, tmp_path: Path, mode: str) -> None:
+    """Each device has a track on which nothing overlaps: what is lent to callers, what the scheduler placed, and models."""
+    trace = tmp_path / "trace.json"
+    with Session(soc=build, mode=mode, cpu_cores=2, trace=trace) as session:
+        model = session.load(build / "bundle")
+        image = np.zeros(model.tensors[model.inputs[0]]["shape"], np.float32)
+
+        def compute() -> None:
+            with session.client() as client:
+                x = client.copy(np.ones((4, 64), np.complex64))
+                call = client.prepare("fft", [x], [x], direction="forward")
+                for _ in range(50):
+                    call.run([x], [x])
+                    for future in [call.submit([x], [x]) for _ in range(3)]:
+                        future.wait()
+
+        threads = [threading.Thread(target=compute) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for _ in range(5):
+            model.run([image])
+        for thread in threads:
+            thread.join()
+        model.close()
+    events = list(read_events(trace))
+    assert sum(event["ph"] == "X" and event["cat"] == "fft" for event in events) == 3 * 50 * 4
+    check_format(events)
 
 
 def test_a_torn_last_line_is_left_out_and_damage_is_refused(
