@@ -147,7 +147,8 @@ def wait(
     failed = [item for item in jobs if item["failed"]]
     for item in failed:
         print(
-            f"cosoc: job {item['job']} ({item['name']}): {item['failed']} of {item['count']} instances failed; {item['report']}",
+            f"cosoc: job {item['job']} ({item['name']}): {item['failed']} of {item['count']} instances failed; {item['report']};"
+            f" what was printed: `cosoc logs {item['job']}`",
             file=sys.stderr,
         )
     if failed:

@@ -17,6 +17,7 @@ app = typer.Typer(
     help="Run PyTorch models on a heterogeneous FPGA SoC.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 converter.register(app)

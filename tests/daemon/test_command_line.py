@@ -48,6 +48,12 @@ def submit(daemon: Daemon, *behaviour: object, options: Sequence[object] = ()) -
     return cosoc("submit", *options, daemon.application, *behaviour).strip()
 
 
+@pytest.mark.parametrize("command", [[], ["submit"], ["device"], ["trace"], ["trace", "convert"]])
+def test_every_command_explains_itself(command: list[str]) -> None:
+    assert cosoc(*command, "-h") == cosoc(*command, "--help")
+    assert "Usage" in cosoc(*command, "-h")
+
+
 def test_options_of_a_job_reach_its_processes(daemon: Daemon) -> None:
     job = submit(daemon, "sleep", 600, options=["-n", 2, "--priority", 3, "--weight", 2.5, "--memory", 3 << 20])
 
@@ -79,7 +85,9 @@ def test_seed_and_deadline_of_a_job_are_those_of_its_session(daemon: Daemon) -> 
 
 def test_what_broke_the_protocol_is_told(daemon: Daemon) -> None:
     job = submit(daemon, "scribble", 50_000)
-    assert "broke the protocol" in cosoc("wait", job, status=1)
+    told = cosoc("wait", job, status=1)
+    assert "broke the protocol" in told
+    assert f"`cosoc logs {job}`" in told
     assert "broke the protocol" in cosoc("logs", job)
     assert "ended: test_application.so, process" in cosoc("ps")
 
