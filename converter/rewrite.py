@@ -14,6 +14,7 @@ from cosoc.converter.capture import Inputs, capture
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.prequantized import Given, of_images, take_over
 from cosoc.converter.rows import CLAMPS, ROW_CONVOLUTIONS, rows_as_images
+from cosoc.converter.slices import trim_convolutions
 from cosoc.converter.steps import output_first
 
 aten = torch.ops.aten
@@ -170,6 +171,7 @@ REWRITES: Sequence[Rewrite] = (
     fold_constants,
     remove_identities,
     fold_batch_norms,
+    trim_convolutions,
     rows_as_images,
     clamp_before_max_pool,
 )
@@ -209,7 +211,8 @@ def prepared(
     """The model's float graph after all rewrites, and what a model that PyTorch has quantized fixes.
 
     Args:
-        integers: whether layers may become int8 or int16. Where none does, rows stay rows: as images they would be copied.
+        integers: whether layers may become int8 or int16. Where none does, rows stay rows, as images they would be copied, and
+            slices of convolutions stay views.
         spectral: makes transforms of convolutions along rows, where the model itself does not fix their integers.
 
     Raises:
@@ -218,7 +221,9 @@ def prepared(
     module = capture(model, inputs)
     record("captured", module)
     given = take_over(module)
-    steps = [step for step in REWRITES if integers or step is not rows_as_images]
+    steps = [step for step in REWRITES if integers or step not in (trim_convolutions, rows_as_images)]
+    if given.weights:
+        steps = [step for step in steps if step is not trim_convolutions]
     if spectral is not None and not given.weights:
         steps.insert(steps.index(fold_batch_norms) + 1, spectral)
     rewrite(module, inputs, record, steps)

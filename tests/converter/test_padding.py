@@ -33,6 +33,34 @@ class Shared(nn.Module):
         return self.left(y), self.right(y), y + y
 
 
+class Chomped(nn.Module):
+    """Causal convolutions that pad both ends and drop the last results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv1d(2, 8, 3, padding=2)
+        self.second = nn.Conv1d(8, 8, 3, padding=8, dilation=4)
+        self.last = nn.Conv1d(8, 4, 5, stride=2, padding=4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.first(x)[:, :, :-2].contiguous())
+        y = y + torch.relu(self.second(y)[:, :, :-8].contiguous())
+        return self.last(y)[:, :, 1:-1]
+
+
+class Cropped(nn.Module):
+    """Slices of images along both axes, and one that leaves out less than the padding brings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(2, 4, 3, padding=(2, 1)), nn.Conv2d(4, 4, 3, padding=1)
+        self.inner = nn.Conv2d(4, 3, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.second(torch.relu(self.first(x)[:, :, :-2]))[:, :, 1:-1, 1:]
+        return self.inner(y)[:, :, 2:]
+
+
 MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], list[str], list[list[int]]]] = {
     "causal network": (
         TCN,
@@ -44,6 +72,8 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], list[str], lis
     "first": (lambda: nn.Sequential(nn.ConstantPad1d((5, 0), 0.0), nn.Conv1d(3, 4, 6)), (2, 3, 20), ["conv2d"], [[0, 5, 0, 0]]),
     "two readers and a sum": (Shared, (1, 2, 8, 8), ["conv2d"] * 4 + ["add"], [[3, 1, 0, 2]] * 3),
     "before a maximum": (lambda: padded((2, 1, 1, 2), nn.MaxPool2d(2)), (1, 2, 8, 7), ["conv2d"] * 2, [[1, 2, 2, 1]]),
+    "dropped results": (Chomped, (2, 2, 30), ["conv2d"] * 2 + ["add", "conv2d"], [[0, 2, 0, 0], [0, 8, 0, 0], [0, 2, 0, 1]]),
+    "dropped rows and columns": (Cropped, (1, 2, 9, 8), ["conv2d"] * 3 + ["strided"], [[2, 1, 0, 1], [0, 0, 0, 1], [1, 1, 1, 1]]),
     "more than c2d has": (lambda: padded((300, 0, 0, 0), nn.Conv2d(4, 2, 3)), (1, 2, 8, 8), ["conv2d"] * 3, [[0, 300, 0, 0]]),
 }
 """Model, input, operations in order without quantize and dequantize, paddings that are not zero."""
