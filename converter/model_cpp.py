@@ -192,4 +192,6 @@ def model_cpp(graph: Graph) -> str:
                 lines.append(f"  const auto {variables[name]} = constant({quoted(name)}, {tensor_type(tensor)});")
         lines.append(call(graph, node, variables))
     lines += ["", *(f"  graph.output({variables[name]});" for name in graph.outputs)]
+    if graph.any_batch:
+        lines.append("  graph.allow_any_batch();")
     return "\n".join(lines) + EPILOGUE

@@ -76,6 +76,7 @@ class Builder {
       if (!made_.contains(name)) return failure("output " + name + " is not declared in tensors");
       graph_.output(made_.at(name));
     }
+    if (entry_.any_batch) graph_.allow_any_batch();
     if (auto good = graph_.check(); !good) return tl::make_unexpected(good.error());
     return std::move(graph_);
   }

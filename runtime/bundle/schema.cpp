@@ -192,9 +192,10 @@ Result<BundleEntry> read_graph_json(std::string_view text) {
   BundleEntry entry;
   reader.object(root, "top level", {"schema", "name", "inputs", "outputs", "tensors", "nodes", "weights"},
                 {"any_batch"});
-  // Who calls cuts a batch into pieces: a run has the sizes of the tensors.
-  if (reader.status() && root.contains("any_batch") && !root["any_batch"].is_boolean()) {
-    reader.fail("any_batch", "true or false", excerpt(root["any_batch"]));
+  if (reader.status() && root.contains("any_batch")) {
+    const json& any_batch = root["any_batch"];
+    if (!any_batch.is_boolean()) reader.fail("any_batch", "true or false", excerpt(any_batch));
+    entry.any_batch = any_batch == true;
   }
   entry.name = reader.string(root, "name", "top level");
   entry.inputs = reader.strings(root, "inputs", "top level", 1, /*unique=*/true);

@@ -34,6 +34,7 @@ struct BundleEntry {
   std::vector<std::string> outputs;
   std::vector<TensorEntry> tensors;
   std::vector<NodeEntry> nodes;
+  bool any_batch = false;
   std::uint64_t weights_bytes = 0;
   std::uint32_t weights_crc32 = 0;
 };

@@ -23,6 +23,7 @@ std::string describe_model(const Graph& graph) {
   return ordered_json{{"name", graph.name()},
                       {"inputs", names(graph.inputs())},
                       {"outputs", names(graph.outputs())},
+                      {"any_batch", graph.any_batch()},
                       {"tensors", tensors}}
       .dump();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <tuple>
 
 namespace cosoc {
 namespace {
@@ -144,6 +145,17 @@ Status Graph::check() const {
   if (!status_) return status_;
   if (inputs_.empty()) return failure("graph " + name_ + " has no inputs");
   if (outputs_.empty()) return failure("graph " + name_ + " has no outputs");
+  if (!any_batch_) return {};
+  const auto& first = tensors_[inputs_[0]].type;
+  for (const auto* tensors : {&inputs_, &outputs_}) {
+    for (const std::size_t index : *tensors) {
+      const auto& [name, type] = std::tie(tensors_[index].name, tensors_[index].type);
+      if (!type.shape.empty() && type.shape[0] == first.shape[0]) continue;
+      return failure("graph " + name_ + " is for any batch, but " + tensors_[inputs_[0]].name + " is " +
+                     first.describe() + " and " + name + " is " + type.describe() +
+                     "; the first axis of all inputs and outputs has to be of one size");
+    }
+  }
   return {};
 }
 

@@ -10,7 +10,6 @@ from typing import Any, TypedDict, cast
 
 import numpy as np
 
-from cosoc.runtime.batches import pieces, size_of
 from cosoc.runtime.client import Future, submit_run
 from cosoc.runtime.device_array import DeviceArray
 from cosoc.runtime.library import Buffer, CosocError, Handle, Library
@@ -64,24 +63,11 @@ class Model:
         self._library = library
         self._handle = Handle(library, "cosoc_model_close", handle)
         description = json.loads(library.functions.cosoc_model_description(handle))
-        self.any_batch = False
         self.name: str = description["name"]
         self.inputs: list[str] = description["inputs"]
         self.outputs: list[str] = description["outputs"]
+        self.any_batch: bool = description["any_batch"]
         self.tensors: dict[str, TensorInfo] = description["tensors"]
-
-    def allow_any_batch(self) -> None:
-        """Lets `run` cut any number of samples, of which results must not depend on each other, into batches of the graph's size.
-
-        Raises:
-            CosocError: the inputs and outputs have batches of several sizes, or none.
-        """
-        shapes = [self.tensors[name]["shape"] for name in (*self.inputs, *self.outputs)]
-        if not all(shapes) or len({shape[0] for shape in shapes}) != 1:
-            raise CosocError(
-                f"graph {self.name} is for any batch, but its inputs and outputs have shapes {shapes}; convert it again"
-            )
-        self.any_batch = True
 
     def run(self, inputs: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
         """Runs on NumPy arrays or torch tensors by name or in order; the outputs in order, tensors if any input is one.
@@ -93,20 +79,13 @@ class Model:
             CosocError: names, shapes or dtypes differ from the graph's, or the run failed.
         """
         given = self._by_order(inputs)
-        arrays = [as_array(value) for value in given]
-        samples, batch = size_of(arrays), self.tensors[self.inputs[0]]["shape"]
-        if not self.any_batch or samples is None or samples == batch[0]:
-            return like(self._run_once(arrays), given)
-        runs = [[result[:count] for result in self._run_once(piece)] for piece, count in pieces(arrays, batch[0])]
-        return like([np.concatenate(parts) for parts in zip(*runs, strict=True)], given)
-
-    def _run_once(self, given: Sequence[Array]) -> list[Array]:
-        """Runs on arrays of the graph's shapes, in order."""
-        model = self._open()
-        arrays = [self._checked(name, array) for name, array in zip(self.inputs, given, strict=True)]
-        results = [self._empty(name) for name in self.outputs]
-        self._library.call("cosoc_model_run", model, _buffers(arrays), len(arrays), _buffers(results), len(results))
-        return results
+        arrays = [self._checked(name, as_array(value)) for name, value in zip(self.inputs, given, strict=True)]
+        samples = {len(array) for array in arrays} if self.any_batch else set()
+        if len(samples) > 1:
+            raise CosocError(f"inputs of graph {self.name} have batches of {sorted(samples)}; give as many samples of each")
+        results = [self._empty(name, *samples) for name in self.outputs]
+        self._library.call("cosoc_model_run", self._open(), _buffers(arrays), len(arrays), _buffers(results), len(results))
+        return like(results, given)
 
     def __call__(self, *inputs: Any) -> Any:
         """Runs once, as `run`; the output, or a tuple of the outputs if there are several."""
@@ -177,16 +156,18 @@ class Model:
 
     def _checked(self, name: str, array: Array) -> Array:
         expected = self.tensors[name]
-        if array.dtype != np.dtype(expected["dtype"]) or list(array.shape) != expected["shape"]:
+        first = 1 if self.any_batch and array.ndim and len(array) else 0
+        if array.dtype != np.dtype(expected["dtype"]) or list(array.shape[first:]) != expected["shape"][first:]:
             raise CosocError(
                 f"input {name} of graph {self.name} is {expected['dtype']}{expected['shape']}; "
                 f"given is {array.dtype}{list(array.shape)}" + (", of which the first may differ" if self.any_batch else "")
             )
         return np.ascontiguousarray(array)
 
-    def _empty(self, name: str) -> Array:
+    def _empty(self, name: str, *samples: int) -> Array:
+        """Room for a tensor, or for so many of its samples."""
         tensor = self.tensors[name]
-        return np.empty(tensor["shape"], np.dtype(tensor["dtype"]))
+        return np.empty([*samples, *tensor["shape"][len(samples) :]], np.dtype(tensor["dtype"]))
 
 
 def _buffer(array: Array) -> Buffer:

@@ -109,8 +109,6 @@ class Session:
         handle = c_void_p()
         self._library.call("cosoc_model_load", session, os.fsencode(bundle), byref(options), byref(handle))
         model = Model(self._library, handle)
-        if json.loads((Path(bundle) / "graph.json").read_bytes()).get("any_batch", False):
-            model.allow_any_batch()
         self._models.append(model)
         return model
 

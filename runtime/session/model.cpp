@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "cosoc/client.hpp"
@@ -24,18 +25,28 @@ Status check_count(const Graph& graph, const std::vector<std::size_t>& tensors, 
                  sizes(graph, tensors) + "); given are " + std::to_string(given));
 }
 
-/// Checks the caller's buffers against the graph's tensors.
+/// Samples in so many bytes, of a graph that is not for any batch 1; none when they do not fit.
+std::optional<std::size_t> samples_in(const Graph& graph, const TensorType& type, std::size_t bytes) {
+  const std::size_t batch = graph.any_batch() ? static_cast<std::size_t>(type.shape[0]) : 1;
+  const std::size_t sample = type.dense_bytes() / batch;
+  const std::size_t samples = bytes / sample;
+  const bool fits = bytes % sample == 0 && (graph.any_batch() ? samples > 0 : samples == 1);
+  return fits ? std::optional(samples) : std::nullopt;
+}
+
+/// Checks the caller's buffers against the graph's tensors; `samples` are those of the buffers before, 0: none yet.
 template <class Span>
 Status check_buffers(const Graph& graph, const std::vector<std::size_t>& tensors, std::span<const Span> buffers,
-                     const std::string& what) {
+                     const std::string& what, std::size_t& samples) {
   if (auto good = check_count(graph, tensors, buffers.size(), what); !good) return good;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const auto& info = graph.tensors()[tensors[i]];
-    if (buffers[i].size() != info.type.dense_bytes()) {
-      return failure(what + " " + info.name + " of type " + info.type.describe() + " takes " +
-                     std::to_string(info.type.dense_bytes()) + " bytes; given are " +
-                     std::to_string(buffers[i].size()));
-    }
+    const auto found = samples_in(graph, info.type, buffers[i].size());
+    if (found && samples == 0) samples = *found;
+    if (found == samples) continue;
+    const std::string many = graph.any_batch() ? " bytes, or as many samples as the others have" : " bytes";
+    return failure(what + " " + info.name + " of type " + info.type.describe() + " takes " +
+                   std::to_string(info.type.dense_bytes()) + many + "; given are " + std::to_string(buffers[i].size()));
   }
   return {};
 }
@@ -125,30 +136,74 @@ const RunReport& Model::report() const {
   return state_->report;
 }
 
-Status Model::run(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs) {
-  const Graph& graph = state_->graph;
-  if (auto good = check_buffers(graph, graph.inputs(), inputs, "inputs"); !good) return good;
-  if (auto good = check_buffers(graph, graph.outputs(), outputs, "outputs"); !good) return good;
-  const std::lock_guard lock(state_->mutex);
-  state_->settle();
-  SessionState& session = *state_->session;
-  const bool has_values = session.scheduler().values() == Values::computed;
-  const auto& tensors = state_->plan->tensors;
+Status ModelState::run_once(std::span<const std::span<const std::byte>> inputs,
+                            std::span<const std::span<std::byte>> outputs) {
+  const bool has_values = session->scheduler().values() == Values::computed;
+  const auto& tensors = plan->tensors;
   for (std::size_t i = 0; has_values && i < inputs.size(); ++i) store(tensors[graph.inputs()[i]], inputs[i]);
-  state_->has_run = false;
-  state_->run->start();
-  const Status status = state_->run->wait();
-  state_->report = state_->run->report(session.devices());
-  state_->report.peak_memory_bytes = session.peak_memory_bytes();
-  if (auto finished = session.finish_trace(); !finished) return finished;
+  has_run = false;
+  run->start();
+  const Status status = run->wait();
+  report = run->report(session->devices());
+  report.peak_memory_bytes = session->peak_memory_bytes();
+  if (auto finished = session->finish_trace(); !finished) return finished;
   if (!status) return status;
-  state_->has_run = true;
+  has_run = true;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (has_values) {
       fetch(tensors[graph.outputs()[i]], outputs[i]);
     } else {
       std::ranges::fill(outputs[i], std::byte{0});
     }
+  }
+  return {};
+}
+
+Status ModelState::run_part(std::span<const std::span<const std::byte>> inputs,
+                            std::span<const std::span<std::byte>> outputs, std::size_t samples) {
+  std::vector<std::vector<std::byte>> whole;
+  std::vector<std::span<const std::byte>> from;
+  std::vector<std::span<std::byte>> to;
+  for (const auto input : inputs) {
+    const auto last = input.last(input.size() / samples);
+    auto& filled = whole.emplace_back(input.begin(), input.end());
+    const std::size_t bytes = graph.tensors()[graph.inputs()[whole.size() - 1]].type.dense_bytes();
+    while (filled.size() < bytes) filled.insert(filled.end(), last.begin(), last.end());
+  }
+  for (const std::size_t index : graph.outputs()) whole.emplace_back(graph.tensors()[index].type.dense_bytes());
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    if (i < inputs.size()) {
+      from.emplace_back(whole[i]);
+    } else {
+      to.emplace_back(whole[i]);
+    }
+  }
+  if (auto done = run_once(from, to); !done) return done;
+  for (std::size_t i = 0; i < outputs.size(); ++i) std::copy_n(to[i].begin(), outputs[i].size(), outputs[i].begin());
+  return {};
+}
+
+Status Model::run(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs) {
+  const Graph& graph = state_->graph;
+  std::size_t samples = 0;
+  if (auto good = check_buffers(graph, graph.inputs(), inputs, "inputs", samples); !good) return good;
+  if (auto good = check_buffers(graph, graph.outputs(), outputs, "outputs", samples); !good) return good;
+  const std::lock_guard lock(state_->mutex);
+  state_->settle();
+  if (!graph.any_batch()) return state_->run_once(inputs, outputs);
+  const auto batch = static_cast<std::size_t>(graph.tensors()[graph.inputs()[0]].type.shape[0]);
+  for (std::size_t first = 0; first < samples; first += batch) {
+    const std::size_t count = std::min(batch, samples - first);
+    const auto piece = [&](const auto& buffer) {
+      const std::size_t sample = buffer.size() / samples;
+      return buffer.subspan(first * sample, count * sample);
+    };
+    std::vector<std::span<const std::byte>> from;
+    std::vector<std::span<std::byte>> to;
+    std::ranges::transform(inputs, std::back_inserter(from), piece);
+    std::ranges::transform(outputs, std::back_inserter(to), piece);
+    const Status done = count == batch ? state_->run_once(from, to) : state_->run_part(from, to, count);
+    if (!done) return done;
   }
   return {};
 }

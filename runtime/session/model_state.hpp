@@ -25,6 +25,11 @@ class ModelState {
 
   /// Waits for the runs that were submitted, and keeps what the last one left. Under `mutex`.
   void settle();
+  /// Runs on one batch of the graph's size. Under `mutex`.
+  Status run_once(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
+  /// Runs fewer samples than the graph's batch, whose place the last one takes. Under `mutex`.
+  Status run_part(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs,
+                  std::size_t samples);
   /// The templates of the copies of inputs and outputs. Under `mutex`.
   Status make_copies();
 

@@ -122,6 +122,26 @@ def test_a_saved_bundle_takes_any_batch(build: Path, tmp_path: Path) -> None:
     assert differences(bundle, replace(bundle, graph=replace(bundle.graph, any_batch=False))) == ["any batch: yes | no"]
 
 
+class Sum(nn.Module):
+    """Two inputs."""
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x + y
+
+
+def test_inputs_of_one_batch(build: Path, tmp_path: Path) -> None:
+    """Where any number of samples runs, it is the same one for all inputs."""
+    convert(Sum().eval(), (images(2), images(2)), precision="float").save(tmp_path / "sum")
+    with Session(soc=build, mode="cpu") as session:
+        model = session.load(tmp_path / "sum")
+        assert torch.equal(model(images(5), images(5, seed=1)), images(5) + images(5, seed=1))
+        with pytest.raises(CosocError, match=r"batches of \[2, 5\]; give as many samples of each"):
+            model(images(5), images(2))
+        for wrong in (torch.zeros(()), torch.zeros(0, 3, 8, 8)):
+            with pytest.raises(CosocError, match="of which the first may differ"):
+                model(wrong, images(2))
+
+
 def test_a_bundle_that_cannot_be_for_any_batch(build: Path, tmp_path: Path) -> None:
     """Python and the session refuse one whose batches do not fit; C++ what is no truth value."""
     bundle = convert(Centred().eval(), images(2), precision="float")

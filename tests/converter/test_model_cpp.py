@@ -69,6 +69,7 @@ int main(int, char** arguments) {
     const bool same = found.type == expected.type && std::ranges::equal(found.data, expected.data);
     if (!same) return std::printf("%s\n", expected.name.c_str()), 1;
   }
+  if (built->any_batch() != loaded->any_batch()) return std::puts("any batch"), 1;
   const auto name = [](const cosoc::Graph& graph, std::size_t index) { return graph.tensors()[index].name; };
   for (std::size_t i = 0; i < loaded->nodes().size(); ++i) {
     const auto& found = built->nodes()[i];

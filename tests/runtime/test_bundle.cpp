@@ -2,11 +2,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "bundle/checksum.hpp"
 #include "bundle/safetensors.hpp"
@@ -107,6 +110,59 @@ TEST_CASE("a good bundle becomes its graph and gives its constants to model.cpp"
   CHECK(constants->bytes("b", {DType::int32, {1}}).size() == 4);
   CHECK(constants->bytes("b", {DType::float32, {1}}).empty());
   CHECK(constants->bytes("nothing", {DType::int32, {1}}).empty());
+}
+
+/// Of the good graph with batches of two, for any batch; the results of so many samples.
+Result<std::vector<float>> run_samples(Model& model, std::size_t count, std::size_t results) {
+  std::vector<float> x(2 * count);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 7) - 3.0F;
+  std::vector<float> y(results, -99.0F);
+  const std::array<std::span<const std::byte>, 1> inputs = {std::as_bytes(std::span(x))};
+  const std::array<std::span<std::byte>, 1> outputs = {std::as_writable_bytes(std::span(y))};
+  if (auto done = model.run(inputs, outputs); !done) return tl::make_unexpected(done.error());
+  return y;
+}
+
+TEST_CASE("a bundle for any batch runs any number of samples") {
+  std::string values = weights;
+  const std::array<float, 2> bias_and_multiplier = {0.0F, 0.5F};
+  std::memcpy(values.data() + values.size() - 8, bias_and_multiplier.data(), 8);
+  json graph = good_graph(values);
+  for (const std::size_t index : {0, 1, 5, 6}) graph["tensors"][index]["shape"][0] = 2;
+  const Folder folder;
+  auto fixed = folder.load(graph.dump(), values);
+  graph["any_batch"] = true;
+  auto any = folder.load(graph.dump(), values);
+  auto session = Session::open({.memory_bytes = 1 << 20, .cpu_cores = 2});
+  for (const auto* made : {&fixed, &any}) {
+    if (!*made) FAIL(made->error().message);
+  }
+  REQUIRE(session);
+  CHECK(any->any_batch());
+  auto one_size = session->load(std::move(*fixed));
+  auto model = session->load(std::move(*any));
+  REQUIRE((one_size && model));
+
+  const auto all = run_samples(*model, 7, 7);
+  REQUIRE(all);
+  CHECK(std::set(all->begin(), all->end()).size() > 3);
+  for (std::size_t count = 1; count < 7; ++count) {
+    const auto found = run_samples(*model, count, count);
+    REQUIRE(found);
+    CHECK(std::equal(found->begin(), found->end(), all->begin()));
+  }
+  CHECK(run_samples(*one_size, 2, 2).value() == std::vector(all->begin(), all->begin() + 2));
+
+  const auto message = [](const Result<std::vector<float>>& result) { return result ? "" : result.error().message; };
+  CHECK_THAT(message(run_samples(*one_size, 3, 3)), Catch::Contains("takes 16 bytes; given are 24"));
+  CHECK_THAT(message(run_samples(*model, 3, 2)),
+             Catch::Contains(
+                 "outputs y of type float32[2, 1] takes 8 bytes, or as many samples as the others have; given are 8"));
+  CHECK_THAT(message(run_samples(*model, 0, 0)), Catch::Contains("takes 16 bytes, or as many"));
+  std::vector<std::byte> odd(9), result(4);
+  const std::array<std::span<const std::byte>, 1> inputs = {odd};
+  const std::array<std::span<std::byte>, 1> outputs = {result};
+  CHECK_FALSE(model->run(inputs, outputs));
 }
 
 TEST_CASE("every mistake in graph.json is named") {

@@ -67,9 +67,10 @@ int cosoc_model_load(cosoc_session* session, const char* bundle, const cosoc_mod
                      cosoc_model** model);
 void cosoc_model_close(cosoc_model* model);
 
-/* JSON: {"name", "inputs": [names], "outputs": [names], "tensors": {name: {"dtype", "shape", "scale", "zero_point",
- * "constant"}}}. Valid until the model closes. */
+/* JSON: {"name", "inputs": [names], "outputs": [names], "any_batch", "tensors": {name: {"dtype", "shape", "scale",
+ * "zero_point", "constant"}}}. Valid until the model closes. */
 const char* cosoc_model_description(const cosoc_model* model);
+/* Runs on any number of samples where "any_batch" is true: the first axis of the shapes, of all inputs and outputs. */
 int cosoc_model_run(cosoc_model* model, const cosoc_buffer* inputs, size_t input_count, const cosoc_buffer* outputs,
                     size_t output_count);
 /* JSON of the last run: {"tasks": [{"name", "op", "device", "start_ns", "end_ns", "cycles", "commands", "reason"}],

@@ -91,12 +91,17 @@ class Graph {
   /// Makes a tensor a result of the model. Results keep the order of these calls.
   void output(Tensor tensor);
 
+  /// Says that the first axis of all inputs and outputs counts samples, as many of each, and that no result of a sample
+  /// depends on another one: `Model::run` then takes any number of samples.
+  void allow_any_batch() { any_batch_ = true; }
+
   /// The first mistake of the construction, with the name of the node or tensor.
   const Status& status() const { return status_; }
-  /// `status()`, and whether the graph has inputs and outputs.
+  /// `status()`, and whether the graph has inputs and outputs, with batches of one size where it is for any batch.
   Status check() const;
 
   const std::string& name() const { return name_; }
+  bool any_batch() const { return any_batch_; }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   const std::vector<NodeInfo>& nodes() const { return nodes_; }
   const std::vector<std::size_t>& inputs() const { return inputs_; }
@@ -117,6 +122,7 @@ class Graph {
   std::vector<std::size_t> outputs_;
   std::unordered_map<std::string, std::size_t> tensor_names_;
   std::unordered_map<std::string, std::size_t> node_names_;
+  bool any_batch_ = false;
   Status status_;
 };
 

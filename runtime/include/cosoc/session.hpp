@@ -136,6 +136,10 @@ class Model {
   const Graph& graph() const;
   /// Runs once. Inputs and outputs are host memory in the order of the graph's, dense and row-major, of exactly the
   /// bytes that `TensorType::dense_bytes` tells. Outputs are written only when the run succeeds.
+  ///
+  /// A graph for any batch takes any number of samples, as many in each of them: they run in batches of the graph's
+  /// size, the last one filled up. The report is that of the last batch, and a failure leaves the outputs of those
+  /// before it.
   Status run(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
   /// Submits a run that starts when all of `after` and the model's runs before it have ended well (those before it:
   /// have ended). Calls of clients may follow it. Buffers are of the types of the graph's inputs and outputs; they are
