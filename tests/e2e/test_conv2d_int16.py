@@ -18,6 +18,7 @@ from cosoc.converter import Bundle, convert, emulation
 from cosoc.converter.ir import Graph, Node, Tensor
 from cosoc.gateware.soc import SoCConfig
 from cosoc.runtime import Session
+from tests.e2e.conv2d_rtl import check_tasks
 from tests.e2e.test_conv2d_operations import chain
 from tests.e2e.test_user_models import Residual, rows
 from tests.sim.soc_library import build_library
@@ -49,20 +50,24 @@ def soc(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def require_bits(soc: Path, bundle: Bundle, x: np.ndarray, folder: Path) -> None:
-    """On the functional model and in RTL every layer runs on the engine, with the bits of the emulation in every tensor."""
+    """On the functional model and in RTL every layer runs on the engine, with the bits of the emulation in every tensor; their
+    cycles are close."""
     layers = [node.name for node in bundle.graph.nodes if node.op not in ("quantize", "dequantize")]
     nodes = tuple(replace(node, devices=("c2d",)) if node.name in layers else node for node in bundle.graph.nodes)
     replace(bundle, graph=replace(bundle.graph, nodes=nodes)).save(folder / "bundle")
     expected = emulation.run(bundle, x)
+    reports = []
     for mode in ("functional", "rtl"):
         with Session(soc=soc, mode=mode, keep_tensors=True) as session:
             model = session.load(folder / "bundle")
             model.run([x])
-            assert {task["device"] for task in model.report() if task["name"] in layers} == {"c2d0"}
+            reports.append([task for task in model.report() if task["name"] in layers])
+            assert {task["device"] for task in reports[-1]} == {"c2d0"}
             for node in bundle.graph.nodes:
                 np.testing.assert_array_equal(
                     model.tensor(node.outputs[0]), expected[node.outputs[0]], err_msg=f"{node.name}, {mode}"
                 )
+    check_tasks(*reports)
 
 
 @pytest.mark.parametrize(("make", "shape"), [(Residual, (3, 12, 12)), (rows, (3, 40))], ids=["residual", "rows"])

@@ -81,9 +81,10 @@ async def layers_through_the_ring(dut, stall):
 @cocotb.test()
 @cocotb.parametrize(stall=list(STALLS))
 async def soft_reset_in_mid_layer(dut, stall):
-    """At any moment of three layers; nothing of them is left, and the next ones are right."""
+    """At any moment of three layers, also while bursts are on the bus; nothing is left of them, and the next ones are right."""
     rng = np.random.default_rng(seed())
     bench = await begin(dut, stall)
+    interrupted = 0
     for attempt in range(4):
         image = layers(3, salt=attempt)
         bench.memory.data[:] = image.data
@@ -91,9 +92,11 @@ async def soft_reset_in_mid_layer(dut, stall):
         bench.place(image.commands)
         await bench.ring()
         await bench.wait(int(rng.integers(50, 1500)))
+        interrupted += not bench.monitor.quiet
         await bench.soft_reset()
         assert bench.monitor.quiet
         assert await bench.read("status") == 0
+    assert interrupted > 0
     assert await run(bench, layers(2, salt=9)) == [Error.NONE] * 2
 
 

@@ -45,11 +45,11 @@ def test_core(point: Point) -> None:
 
 
 def test_core_in_icarus():
-    """A second simulator, on the shortest tests of every kind of layer."""
+    """A second simulator, on the shortest tests of every kind of layer, and on what a layer takes."""
     config = SMALLEST
     env = {
         "CONFIG": json.dumps(config),
-        "COCOTB_TEST_FILTER": "pointwise|kernels|strides|folded|depthwise_windows|residuals|pooled|errors_end",
+        "COCOTB_TEST_FILTER": "pointwise|kernels|strides|folded|depthwise_windows|residuals|pooled|extremes|cycles|errors_end",
     }
     core = Conv2DCore(Conv2DConfig(**config))
     simulate(core, name="conv2d", module=f"{FOLDER}.bench_core", simulator="icarus", seed=1, env=env, timeout_s=300)
