@@ -27,7 +27,7 @@ void widen(const std::int8_t* word, std::int16_t* out) {
   constexpr std::size_t channels = word_bytes / sizeof(Activation);
   std::array<Activation, channels> values;
   std::memcpy(values.data(), word, word_bytes);
-  for (std::size_t i = 0; i < channels; ++i) out[i] = values[i];
+  std::copy(values.begin(), values.end(), out);
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ Residual residual_of(std::int64_t multiplier, const TensorType& type) {
   return {std::ldexp(static_cast<double>(multiplier), -fraction), type.zero_point};
 }
 
-Result<Operations> only(Operation operation) { return Operations{{std::move(operation)}, {}}; }
+Result<Operations> only(const Operation& operation) { return Operations{{operation}, {}}; }
 
 /// A layer of averages over windows, whose sum has this multiplier.
 Result<Operation> averages(const Window& window, float multiplier, const std::array<std::int16_t, 2>& clamp,

@@ -83,7 +83,7 @@ void ProgramChecker::end(const Instruction& instruction) {
   ++counts_[index_of(unit_)];
 }
 
-void ProgramChecker::problem(std::string message) {
+void ProgramChecker::problem(const std::string& message) {
   if (!problem_) problem_ = "instruction " + std::to_string(index_) + " (" + std::string(name_) + ") " + message;
 }
 

@@ -93,7 +93,7 @@ class ProgramChecker {
   /// A conflict with instruction `number` of `unit`.
   void unprotected(std::string_view action, std::string_view place, std::uint64_t address,
                    std::string_view other_action, isa::Unit unit, std::uint32_t number);
-  void problem(std::string message);
+  void problem(const std::string& message);
 
   Config config_;
   Extents extents_;
