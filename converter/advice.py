@@ -22,7 +22,12 @@ MOST = 6
 
 def advice(graph: Graph, errors: Sequence[LayerError], estimate: Estimate | None) -> list[str]:
     """Sentences, at least one."""
-    found = [*slow_layers(graph, estimate), *kept_from_accelerators(graph, estimate), *shape(graph, estimate)]
+    found = [
+        *slow_layers(graph, estimate),
+        *kept_from_accelerators(graph, estimate),
+        *curved_activations(graph),
+        *shape(graph, estimate),
+    ]
     weak = [error for error in errors if error.snr_db < 15]
     if weak:
         names = ", ".join(error.node for error in sorted(weak, key=lambda error: error.snr_db)[:3])
@@ -77,6 +82,17 @@ def kept_from_accelerators(graph: Graph, estimate: Estimate | None) -> list[str]
         f"on the CPU: {why}."
         for why, nodes in by_reason.items()
     ]
+
+
+def curved_activations(graph: Graph) -> list[str]:
+    """Functions that take the result of an int8 layer out of the integers."""
+    made = {name: node.op for node in graph.nodes for name in node.outputs}
+    curved = [node for node in graph.nodes if node.op == "unary" and made.get(node.inputs[0]) == "dequantize"]
+    if not curved:
+        return []
+    names = ", ".join(f"{node.attributes['operation']} of {node.name}{at(node)}" for node in curved[:3])
+    more = f" and {len(curved) - 3} more" if len(curved) > 3 else ""
+    return [f"{names}{more} is computed in float: a ReLU, ReLU6 or Hardtanh there becomes part of the layer before it."]
 
 
 def shape(graph: Graph, estimate: Estimate | None) -> list[str]:

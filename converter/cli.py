@@ -163,7 +163,13 @@ def inspect_command(bundle: Annotated[Path, typer.Argument(help="directory of th
     table = Table(*headers, title=title)
     for node in graph.nodes:
         work = macs(graph, node)
-        cells = (node.name, node.op, describe_output(graph, node.outputs[0]), f"{work:,}" if work else "", " ".join(node.devices))
+        cells = (
+            node.name,
+            node.function,
+            describe_output(graph, node.outputs[0]),
+            f"{work:,}" if work else "",
+            " ".join(node.devices),
+        )
         table.add_row(*cells, reason(graph, node), node.source)
     wide().print(table, markup=False)
 

@@ -138,7 +138,7 @@ def compare_module(
     return [
         LayerError(
             node.name,
-            node.op,
+            node.function,
             node.source,
             node.outputs[0],
             worst[node.name],

@@ -140,4 +140,4 @@ def shortened(text: str, most: int) -> str:
 def title(graph: Graph, node: Node) -> str:
     """What a pointer over a box shows."""
     tensor = graph.tensors[node.outputs[0]]
-    return f"{node.name}\n{node.op} → {tensor.dtype} {list(tensor.shape)}\n{node.source}".strip()
+    return f"{node.name}\n{node.function} → {tensor.dtype} {list(tensor.shape)}\n{node.source}".strip()

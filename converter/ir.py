@@ -90,6 +90,12 @@ class Node:
     devices: tuple[str, ...] = ("cpu",)
     source: str = ""
 
+    @property
+    def function(self) -> str:
+        """What it computes, for readers: `unary gelu`, `pool max`, `conv2d`."""
+        kind = self.attributes.get("operation", self.attributes.get("kind"))
+        return f"{self.op} {kind}" if kind else self.op
+
     def to_json(self) -> dict[str, Any]:
         """The node as it stands in graph.json."""
         entry: dict[str, Any] = {

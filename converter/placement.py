@@ -41,7 +41,7 @@ def obstacle(graph: Graph, node: Node) -> str:
     if node.op in FLOAT_PRODUCTS and graph.tensors[node.inputs[1]].constant:
         return f"no accelerator computes {node.op} in float: c2d has int8 and int16"
     if node.op not in CONV2D_OPERATIONS:
-        return f"no accelerator computes {node.op}"
+        return f"no accelerator computes {node.function}"
     attributes = node.attributes
     if node.op == "add":
         return factor_obstacle(attributes["multipliers"][1])

@@ -153,7 +153,7 @@ def listed(items: Sequence[str]) -> str:
 def caption(graph: Graph, node: Node, estimate: Estimate | None) -> str:
     """Second line of a box."""
     time = f" · {duration(estimate.nodes[node.name].duration_ns)}" if estimate and node.name in estimate.nodes else ""
-    return f"{node.op} · {precision(graph, node)}{time}"
+    return f"{node.function} · {precision(graph, node)}{time}"
 
 
 def row(graph: Graph, node: Node, index: int, error: LayerError | None, estimate: Estimate | None) -> str:
@@ -167,7 +167,7 @@ def row(graph: Graph, node: Node, index: int, error: LayerError | None, estimate
     snr = "" if error is None else "exact" if math.isinf(error.snr_db) else f"{error.snr_db:.1f} dB"
     cells = [
         f'<td class="name">{escape(node.name)}</td>',
-        f'<td class="plain">{escape(node.op)}</td>',
+        f'<td class="plain">{escape(node.function)}</td>',
         f'<td class="plain">{escape(describe_output(graph, node.outputs[0]))}</td>',
         f"<td>{precision(graph, node)}</td>",
         f'<td class="number">{f"{work:,}" if work else ""}</td>',

@@ -142,12 +142,12 @@ def test_an_exported_program(folder: Path) -> None:
     assert convert(program, calibration=images).graph.name == "Sequential"
     assert cosoc("check", "small.bundle", "small.pt2", "--data", "data.npz")[0] == 0
     first = {path.name: path.read_text() for path in (folder / "steps").iterdir()}
-    assert {"00-captured.txt", "04-fold_batch_norms.txt", "07-lowered.txt"} <= first.keys()
+    assert {"00-captured.txt", "04-fold_batch_norms.txt", "08-lowered.txt"} <= first.keys()
     assert max(first).endswith("-apply_force.txt")
     assert "_native_batch_norm_legit_no_training" in first["00-captured.txt"]
     assert "batch_norm" not in first["04-fold_batch_norms.txt"]
-    assert "= conv2d(input_1.int8, 0.weight: constant int8[4, 3, 3, 1]," in first["07-lowered.txt"]
-    assert "on cpu  # 0" in first["07-lowered.txt"]
+    assert "= conv2d(input_1.int8, 0.weight: constant int8[4, 3, 3, 1]," in first["08-lowered.txt"]
+    assert "on cpu  # 0" in first["08-lowered.txt"]
     assert "on cpu|c2d  # 0" in first[max(first)]
     assert cosoc("convert", "small.pt2", "--calibration", "data.npz", "-o", "small.bundle", "--dump", "steps")[0] == 0
     assert {path.name: path.read_text() for path in (folder / "steps").iterdir()} == first, "the same text each time"

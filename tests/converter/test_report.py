@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from typer.testing import CliRunner
 
+from cosoc.cli.main import app
 from cosoc.converter import ConversionError, convert, diagram
 from cosoc.converter.compare import LayerError
 from cosoc.converter.convert import Conversion
@@ -135,6 +137,21 @@ class Products(nn.Module):
         y = self.linear(self.row(x))
         y = nn.functional.scaled_dot_product_attention(y, y @ y.mT, y)
         return self.gru(self.lstm(y)[0])[0], self.wider(self.image(x[:, None]))
+
+
+def test_functions_are_named(tmp_path: Path) -> None:
+    """By what they compute, not by the operation that has many of them; what a curved activation costs is said."""
+    curved, straight = (
+        converted(Chain(nn.Conv2d(1, 4, 3), activation, nn.Conv2d(4, 2, 3)), (1, 1, 8, 8))[0].bundle
+        for activation in (nn.GELU(), nn.ReLU())
+    )
+    advised = "a ReLU, ReLU6 or Hardtanh there becomes part of the layer before it"
+    assert advised in curved.report
+    assert "gelu of 1 is computed in float" in curved.report
+    assert advised not in straight.report
+    assert "no accelerator computes unary gelu" in curved.report
+    curved.save(tmp_path / "curved")
+    assert "unary gelu" in CliRunner().invoke(app, ["inspect", str(tmp_path / "curved")]).output
 
 
 def test_multiply_accumulates() -> None:
