@@ -164,19 +164,15 @@ Status ModelState::run_part(std::span<const std::span<const std::byte>> inputs,
   std::vector<std::vector<std::byte>> whole;
   std::vector<std::span<const std::byte>> from;
   std::vector<std::span<std::byte>> to;
-  for (const auto input : inputs) {
-    const auto last = input.last(input.size() / samples);
-    auto& filled = whole.emplace_back(input.begin(), input.end());
-    const std::size_t bytes = graph.tensors()[graph.inputs()[whole.size() - 1]].type.dense_bytes();
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const auto last = inputs[i].last(inputs[i].size() / samples);
+    auto& filled = whole.emplace_back(inputs[i].begin(), inputs[i].end());
+    const std::size_t bytes = graph.tensors()[graph.inputs()[i]].type.dense_bytes();
     while (filled.size() < bytes) filled.insert(filled.end(), last.begin(), last.end());
+    from.emplace_back(filled);
   }
-  for (const std::size_t index : graph.outputs()) whole.emplace_back(graph.tensors()[index].type.dense_bytes());
-  for (std::size_t i = 0; i < whole.size(); ++i) {
-    if (i < inputs.size()) {
-      from.emplace_back(whole[i]);
-    } else {
-      to.emplace_back(whole[i]);
-    }
+  for (const std::size_t index : graph.outputs()) {
+    to.emplace_back(whole.emplace_back(graph.tensors()[index].type.dense_bytes()));
   }
   if (auto done = run_once(from, to); !done) return done;
   for (std::size_t i = 0; i < outputs.size(); ++i) std::copy_n(to[i].begin(), outputs[i].size(), outputs[i].begin());
