@@ -137,8 +137,8 @@ int main(int argc, char** argv) {
     return 1;
   }
   Accelerator accelerator(*soc, std::move(*platform));
-  for (std::uint8_t log2_length = 6; log2_length <= accelerator.config.max_log2; ++log2_length) {
-    measure(accelerator, "n" + std::to_string(1 << log2_length), batch(log2_length));
+  for (std::uint32_t log2_length = 6; log2_length <= accelerator.config.max_log2; ++log2_length) {
+    measure(accelerator, "n" + std::to_string(1 << log2_length), batch(static_cast<std::uint8_t>(log2_length)));
   }
   for (std::uint8_t columns_log2 = 2; columns_log2 <= 5; ++columns_log2) {
     if (6U + columns_log2 > accelerator.config.max_log2) continue;

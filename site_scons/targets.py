@@ -17,6 +17,7 @@ Targets:
   soak                    applications, failing accelerators and leaving devices at the same time, for three minutes
   fuzz                    libFuzzer on messages of the daemon, bundles and descriptions of SoCs: COSOC_FUZZ_SECONDS each (10)
   lint                    formats, linters and types of Python and C++
+  tidy                    clang-tidy on all C++
   train                   trains the networks of the applications; their weights are part of the source tree
   bench                   benchmarks: a table, and JSON in build/bench/
   -c                      removes what the configuration built

@@ -83,7 +83,7 @@ def test_help_names_every_option_and_target(tmp_path: Path) -> None:
     options += [f"{a.name}_{item.name}" for a in ACCELERATORS for item in fields(a.config)]
     for option in options:
         assert f"  {option}=" in result.stdout
-    for target in ("test", "test-full", "lint", "train", "bench"):
+    for target in ("test", "test-full", "lint", "tidy", "train", "bench"):
         assert f"\n  {target} " in result.stdout
     assert "(4, 8, 16; default 8)" in result.stdout
 
