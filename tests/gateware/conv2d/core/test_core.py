@@ -52,7 +52,7 @@ def test_core_in_icarus():
         "COCOTB_TEST_FILTER": "pointwise|kernels|strides|folded|depthwise_windows|residuals|pooled|extremes|cycles|errors_end",
     }
     core = Conv2DCore(Conv2DConfig(**config))
-    simulate(core, name="conv2d", module=f"{FOLDER}.bench_core", simulator="icarus", seed=1, env=env, timeout_s=300)
+    simulate(core, name="conv2d", module=f"{FOLDER}.bench_core", simulator="icarus", seed=1, env=env, timeout_s=500)
 
 
 @pytest.mark.parametrize("ports", [1, pytest.param(2, marks=pytest.mark.slow)])
