@@ -36,15 +36,15 @@ def test_full(target: Any, source: Any, env: Any) -> int:
     return tidy(target, source, env) | _test(env, full=True)
 
 
-def test_runtime(target: Any, source: Any, env: Any) -> int:
-    """The C++ tests of the runtime, as the option `mode` has them compiled."""
+def test_cpp(target: Any, source: Any, env: Any) -> int:
+    """The C++ tests, as the option `mode` has them compiled."""
     return _all([[str(program)] for program in env["PROGRAMS"]], env)
 
 
 def test_sanitizers(target: Any, source: Any, env: Any) -> int:
-    """Builds the runtime and its C++ tests with each sanitizer, and runs them."""
+    """Builds library and C++ tests with each sanitizer, and runs them."""
     scons = [sys.executable, "-m", "SCons", "-Q", f"output={env['OUTPUT'].Dir('sanitizers').abspath}"]
-    return _all([[*scons, f"mode={mode}", "test-runtime"] for mode in ("asan", "tsan")])
+    return _all([[*scons, f"mode={mode}", "test-cpp"] for mode in ("asan", "tsan")])
 
 
 def soak(target: Any, source: Any, env: Any) -> int:

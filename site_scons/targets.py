@@ -12,7 +12,7 @@ Targets:
                           tree and the archive deploy.tar.gz
   test                    builds for board=sim, then runs the C++ and the Python tests
   test-full               the same with the slow sweeps and clang-tidy
-  test-runtime            the C++ tests of the runtime alone; with mode=asan or mode=tsan under a sanitizer
+  test-cpp                the C++ tests alone; with mode=asan or mode=tsan under a sanitizer
   test-sanitizers         the same under each of the sanitizers, built in build/sanitizers
   soak                    applications, failing accelerators and leaving devices at the same time, for three minutes
   fuzz                    libFuzzer on messages of the daemon, bundles and descriptions of SoCs: COSOC_FUZZ_SECONDS each (10)
