@@ -196,7 +196,7 @@ TEST_CASE("random bytes in shared memory end every client that writes them, besi
       for (std::size_t i = 0; i < sizeof(SharedPage) / 4; ++i) {
         if (words + i == reinterpret_cast<std::uint32_t*>(&connection->page().ended)) continue;
         const std::uint32_t value = random() % 4 == 0 ? static_cast<std::uint32_t>(random()) : random() % 5;
-        *static_cast<volatile std::uint32_t*>(words + i) = value;
+        std::atomic_ref(words[i]).store(value, std::memory_order_relaxed);
       }
       connection->ring();
       std::this_thread::sleep_for(milliseconds(1));

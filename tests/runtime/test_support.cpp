@@ -64,9 +64,8 @@ class FaultyDevice final : public Device {
     }
     if (fault_ == Fault::fails || fault_ == Fault::dma_error) {
       const auto error = fault_ == Fault::fails ? ErrorCode::bad_opcode : ErrorCode::read_response;
-      auto completion = memory.at(ring_ + 4 * command_words, 4);
-      REQUIRE(completion);
-      (*completion)[0] = static_cast<std::byte>(error);
+      // On a thread of the platform, and Catch's checks are for one thread: the ring is where the driver has put it.
+      memory.at(ring_ + 4 * command_words, 4).value()[0] = static_cast<std::byte>(error);
     }
     return true;
   }
