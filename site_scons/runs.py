@@ -32,8 +32,8 @@ def test(target: Any, source: Any, env: Any) -> int:
 
 
 def test_full(target: Any, source: Any, env: Any) -> int:
-    """Static analysis of C++, then all tests with the slow sweeps."""
-    return tidy(target, source, env) | _test(env, full=True)
+    """Static analysis of C++, its tests under sanitizers, then all tests with the slow sweeps."""
+    return tidy(target, source, env) | test_sanitizers(target, source, env) | _test(env, full=True)
 
 
 def test_cpp(target: Any, source: Any, env: Any) -> int:

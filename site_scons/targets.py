@@ -11,7 +11,7 @@ Targets:
                           board=sim the RTL model of the SoC and the C++ tests; for board=zcu102 the Vivado scripts, the device
                           tree and the archive deploy.tar.gz
   test                    builds for board=sim, then runs the C++ and the Python tests
-  test-full               the same with the slow sweeps and clang-tidy
+  test-full               the same with the slow sweeps, sanitizers and clang-tidy
   test-cpp                the C++ tests alone; with mode=asan or mode=tsan under a sanitizer
   test-sanitizers         the same under each of the sanitizers, built in build/sanitizers
   soak                    applications, failing accelerators and leaving devices at the same time, for three minutes
