@@ -86,6 +86,8 @@ def check_inputs(example_inputs: object) -> Inputs:
     for index, value in enumerate(values):
         if 0 in value.shape or value.dim() > 8:
             raise ConversionError(f"example input {index} has shape {tuple(value.shape)}; expected 1..8 dimensions, none of them 0")
+        if value.device.type != "cpu":
+            raise ConversionError(f"example input {index} is on {value.device}; pass a tensor on the CPU")
         if (value.is_floating_point() or value.is_complex()) and not torch.isfinite(value).all():
             raise ConversionError(f"example input {index} contains NaN or infinity")
     return tuple(values)
@@ -108,6 +110,11 @@ def check_model(model: object) -> nn.Module:
     if training:
         raise ConversionError(f"the model is in training mode ({shortened(training)}); call model.eval() before converting it")
     state = [*model.named_parameters(), *model.named_buffers()]
+    elsewhere = [f"{name} is on {value.device}" for name, value in state if value.device.type != "cpu"]
+    if elsewhere:
+        raise ConversionError(
+            f"parameters must be on the CPU: {shortened(elsewhere)}; call model.cpu(), or load weights where there are none yet"
+        )
     wrong = [f"{name} is {value.dtype}" for name, value in state if value.is_floating_point() and value.dtype != torch.float32]
     if wrong:
         raise ConversionError(f"parameters must be torch.float32: {shortened(wrong)}; call model.float()")

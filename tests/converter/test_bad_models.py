@@ -14,6 +14,7 @@ from torch.fx import GraphModule
 from torch.nn import functional
 
 from cosoc.converter import ConversionError, convert, emulation, rewrite
+from cosoc.converter.calibration import calibration_batches
 from cosoc.converter.compare import disagreement
 from cosoc.converter.convert import convert_in_detail
 from cosoc.converter.dense import as_array
@@ -97,6 +98,7 @@ def test_models_that_are_not_ready() -> None:
     assert "NaN or infinity in 0.weight, 1.running_var" in message(broken)
     for wrong in (model.double(), model.half(), model.bfloat16()):
         assert "parameters must be torch.float32" in message(copy.deepcopy(wrong))
+    assert "parameters must be on the CPU: weight is on meta" in message(nn.Conv2d(3, 4, 3, device="meta"))
     assert "is a class" in message(Chain)
     assert "found str" in message("model")
 
@@ -108,6 +110,7 @@ def test_models_that_are_not_ready() -> None:
         (torch.zeros(1, 3, 8, 8, dtype=torch.int64), "does not run on example inputs"),
         (torch.full((1, 3, 8, 8), float("nan")), "NaN"),
         (torch.zeros(0, 3, 8, 8), "none of them 0"),
+        (torch.zeros(1, 3, 8, 8, device="meta"), "example input 0 is on meta"),
         ((), "non-empty tuple"),
         (np.zeros((1, 3, 8, 8)), "non-empty tuple"),
     ],
@@ -122,7 +125,8 @@ def test_wrong_example_inputs(example: Any, part: str) -> None:
         (torch.zeros(0, 3, 8, 8), "calibration is empty"),
         ([], "calibration is empty"),
         (np.zeros((4, 3, 8, 9)), "expected (n, 3, 8, 8)"),
-        ([torch.zeros(1, 3, 8, 8), torch.zeros(2, 3, 8, 8)], "calibration batch 1 has shapes [(2, 3, 8, 8)]"),
+        ([torch.zeros(1, 3, 8, 8), torch.zeros(2, 3, 8, 9)], "calibration batch 1 has shapes [(2, 3, 8, 9)]"),
+        ([(torch.zeros(2, 3, 8, 8), torch.zeros(2))], "one tensor for each input of the model and no labels"),
         (np.full((4, 3, 8, 8), np.inf), "NaN or infinity"),
         (7, "found int"),
         (np.zeros((4, 3, 8, 8)), "the calibration data are all zero"),
@@ -131,6 +135,20 @@ def test_wrong_example_inputs(example: Any, part: str) -> None:
 )
 def test_wrong_calibration(calibration: Any, part: str) -> None:
     assert part in message(nn.Conv2d(3, 4, 3), calibration=calibration)
+
+
+def test_calibration_in_batches_of_any_size() -> None:
+    """Of a loader, say: the same scales as from one array, also where the model has two inputs."""
+    data = torch.randn(10, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    model = nn.Conv2d(3, 4, 3).eval()
+    whole = convert(model, data[:2], calibration=data).graph
+    loader = torch.utils.data.DataLoader(data, batch_size=4)  # type: ignore[arg-type]
+    assert convert(model, data[:2], calibration=loader).graph == whole
+    pairs = calibration_batches([(data[:3], data[:3, 0]), (data[3:], data[3:, 0])], (data[:2], data[:2, 0]))
+    assert [tuple(value.shape) for batch in pairs for value in batch] == [(2, 3, 8, 8), (2, 8, 8)] * 5
+    assert torch.equal(torch.cat([batch[1] for batch in pairs]), data[:, 0])
+    with pytest.raises(ConversionError, match="pass batches of these shapes"):
+        calibration_batches([(data, data)], (data[:2], data[:3]))
 
 
 class Kept(nn.Module):
