@@ -1,6 +1,7 @@
 #include "drivers/zip/cycles.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "device/cycles.hpp"
 #include "drivers/zip/format.hpp"
@@ -39,7 +40,10 @@ struct Demand {
   double memory = 0;   // all of it together
 };
 
-double beats(std::uint64_t bytes) { return static_cast<double>((bytes + 15) / 16); }
+double beats(std::uint64_t bytes) {
+  const std::uint64_t whole = (bytes + 15) / 16;
+  return static_cast<double>(whole);
+}
 
 Demand demand_of(const Config& config, const Command& command) {
   const Shape shape = shape_of(config, command);
@@ -56,7 +60,7 @@ Demand demand_of(const Config& config, const Command& command) {
           .memory = total * beat_bytes / (pure * (1 - mixed_part) + mixed * mixed_part)};
 }
 
-std::uint64_t rounded(double cycles) { return static_cast<std::uint64_t>(cycles + 0.5); }
+std::uint64_t rounded(double cycles) { return static_cast<std::uint64_t>(std::llround(cycles)); }
 
 }  // namespace
 

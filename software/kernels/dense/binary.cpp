@@ -134,9 +134,8 @@ class Binary final : public Operation {
       }
     }
     with_element(inputs[0].type->dtype, [&]<class T>(T) {
-      if (table[operation_].test) {
-        compare<T>(inputs, outputs[0]);
-      } else if constexpr (std::is_same_v<T, float>) {
+      if (table[operation_].test) return compare<T>(inputs, outputs[0]);
+      if constexpr (std::is_same_v<T, float>) {
         real(inputs, outputs[0]);
       } else if constexpr (std::is_same_v<T, std::int64_t>) {
         integer(inputs, outputs[0]);
