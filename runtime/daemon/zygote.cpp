@@ -165,7 +165,7 @@ std::deque<Zygote::Waiting>::iterator Zygote::choose(const FileIdentity& wanted)
 }
 
 /// The process ends when it sees that its socket has.
-void Zygote::retire(std::deque<Waiting>::iterator waiting) {
+void Zygote::retire(const std::deque<Waiting>::iterator& waiting) {
   retired_.insert(waiting->process);
   waiting_.erase(waiting);
   fork_one();

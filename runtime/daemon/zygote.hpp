@@ -86,7 +86,7 @@ class Zygote {
   void load_one();
   std::deque<Waiting>::iterator find(const FileIdentity& identity);
   std::deque<Waiting>::iterator choose(const FileIdentity& wanted);
-  void retire(std::deque<Waiting>::iterator waiting);
+  void retire(const std::deque<Waiting>::iterator& waiting);
   void expect(const std::string& program, const FileIdentity& identity);
 
   EventLoop& loop_;

@@ -144,7 +144,10 @@ class WallClockExecutor final : public Executor {
   bool run_lent(std::size_t device, const TaskTemplate& what, std::span<const TensorView> inputs,
                 std::span<const TensorView> outputs, LentCall& call) {
     std::optional<Remote::Core> core;
-    if (remote_ != nullptr && !(core = remote_->try_take_core(device))) return false;
+    if (remote_ != nullptr) {
+      core = remote_->try_take_core(device);
+      if (!core) return false;
+    }
     call.device = device;
     if (call.timed) call.start = now();
     if (auto done = what.kernel->run(inputs, outputs); !done) {
