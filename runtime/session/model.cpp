@@ -143,7 +143,7 @@ Status ModelState::run_once(std::span<const std::span<const std::byte>> inputs,
   for (std::size_t i = 0; has_values && i < inputs.size(); ++i) store(tensors[graph.inputs()[i]], inputs[i]);
   has_run = false;
   run->start();
-  const Status status = run->wait();
+  Status status = run->wait();
   report = run->report(session->devices());
   report.peak_memory_bytes = session->peak_memory_bytes();
   if (auto finished = session->finish_trace(); !finished) return finished;
