@@ -51,7 +51,8 @@ struct Layer {
 
   std::int32_t input_at(std::int32_t y, std::int32_t x, std::int32_t channel) const {
     if (y < 0 || y >= rows || x < 0 || x >= columns) return in_zero_point;
-    return input[static_cast<std::size_t>((y * columns + x) * in_channels + channel)];
+    const std::int32_t index = (y * columns + x) * in_channels + channel;
+    return input[static_cast<std::size_t>(index)];
   }
   /// The sum of a result without its bias.
   std::int64_t sum_at(std::int32_t y, std::int32_t x, std::int32_t channel) const {
@@ -117,7 +118,10 @@ class LayerProgram {
   }
 
  private:
-  std::size_t taps() const { return static_cast<std::size_t>(layer_.kernel[0] * layer_.kernel[1]); }
+  std::size_t taps() const {
+    const std::int32_t count = layer_.kernel[0] * layer_.kernel[1];
+    return static_cast<std::size_t>(count);
+  }
 
   template <class Tile>
   static Tile tile(std::size_t base, std::size_t rows, std::size_t columns, std::size_t words, std::size_t address) {

@@ -24,6 +24,7 @@ class Program {
     return *this;
   }
   std::vector<std::uint32_t>& words() { return words_; }
+  const std::vector<std::uint32_t>& words() const { return words_; }
   std::uint32_t count() const { return static_cast<std::uint32_t>(words_.size() / isa::instruction_words); }
   std::span<std::uint32_t, isa::instruction_words> operator[](std::size_t index) {
     return std::span(words_).subspan(index * isa::instruction_words).first<isa::instruction_words>();
@@ -74,9 +75,9 @@ class Engine {
             .base7 = base(7)};
   }
 
-  ErrorCode run(Program program) { return run(program, command(program)); }
+  ErrorCode run(const Program& program) { return run(program, command(program)); }
   /// Transfers may reach up to `limit`.
-  ErrorCode run(Program program, const Command& command, std::uint64_t limit = UINT64_MAX) {
+  ErrorCode run(const Program& program, const Command& command, std::uint64_t limit = UINT64_MAX) {
     std::memcpy(at<std::byte>(7), program.words().data(), 4 * program.words().size());
     CommandMemory memory(memory_, 0, limit);
     const ErrorCode error = machine.run(command, memory);

@@ -107,7 +107,8 @@ void check_layer(const Layer& given, const Config& config, std::uint32_t seed) {
       const auto c = static_cast<std::size_t>(channel);
       const std::int64_t sum =
           layer.sum_at(pixel / layer.out_extent(1), pixel % layer.out_extent(1), channel) + layer.bias[c];
-      const std::int64_t value = layer.residual[static_cast<std::size_t>(pixel * layer.out_channels + channel)];
+      const std::int32_t index = pixel * layer.out_channels + channel;
+      const std::int64_t value = layer.residual[static_cast<std::size_t>(index)];
       const std::int64_t residual = (value - layer.residual_zero_point) * layer.residual_multiplier;
       const auto expected =
           (config.activation_bits == 8

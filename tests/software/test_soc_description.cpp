@@ -80,7 +80,7 @@ TEST_CASE("every mistake in soc.json is named") {
   auto document = good();
   auto& accelerator = document["accelerators"][0];
   const auto message = [&] {
-    const auto text = message_of(directory.load(document.dump()));
+    auto text = message_of(directory.load(document.dump()));
     CHECK_THAT(text, Catch::Contains("soc.json"));
     return text;
   };
