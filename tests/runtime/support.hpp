@@ -64,11 +64,13 @@ struct FaultPlan {
 };
 
 /// The functional platform of a SoC with a fault in it, in simulated time or behind threads.
-std::unique_ptr<cosoc::SimulatedPlatform> make_faulty_platform(const cosoc::SoCDescription& soc, FaultPlan plan);
-std::unique_ptr<cosoc::WallClockPlatform> make_threaded_platform(const cosoc::SoCDescription& soc, FaultPlan plan);
+std::unique_ptr<cosoc::SimulatedPlatform> make_faulty_platform(const cosoc::SoCDescription& soc, const FaultPlan& plan);
+std::unique_ptr<cosoc::WallClockPlatform> make_threaded_platform(const cosoc::SoCDescription& soc,
+                                                                 const FaultPlan& plan);
 
 /// A session over a platform of the test.
-cosoc::Session open(const cosoc::SoCDescription& soc, cosoc::AnyPlatform platform, cosoc::SessionOptions options = {});
+cosoc::Session open(const cosoc::SoCDescription& soc, cosoc::AnyPlatform platform,
+                    const cosoc::SessionOptions& options = {});
 
 /// input "x" complex64 (4, 64), forward FFT, product with a constant, inverse FFT, power: float32 (4, 64).
 cosoc::Graph make_signal_graph(const std::vector<std::string>& fft_devices = {"cpu", "fft"});

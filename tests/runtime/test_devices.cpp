@@ -49,7 +49,7 @@ SoCDescription one_core() {
   return soc;
 }
 
-Session open(bool threads, test::FaultPlan plan = {}) {
+Session open(bool threads, const test::FaultPlan& plan = {}) {
   const SessionOptions options{.minimum_deadline = 400ms};
   if (threads) return test::open(one_core(), test::make_threaded_platform(one_core(), plan), options);
   return test::open(one_core(), test::make_faulty_platform(one_core(), plan), options);

@@ -37,7 +37,7 @@ std::vector<std::byte> run_on_cpu(Graph graph) {
 
 std::vector<std::byte> run_on_cpu(std::int64_t rows) { return run_on_cpu(test::make_convolution_graph(rows)); }
 
-Session open(const SoCDescription& soc, SessionOptions options = {}, test::FaultPlan plan = {}) {
+Session open(const SoCDescription& soc, SessionOptions options = {}, const test::FaultPlan& plan = {}) {
   options.minimum_deadline = 400ms;
   return test::open(soc, test::make_faulty_platform(soc, plan), options);
 }

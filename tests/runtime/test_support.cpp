@@ -239,15 +239,15 @@ Status ProbeKernel::run(std::span<const TensorView> inputs, std::span<const Tens
   return {};
 }
 
-std::unique_ptr<SimulatedPlatform> make_faulty_platform(const SoCDescription& soc, FaultPlan plan) {
+std::unique_ptr<SimulatedPlatform> make_faulty_platform(const SoCDescription& soc, const FaultPlan& plan) {
   return std::make_unique<FaultyPlatform>(soc, plan);
 }
 
-std::unique_ptr<WallClockPlatform> make_threaded_platform(const SoCDescription& soc, FaultPlan plan) {
+std::unique_ptr<WallClockPlatform> make_threaded_platform(const SoCDescription& soc, const FaultPlan& plan) {
   return std::make_unique<ThreadedPlatform>(soc, plan);
 }
 
-Session open(const SoCDescription& soc, AnyPlatform platform, SessionOptions options) {
+Session open(const SoCDescription& soc, AnyPlatform platform, const SessionOptions& options) {
   auto state = SessionState::make(options, soc, std::move(platform));
   if (!state) FAIL(state.error().message);
   return Session(std::move(*state));
