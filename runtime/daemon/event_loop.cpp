@@ -88,11 +88,14 @@ void EventLoop::run() {
   while (!stopping_) {
     const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout());
     for (int i = 0; i < count; ++i) {
+      // The kernel packs them: a member is not aligned for a reference to it.
+      const epoll_event event = events[static_cast<std::size_t>(i)];
+      const std::uint64_t id = event.data.u64;
       // A handler before this one may have removed it.
-      const auto found = entries_.find(events[static_cast<std::size_t>(i)].data.u64);
+      const auto found = entries_.find(id);
       if (found == entries_.end()) continue;
       const std::shared_ptr<Handler> handler = found->second.handler;
-      (*handler)(events[static_cast<std::size_t>(i)].events);
+      (*handler)(event.events);
     }
     run_timers();
   }
