@@ -23,8 +23,12 @@ void Dispatcher::admit(Task& task, Time now) {
   now_ = now;
   if (task.order_to_device != DeviceOrder::none) return carry_out(task);
   for (const TaskHandle& before : task.after) {
-    // What has ended has another identifier, or none.
-    if (before.task->id.load(std::memory_order_relaxed) != before.id) continue;
+    // What has ended has another identifier, or none; its group, which is there until this task has ended, knows how.
+    if (before.task->id.load(std::memory_order_relaxed) != before.id) {
+      const bool counts = before.group != nullptr && !before.only_order;
+      if (counts && before.group->failed()) task.group->fail(before.group->status().error().message);
+      continue;
+    }
     before.task->waiting.push_back(&task);
     ++task.missing;
   }

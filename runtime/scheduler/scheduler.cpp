@@ -56,7 +56,7 @@ TaskHandle Scheduler::submit(TaskGroup& group, const TaskTemplate& what, std::sp
   task.rank = what.costs->mean();
   task.after.assign(after.begin(), after.end());
   if (is_traced()) task.submitted = now();
-  const TaskHandle handle{&task, task.id.load(std::memory_order_relaxed)};
+  const TaskHandle handle{&task, task.id.load(std::memory_order_relaxed), &group};
   group.pending.fetch_add(1, std::memory_order_relaxed);
   executor_->submit(task, task);
   return handle;

@@ -127,6 +127,33 @@ TEST_CASE("a failure ends its group, with the tasks that wait for it, and no oth
   }
 }
 
+TEST_CASE("what follows a task that has failed already is not run, in whatever group") {
+  for (const Clock clock : {Clock::wall, Clock::simulated}) {
+    TestScheduler scheduler(clock, 2);
+    int runs = 0;
+    const auto bad = make_task("bad", {1us, 1us}, [] { return failure("told to fail"); });
+    const auto counted = make_task("counted", {1us, 1us}, [&] {
+      ++runs;
+      return Status();
+    });
+    TaskGroup first(scheduler.application());
+    const TaskHandle failed = scheduler->submit(first, bad, {}, {});
+    CHECK_FALSE(scheduler->wait(first));
+    TaskGroup second(scheduler.application());
+    scheduler->submit(second, counted, {}, {}, {{failed}});
+    const Status status = scheduler->wait(second);
+    REQUIRE_FALSE(status);
+    CHECK_THAT(status.error().message, Catch::EndsWith(": told to fail"));
+    // That it comes after one that has failed says nothing about what it needs.
+    TaskHandle earlier = failed;
+    earlier.only_order = true;
+    TaskGroup third(scheduler.application());
+    scheduler->submit(third, counted, {}, {}, {{earlier}});
+    CHECK(scheduler->wait(third));
+    CHECK(runs == 1);
+  }
+}
+
 TEST_CASE("10,000 applications in one burst all complete, and their memory is used again") {
   for (const Clock clock : {Clock::wall, Clock::simulated, Clock::model}) {
     TestScheduler scheduler(clock, 2, "FAIR");
