@@ -20,10 +20,14 @@ struct Fused {
 
 enum class Way { winograd, unrolled, direct, transposed };
 
+constexpr std::int64_t max_direct_floats = 1 << 18;
+
 Way way_of(const Problem& p, bool transposed) {
   if (transposed) return Way::transposed;
   if (suits_winograd(p)) return Way::winograd;
-  return p.in_channels <= 16 && p.out_channels <= 8 ? Way::direct : Way::unrolled;
+  // Padded images take as much memory as they are large, and belong into a second-level cache.
+  const bool small = p.in_channels == 1 || p.in_channels * volume(p.in) <= max_direct_floats;
+  return small && p.in_channels <= 16 && p.out_channels <= 8 ? Way::direct : Way::unrolled;
 }
 
 /// The weights of one group, in the order in which they are read.
