@@ -13,7 +13,7 @@ static inline void check(int good, const char* what) {
 
 static inline void* take(FILE* file, size_t count, size_t size) {
   void* data = malloc(count * size + 1);
-  check(data != NULL && fread(data, size, count, file) == count, "reading");
+  check(data && fread(data, size, count, file) == count, "reading");
   return data;
 }
 
@@ -23,7 +23,7 @@ static inline void give(FILE* file, const void* data, size_t count, size_t size)
 
 static inline FILE* open_file(const char* name, const char* mode) {
   FILE* file = fopen(name, mode);
-  check(file != NULL, name);
+  check(!!file, name);
   return file;
 }
 
