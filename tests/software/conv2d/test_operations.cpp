@@ -145,7 +145,9 @@ std::vector<std::int64_t> scattered(const Transposed& c, const TensorView& in, c
 /// A value of the output, by the rule of the documents without residual.
 std::int64_t rounded(std::int64_t sum, float multiplier, std::int64_t zero_point, const Shape& clamp) {
   const float product = static_cast<float>(sum) * multiplier;
-  return std::clamp(static_cast<std::int64_t>(std::nearbyint(product)) + zero_point, clamp[0], clamp[1]);
+  // No integer before it is clamped: it may be larger than all.
+  const double shifted = static_cast<double>(std::nearbyint(product)) + static_cast<double>(zero_point);
+  return static_cast<std::int64_t>(std::clamp(shifted, static_cast<double>(clamp[0]), static_cast<double>(clamp[1])));
 }
 
 TEST_CASE("conv_transpose2d on the CPU is what inputs scatter over the output") {
