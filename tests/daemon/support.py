@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,14 @@ def has_loaded(process: int, file: str) -> bool:
 
 
 def wakes(processes: Iterable[int]) -> dict[tuple[int, str], int]:
-    """How often each thread of these processes has waited for something until now."""
+    """How often each thread of these processes has waited for something until now; without those that are gone."""
     result = {}
     for process in processes:
-        for thread in Path(f"/proc/{process}/task").iterdir():
-            fields = dict(line.split(":", 1) for line in (thread / "status").read_text().splitlines())
-            result[process, thread.name] = int(fields["voluntary_ctxt_switches"])
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for thread in Path(f"/proc/{process}/task").iterdir():
+                with suppress(FileNotFoundError, ProcessLookupError):
+                    fields = dict(line.split(":", 1) for line in (thread / "status").read_text().splitlines())
+                    result[process, thread.name] = int(fields["voluntary_ctxt_switches"])
     return result
 
 
