@@ -242,9 +242,16 @@ class WallClockExecutor final : public Executor {
   }
 
   /// Who is deciding is done within microseconds, and may have work for us; to sleep and be woken takes tens of them.
-  void await_signal(const Worker& worker) const {
-    for (int i = 0; i < looks_before_sleep && dispatching_.load() && worker.signal.load() == Worker::none; ++i) {
-      std::this_thread::yield();
+  /// What came too late for him is decided here, while he settles.
+  void await_signal(const Worker& worker) {
+    for (int i = 0; i < looks_before_sleep && worker.signal.load() == Worker::none; ++i) {
+      if (dispatching_.load()) {
+        std::this_thread::yield();
+      } else if (inbox_.load() != nullptr) {
+        work_off_inbox();
+      } else {
+        break;
+      }
     }
     worker.signal.wait(Worker::none, std::memory_order_acquire);
   }
