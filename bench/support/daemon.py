@@ -17,7 +17,7 @@ from cosoc.cli.daemon_client import ask
 TIMEOUT = 300
 """Of anything here, in s."""
 
-SUBMISSIONS = 50
+SUBMISSIONS = 200
 BURST = 10_000
 IDLE_SECONDS = 3.0
 IDLE_CLIENTS = 4
