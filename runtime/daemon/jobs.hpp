@@ -57,7 +57,7 @@ class Jobs {
   /// Ends all processes.
   ~Jobs();
 
-  /// A submission is being read.
+  /// A submission is being read: see `Zygote::alert`.
   void alert() {
     if (zygote_) zygote_->alert();
   }

@@ -190,7 +190,7 @@ void Zygote::expect(const std::string& program, const FileIdentity& identity) {
 void Zygote::load_one() {
   const auto has = [](const Waiting& item) { return item.loaded != FileIdentity(); };
   if (expected_.empty() || static_cast<std::uint32_t>(std::ranges::count_if(waiting_, has)) + 1 >= ready_) return;
-  const auto found = std::ranges::find_if(waiting_, [&](const Waiting& item) { return item.work && !has(item); });
+  const auto found = find({});
   if (found == waiting_.end()) return;
   const WorkOrder what = {.kind = WorkOrder::load, .folder = {}, .environment = {}, .arguments = {expected_}};
   if (send_text(found->work.get(), encode(what), {}, false)) found->loaded = expected_identity_;

@@ -175,8 +175,8 @@ void Dispatcher::number(Task& task) {
 }
 
 void Dispatcher::write_round() {
-  if (!std::exchange(round_unwritten_, false)) return;
-  trace_->write(round_);
+  if (round_) trace_->write(*round_);
+  round_.reset();
 }
 
 }  // namespace cosoc

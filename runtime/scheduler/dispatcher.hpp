@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -106,8 +107,7 @@ class Dispatcher {
   std::vector<ReadyTask> round_tasks_;
   std::vector<DeviceState> round_devices_;
   std::vector<Assignment> assignments_;
-  RoundEvent round_;  // to be written, with the queues' sizes
-  bool round_unwritten_ = false;
+  std::optional<RoundEvent> round_;  // to be written, with the queues' sizes
   std::vector<std::size_t> queue_sizes_;
 
   mutable std::mutex status_mutex_;

@@ -60,12 +60,11 @@ void Dispatcher::decide(Time now) {
   for (const Assignment& assignment : assignments_) assign(assignment);
   queue_sizes_.clear();
   for (const State& state : states_) queue_sizes_.push_back(state.queue.size());
-  round_ = {.start = now,
-            .duration = trace_->is_simulated() ? Time{} : duration,
-            .ready = round.tasks.size(),
-            .assigned = assignments_.size(),
-            .queued = queue_sizes_};
-  round_unwritten_ = true;
+  round_ = RoundEvent{.start = now,
+                      .duration = trace_->is_simulated() ? Time{} : duration,
+                      .ready = round.tasks.size(),
+                      .assigned = assignments_.size(),
+                      .queued = queue_sizes_};
 }
 
 /// Policies come from anybody: what they answer is checked.

@@ -11,14 +11,13 @@ constexpr std::size_t instructions_per_burst = 8;
 constexpr std::size_t bursts_fetched_ahead = 32;
 
 // Latencies of the gateware in cycles, without those of the memory.
-constexpr double fetch_latency = 21;    // start of the command to the address of its first instruction
-constexpr double dispatch_latency = 8;  // second beat of an instruction to its start
-constexpr double dispatch_cycles = 2;   // an instruction's beats
-constexpr std::size_t queue_limit =
-    13;                              // instructions of a unit with which the dispatcher adds to them: it sees them late
-constexpr double entry_latency = 7;  // from an instruction that is dispatched to the dispatcher that sees it
-constexpr double exit_latency = 10;  // likewise from one that starts
-constexpr std::size_t loads_waiting = 2;                             // for the ports to take their parts
+constexpr double fetch_latency = 21;      // start of the command to the address of its first instruction
+constexpr double dispatch_latency = 8;    // second beat of an instruction to its start
+constexpr double dispatch_cycles = 2;     // an instruction's beats
+constexpr std::size_t queue_limit = 13;   // instructions of a unit, seen late, up to which the dispatcher adds one
+constexpr double entry_latency = 7;       // from an instruction that is dispatched to the dispatcher that sees it
+constexpr double exit_latency = 10;       // likewise from one that starts
+constexpr std::size_t loads_waiting = 2;  // for the ports to take their parts
 constexpr std::array<std::size_t, units> in_flight = {0, 6, 1, 18};  // instructions that other units move data for
 constexpr double loaded_latency = 5;                                 // last beat taken to the end of a LOAD
 constexpr double weighted_latency = 3;                               // likewise of WEIGHTS and CHANNELS
