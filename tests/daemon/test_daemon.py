@@ -159,6 +159,27 @@ def test_nobody_polls(build: Path, tmp_path: Path) -> None:
         wait_until(lambda: wakes_a_second() < 10)
 
 
+def test_a_process_wakes_while_a_submission_is_read(build: Path, tmp_path: Path) -> None:
+    with running(build, tmp_path) as daemon:
+        wait_until(lambda: len(daemon.clients(0)) == 2)
+        waiting = [client["process"] for client in daemon.clients(0)]
+
+        def sleep_on() -> bool:
+            before = wakes(waiting)
+            daemon.state()
+            time.sleep(0.2)
+            return wakes(waiting) == before
+
+        wait_until(sleep_on)
+        before = wakes(waiting)
+        # It is refused, so no process gets any work.
+        with pytest.raises(UserError, match="there is no application"):
+            ask(daemon.socket, {"type": "submit", "kind": "so", "program": str(tmp_path / "none.so")})
+        wait_until(lambda: wakes(waiting) != before)
+        wait_until(sleep_on)
+        assert daemon.run("tiny")["done"] == 1
+
+
 def test_programs_and_what_they_print(daemon: Daemon) -> None:
     message = {"type": "submit", "kind": "program", "program": str(daemon.program), "arguments": ["print", "5"], "count": 3}
     job: int = ask(daemon.socket, message)["job"]
