@@ -92,12 +92,12 @@ def test_the_trace_of_a_killed_process_has_its_tasks(killed: Path, monkeypatch: 
                 assert float(by_id[following]["ready_us"]) >= float(row["end_us"])
 
 
-def test_the_perfetto_ui_takes_the_trace_of_a_killed_process(killed: Path) -> None:
+def test_the_trace_of_a_killed_process_keeps_the_format(killed: Path) -> None:
     check_format(list(read_events(killed)))
 
 
 @pytest.mark.parametrize("mode", ["cpu", "functional"])
-def test_the_perfetto_ui_takes_a_trace_of_several_threads(build: Path, tmp_path: Path, mode: str) -> None:
+def test_a_trace_of_several_threads_keeps_the_format(build: Path, tmp_path: Path, mode: str) -> None:
     """Each device has a track on which nothing overlaps: what is lent to callers, what the scheduler placed, and models."""
     trace = tmp_path / "trace.json"
     with Session(soc=build, mode=mode, cpu_cores=2, trace=trace) as session:
