@@ -22,18 +22,24 @@ struct Multiplication {
                                    {.name = "mul", .devices = std::move(devices)});
     if (!prepared) FAIL(prepared.error().message);
     call = std::move(*prepared);
-    for (int i = 0; i < 3; ++i) buffers.push_back(*client.allocate(signal));
     const auto values = test::random_floats(512, 3);
-    REQUIRE(buffers[0].write(std::as_bytes(std::span(values))));
-    REQUIRE(buffers[1].write(std::as_bytes(std::span(values))));
+    REQUIRE(factor.write(std::as_bytes(std::span(values))));
   }
 
-  Future submit() const { return client.submit(*call, {buffers[0], buffers[1]}, {buffers[2]}); }
+  Future submit() const { return submit(product); }
+  Future submit(const Buffer& to) const { return client.submit(*call, {factor, factor}, {to}); }
 
   Client client;
   std::optional<Call> call;
-  std::vector<Buffer> buffers;
+  Buffer factor = *client.allocate(signal);
+  Buffer product = *client.allocate(signal);
 };
+
+std::vector<std::byte> bytes_of(const Buffer& buffer) {
+  std::vector<std::byte> bytes(signal.bytes());
+  REQUIRE(buffer.read(bytes));
+  return bytes;
+}
 
 DeviceCondition condition(const Session& session, const std::string& name) {
   for (const DeviceStatus& status : session.device_status()) {
@@ -62,13 +68,22 @@ TEST_CASE("what waits for a device that is removed runs elsewhere, and it works 
   CAPTURE(threads);
   Session session = open(threads);
   const Multiplication work(session, {"zip", "cpu"});
+  REQUIRE(work.submit().wait());
+  const std::vector<std::byte> product = bytes_of(work.product);
   for (int round = 0; round < 3; ++round) {
-    std::vector<Future> futures;
-    for (int i = 0; i < 20; ++i) futures.push_back(work.submit());
+    std::vector<std::pair<Future, Buffer>> results;
+    const auto submit = [&] {
+      const Buffer to = *work.client.allocate(signal);
+      results.emplace_back(work.submit(to), to);
+    };
+    for (int i = 0; i < 20; ++i) submit();
     REQUIRE(session.remove_device("zip0"));
     CHECK(condition(session, "zip0") == DeviceCondition::removed);
-    for (int i = 0; i < 5; ++i) futures.push_back(work.submit());
-    for (const Future& future : futures) CHECK(future.wait());
+    for (int i = 0; i < 5; ++i) submit();
+    for (const auto& [future, buffer] : results) {
+      CHECK(future.wait());
+      CHECK(bytes_of(buffer) == product);
+    }
     REQUIRE(session.add_device("zip0"));
     CHECK(condition(session, "zip0") == DeviceCondition::working);
     const Multiplication only(session, {"zip"});
@@ -131,11 +146,10 @@ TEST_CASE("an interrupt that comes late does not end the call that follows") {
   Session session = open(threads, {"zip0", test::Fault::late_interrupt, 1});
   const Multiplication only(session, {"zip"});
   for (int i = 0; i < 3; ++i) {
-    std::vector<std::byte> result(256 * 8);
-    REQUIRE(only.buffers[2].write(result));
+    const std::vector<std::byte> zeros(signal.bytes());
+    REQUIRE(only.product.write(zeros));
     REQUIRE(only.submit().wait());
-    REQUIRE(only.buffers[2].read(result));
-    CHECK(result != std::vector<std::byte>(256 * 8));
+    CHECK(bytes_of(only.product) != zeros);
   }
   CHECK(condition(session, "zip0") == DeviceCondition::working);
 }
