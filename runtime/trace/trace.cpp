@@ -16,6 +16,9 @@ namespace {
 /// How long an event may wait for others in the buffer.
 constexpr auto longest_wait = std::chrono::milliseconds(100);
 
+/// The Perfetto UI calls a track with the number of its process the main thread.
+constexpr std::size_t first_track = 2;
+
 void add_number(std::string& text, std::uint64_t value) {
   std::array<char, 24> digits{};
   const auto end = std::to_chars(digits.begin(), digits.end(), value).ptr;
@@ -88,9 +91,9 @@ void Trace::write_header() {
   buffer_ = "[\n{\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"cosoc\"}}";
   for (std::size_t track = 0; track <= header_.devices.size(); ++track) {
     const bool is_policy = track == header_.devices.size();
-    add_field(buffer_, ",\n{\"ph\":\"M\",\"pid\":1,\"tid\":", track + 1);
+    add_field(buffer_, ",\n{\"ph\":\"M\",\"pid\":1,\"tid\":", first_track + track);
     add_text(buffer_, ",\"name\":\"thread_name\",\"args\":{\"name\":", is_policy ? "policy" : header_.devices[track]);
-    add_field(buffer_, "}},\n{\"ph\":\"M\",\"pid\":1,\"tid\":", track + 1);
+    add_field(buffer_, "}},\n{\"ph\":\"M\",\"pid\":1,\"tid\":", first_track + track);
     add_field(buffer_, ",\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":", track);
     buffer_ += "}}";
   }
@@ -107,7 +110,7 @@ void Trace::write_start(std::chrono::nanoseconds start) {
 void Trace::write(const TaskEvent& event) {
   const std::lock_guard lock(mutex_);
   std::string& text = buffer_;
-  add_field(text, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":", event.device + 1);
+  add_field(text, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":", first_track + event.device);
   add_time(text, ",\"ts\":", event.start);
   add_time(text, ",\"dur\":", event.end - event.start);
   add_text(text, ",\"name\":", event.node);
@@ -137,7 +140,7 @@ void Trace::write(const TaskEvent& event) {
 
 void Trace::write(const RoundEvent& event) {
   const std::lock_guard lock(mutex_);
-  add_field(buffer_, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":", header_.devices.size() + 1);
+  add_field(buffer_, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":", first_track + header_.devices.size());
   add_time(buffer_, ",\"ts\":", event.start);
   add_time(buffer_, ",\"dur\":", event.duration);
   add_text(buffer_, ",\"name\":", header_.policy);

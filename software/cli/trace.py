@@ -109,7 +109,8 @@ def merge(daemon: Path, applications: Sequence[Path]) -> Iterator[dict[str, Any]
         begin = event["args"].get("monotonic_ns", begin)
         last = max(last, event["args"].get("id", 0))
         yield event
-    for process, path in enumerate(applications, start=2):
+    # Above all numbers of tracks: the Perfetto UI calls a track with the number of its process the main thread.
+    for process, path in enumerate(applications, start=1000):
         events = list(read_events(path))
         cores = {
             event["tid"]

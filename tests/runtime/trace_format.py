@@ -30,6 +30,7 @@ def check_format(events: Sequence[Event]) -> None:
         assert isinstance(event["cat"], str), event
         assert event["dur"] >= 0, event
         track = event["pid"], event["tid"]
+        assert event["tid"] != event["pid"], "the UI calls such a track the main thread"
         assert track in tracks, event
         begin = round(1000 * event["ts"])
         slices.setdefault(track, []).append((begin, begin + round(1000 * event["dur"]), event))
