@@ -72,8 +72,8 @@ class Model:
     def run(self, inputs: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
         """Runs on NumPy arrays or torch tensors by name or in order; the outputs in order, tensors if any input is one.
 
-        Where `any_batch` is true, any number of samples is cut into batches of the graph's size, the last one filled up; `report`,
-        `summary` and `tensor` tell of the last of them.
+        Where `any_batch` is true, any number of samples is cut into batches of the graph's size, the last one filled up. As many
+        run at a time as there are devices, or memory for; `report`, `summary` and `tensor` tell of the last of them.
 
         Raises:
             CosocError: names, shapes or dtypes differ from the graph's, or the run failed.

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <optional>
 
 #include "kernels/prepare.hpp"
-#include "scheduler/memory_plan.hpp"
 #include "scheduler/plan_schedule.hpp"
 #include "scheduler/sharding.hpp"
 
@@ -68,44 +66,6 @@ void correct(const CostModel& measured, const CostRow::Call& call, std::span<con
 Time movement_cost(std::size_t bytes, std::span<const ComputeDevice> devices) {
   if (std::ranges::all_of(devices, [](const ComputeDevice& device) { return device.domain == 0; })) return {};
   return Time(std::llround(static_cast<double>(bytes) / maintained_bytes_per_second * 1e9));
-}
-
-/// Whether CPU cores, which need no device memory, can read a constant as it lies on the host.
-bool lies_right(const Graph::TensorInfo& info) {
-  return info.constant && info.type.bytes() == info.type.dense_bytes() &&
-         reinterpret_cast<std::uintptr_t>(info.data.data()) % size_of(info.type.dtype) == 0;
-}
-
-Status place_tensors(const Graph& graph, std::span<const ComputeDevice> devices, const PlanOptions& options,
-                     Plan& plan) {
-  const bool on_host = options.has_values && std::ranges::all_of(devices, &ComputeDevice::is_cpu);
-  MemoryPlan memory_plan;
-  if (!options.keep_tensors) memory_plan = plan_memory(graph);
-  memory_plan.places.resize(graph.tensors().size());
-  Block arena;
-  if (memory_plan.arena_bytes > 0) {
-    auto allocated = plan.blocks->allocate(memory_plan.arena_bytes);
-    if (!allocated) return tl::make_unexpected(allocated.error());
-    arena = *allocated;
-  }
-  for (std::size_t i = 0; i < graph.tensors().size(); ++i) {
-    const auto& info = graph.tensors()[i];
-    if (on_host && lies_right(info)) {
-      // Nobody writes a constant.
-      const Block block = {.data = const_cast<std::byte*>(info.data.data()), .size = info.data.size()};
-      plan.tensors.push_back({&info.type, block, true});
-      continue;
-    }
-    if (const auto place = memory_plan.places[i]) {
-      plan.tensors.push_back(view_of({&info.type, arena}, *place, info.type));
-      continue;
-    }
-    auto allocated = plan.blocks->allocate(info.type.bytes());
-    if (!allocated) return tl::make_unexpected(allocated.error());
-    plan.tensors.push_back({&info.type, *allocated, info.constant});
-    if (info.constant && options.has_values) store(plan.tensors.back(), info.data);
-  }
-  return {};
 }
 
 /// A kernel with packed constants in the place of one that only CPU cores can run.
@@ -214,16 +174,6 @@ class Planner {
 
 }  // namespace
 
-Blocks::~Blocks() {
-  for (const Block& block : blocks_) memory_.release(block);
-}
-
-Result<Block> Blocks::allocate(std::size_t size) {
-  auto block = memory_.allocate(size);
-  if (block) blocks_.push_back(*block);
-  return block;
-}
-
 std::vector<std::string> kinds_of(std::span<const ComputeDevice> devices) {
   std::vector<std::string> list;
   for (const ComputeDevice& device : devices) {
@@ -255,7 +205,7 @@ Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> device
                        DeviceMemory& memory, const PlanOptions& options) {
   Plan plan;
   plan.blocks = std::make_unique<Blocks>(memory);
-  if (auto placed = place_tensors(graph, devices, options, plan); !placed) {
+  if (auto placed = place_tensors(graph, devices, options, nullptr, plan); !placed) {
     return failure("graph " + graph.name() + " does not fit device memory: " + placed.error().message);
   }
   Planner planner(graph, plan);
@@ -281,13 +231,25 @@ Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> device
   return plan;
 }
 
-void store(const TensorView& tensor, std::span<const std::byte> host) {
-  if (tensor.type->is_feature_map()) std::memset(tensor.block.data, 0, tensor.type->bytes());
-  copy_from_dense(*tensor.type, host.data(), tensor.block.data);
-}
-
-void fetch(const TensorView& tensor, std::span<std::byte> host) {
-  copy_to_dense(*tensor.type, tensor.block.data, host.data());
+Result<Plan> make_twin(const Graph& graph, const Plan& first, std::span<const ComputeDevice> devices,
+                       DeviceMemory& memory, const PlanOptions& options) {
+  Plan twin;
+  twin.blocks = std::make_unique<Blocks>(memory);
+  if (auto placed = place_tensors(graph, devices, options, &first, twin); !placed) {
+    return tl::make_unexpected(placed.error());
+  }
+  const auto move = [&](std::span<TensorView> views, std::span<const std::size_t> tensors) {
+    for (std::size_t i = 0; i < views.size(); ++i) {
+      const auto offset = views[i].block.data - first.tensors[tensors[i]].block.data;
+      views[i] = view_of(twin.tensors[tensors[i]], static_cast<std::size_t>(offset), *views[i].type);
+    }
+  };
+  twin.tasks = first.tasks;
+  for (PlannedTask& task : twin.tasks) {
+    move(task.inputs, graph.nodes()[task.node].inputs);
+    move(task.outputs, graph.nodes()[task.node].outputs);
+  }
+  return twin;
 }
 
 }  // namespace cosoc

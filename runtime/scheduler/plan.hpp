@@ -78,11 +78,20 @@ struct PlanOptions {
   bool shard = true;  // large layers may become several tasks
 };
 
+/// Gives every tensor of a plan memory. Constants are copied there, or those of `first` are used where it is given.
+Status place_tensors(const Graph& graph, std::span<const ComputeDevice> devices, const PlanOptions& options,
+                     const Plan* first, Plan& plan);
+
 /// Allocates memory, copies constants, and finds which devices may run each
 /// node: those whose kind the node lists, CPU cores always, accelerators when
 /// their driver supports the call. Fails when memory is short, or when a node
 /// is left without a device; the message names it.
 Result<Plan> make_plan(const Graph& graph, std::span<const ComputeDevice> devices, const SoCDescription& soc,
+                       DeviceMemory& memory, const PlanOptions& options);
+
+/// The same tasks on memory of their own, for a run beside one of `first`, whose constants and types they use: it has
+/// to live longer. Fails when memory is short.
+Result<Plan> make_twin(const Graph& graph, const Plan& first, std::span<const ComputeDevice> devices,
                        DeviceMemory& memory, const PlanOptions& options);
 
 /// Copies dense host bytes into a tensor's storage; the padding of feature maps

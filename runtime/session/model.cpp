@@ -63,6 +63,13 @@ Status check_types(const Graph& graph, const std::vector<std::size_t>& tensors, 
   return {};
 }
 
+/// What a batch has of a buffer for all samples; the last one may have less.
+template <class Span>
+Span piece(Span buffer, const TensorView& tensor, std::size_t batch) {
+  const std::size_t bytes = tensor.type->dense_bytes();
+  return buffer.subspan(batch * bytes, std::min(bytes, buffer.size() - batch * bytes));
+}
+
 /// Copies a tensor to another one of the same type.
 std::shared_ptr<const Kernel> make_copy() {
   const auto run = [](std::span<const TensorView> from, std::span<const TensorView> to) {
@@ -76,7 +83,7 @@ std::shared_ptr<const Kernel> make_copy() {
 
 void ModelState::settle() {
   if (!submitted) return;
-  has_run = submitted->wait().has_value();
+  last = submitted->wait() ? &lanes.front() : nullptr;
   report = runs->last()->report(session->devices());
   report.peak_memory_bytes = session->peak_memory_bytes();
   submitted.reset();
@@ -104,27 +111,43 @@ Status ModelState::make_copies() {
   return {};
 }
 
+PlanOptions ModelState::plan_options() const {
+  return {.keep_tensors = session->options().keep_tensors,
+          .has_values = session->scheduler().values() == Values::computed,
+          .measured = &session->costs(),
+          .shard = session->options().shard};
+}
+
+Status ModelState::plan(std::shared_ptr<const Application> owner) {
+  application = std::move(owner);
+  {
+    const auto lock = session->scheduler().lock_drivers();
+    auto made = make_plan(graph, session->devices(), session->soc(), session->platform().memory(), plan_options());
+    if (!made) return tl::make_unexpected(made.error());
+    lanes.emplace_back(std::move(*made), application, *session);
+  }
+  runs.emplace(lanes.front().plan, session, application);
+  return {};
+}
+
+void ModelState::add_lanes(std::size_t count) {
+  const auto lock = session->scheduler().lock_drivers();
+  while (lanes.size() < count) {
+    auto twin = make_twin(graph, lanes.front().plan, session->devices(), session->platform().memory(), plan_options());
+    if (!twin) return;
+    lanes.emplace_back(std::move(*twin), application, *session);
+  }
+}
+
 Result<Model> Session::load(Graph graph, const ModelOptions& options) {
   if (auto good = graph.check(); !good) return tl::make_unexpected(good.error());
-  Scheduler& scheduler = state_->scheduler();
-  auto application = scheduler.add_application({.name = graph.name(),
-                                                .priority = options.priority,
-                                                .weight = options.weight,
-                                                .deadline = state_->deadline_of(options.deadline)});
+  auto application = state_->scheduler().add_application({.name = graph.name(),
+                                                          .priority = options.priority,
+                                                          .weight = options.weight,
+                                                          .deadline = state_->deadline_of(options.deadline)});
   if (!application) return tl::make_unexpected(application.error());
   auto model = std::make_shared<ModelState>(state_, std::move(graph));
-  {
-    const auto lock = scheduler.lock_drivers();
-    auto plan = make_plan(model->graph, state_->devices(), state_->soc(), state_->platform().memory(),
-                          {.keep_tensors = state_->options().keep_tensors,
-                           .has_values = scheduler.values() == Values::computed,
-                           .measured = &state_->costs(),
-                           .shard = state_->options().shard});
-    if (!plan) return tl::make_unexpected(plan.error());
-    model->plan = std::move(*plan);
-  }
-  model->run.emplace(*model->plan, *application, scheduler, state_->devices());
-  model->runs.emplace(*model->plan, state_, std::move(*application));
+  if (auto planned = model->plan(std::move(*application)); !planned) return tl::make_unexpected(planned.error());
   return Model(std::move(model));
 }
 
@@ -136,47 +159,69 @@ const RunReport& Model::report() const {
   return state_->report;
 }
 
-Status ModelState::run_once(std::span<const std::span<const std::byte>> inputs,
-                            std::span<const std::span<std::byte>> outputs) {
+void ModelState::start(Lane& lane, const Samples& samples, std::size_t batch) {
   const bool has_values = session->scheduler().values() == Values::computed;
-  const auto& tensors = plan->tensors;
-  for (std::size_t i = 0; has_values && i < inputs.size(); ++i) store(tensors[graph.inputs()[i]], inputs[i]);
-  has_run = false;
-  run->start();
-  Status status = run->wait();
-  report = run->report(session->devices());
-  report.peak_memory_bytes = session->peak_memory_bytes();
-  if (auto finished = session->finish_trace(); !finished) return finished;
-  if (!status) return status;
-  has_run = true;
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    if (has_values) {
-      fetch(tensors[graph.outputs()[i]], outputs[i]);
-    } else {
-      std::ranges::fill(outputs[i], std::byte{0});
+  for (std::size_t i = 0; has_values && i < samples.inputs.size(); ++i) {
+    const TensorView& tensor = lane.plan.tensors[graph.inputs()[i]];
+    const auto part = piece(samples.inputs[i], tensor, batch);
+    if (part.size() == tensor.type->dense_bytes()) {
+      store(tensor, part);
+      continue;
     }
+    const auto sample = part.last(samples.inputs[i].size() / samples.count);
+    std::vector<std::byte> filled(part.begin(), part.end());
+    while (filled.size() < tensor.type->dense_bytes()) filled.insert(filled.end(), sample.begin(), sample.end());
+    store(tensor, filled);
   }
-  return {};
+  lane.run.start();
 }
 
-Status ModelState::run_part(std::span<const std::span<const std::byte>> inputs,
-                            std::span<const std::span<std::byte>> outputs, std::size_t samples) {
-  std::vector<std::vector<std::byte>> whole;
-  std::vector<std::span<const std::byte>> from;
-  std::vector<std::span<std::byte>> to;
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const auto last = inputs[i].last(inputs[i].size() / samples);
-    auto& filled = whole.emplace_back(inputs[i].begin(), inputs[i].end());
-    const std::size_t bytes = graph.tensors()[graph.inputs()[i]].type.dense_bytes();
-    while (filled.size() < bytes) filled.insert(filled.end(), last.begin(), last.end());
-    from.emplace_back(filled);
+void ModelState::fetch_outputs(const Lane& lane, const Samples& samples, std::size_t batch) const {
+  const bool has_values = session->scheduler().values() == Values::computed;
+  for (std::size_t i = 0; i < samples.outputs.size(); ++i) {
+    const TensorView& tensor = lane.plan.tensors[graph.outputs()[i]];
+    const auto part = piece(samples.outputs[i], tensor, batch);
+    if (!has_values) {
+      std::ranges::fill(part, std::byte{0});
+    } else if (part.size() == tensor.type->dense_bytes()) {
+      fetch(tensor, part);
+    } else {
+      std::vector<std::byte> whole(tensor.type->dense_bytes());
+      fetch(tensor, whole);
+      std::copy_n(whole.begin(), part.size(), part.begin());
+    }
   }
-  for (const std::size_t index : graph.outputs()) {
-    to.emplace_back(whole.emplace_back(graph.tensors()[index].type.dense_bytes()));
+}
+
+Status ModelState::run(const Samples& samples) {
+  const TensorType& type = graph.tensors()[graph.inputs()[0]].type;
+  const std::size_t size = graph.any_batch() ? static_cast<std::size_t>(type.shape[0]) : 1;
+  const std::size_t batches = (samples.count + size - 1) / size;
+  add_lanes(std::min(batches, session->devices().size()));
+  const std::size_t used = std::min(batches, lanes.size());
+  const Lane* reported = nullptr;
+  Status status;
+  std::size_t started = 0;
+  for (std::size_t ended = 0; ended < started || (status && started < batches);) {
+    if (status && started < batches && started - ended < used) {
+      start(lanes[started % used], samples, started);
+      ++started;
+      continue;
+    }
+    Lane& lane = lanes[ended % used];
+    const Status& done = lane.run.wait();
+    if (status) {
+      reported = &lane;
+      status = done;
+      if (done) fetch_outputs(lane, samples, ended);
+    }
+    ++ended;
   }
-  if (auto done = run_once(from, to); !done) return done;
-  for (std::size_t i = 0; i < outputs.size(); ++i) std::copy_n(to[i].begin(), outputs[i].size(), outputs[i].begin());
-  return {};
+  last = status ? reported : nullptr;
+  report = reported->run.report(session->devices());
+  report.peak_memory_bytes = session->peak_memory_bytes();
+  if (auto finished = session->finish_trace(); status && !finished) return finished;
+  return status;
 }
 
 Status Model::run(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs) {
@@ -186,22 +231,7 @@ Status Model::run(std::span<const std::span<const std::byte>> inputs, std::span<
   if (auto good = check_buffers(graph, graph.outputs(), outputs, "outputs", samples); !good) return good;
   const std::lock_guard lock(state_->mutex);
   state_->settle();
-  if (!graph.any_batch()) return state_->run_once(inputs, outputs);
-  const auto batch = static_cast<std::size_t>(graph.tensors()[graph.inputs()[0]].type.shape[0]);
-  for (std::size_t first = 0; first < samples; first += batch) {
-    const std::size_t count = std::min(batch, samples - first);
-    const auto piece = [&](const auto& buffer) {
-      const std::size_t sample = buffer.size() / samples;
-      return buffer.subspan(first * sample, count * sample);
-    };
-    std::vector<std::span<const std::byte>> from;
-    std::vector<std::span<std::byte>> to;
-    std::ranges::transform(inputs, std::back_inserter(from), piece);
-    std::ranges::transform(outputs, std::back_inserter(to), piece);
-    const Status done = count == batch ? state_->run_once(from, to) : state_->run_part(from, to, count);
-    if (!done) return done;
-  }
-  return {};
+  return state_->run({inputs, outputs, samples});
 }
 
 Future Model::submit(std::span<const Buffer> inputs, std::span<const Buffer> outputs, std::span<const Future> after) {
@@ -215,10 +245,10 @@ Future Model::submit(std::span<const Buffer> inputs, std::span<const Buffer> out
   RunRequest request{.after = after};
   const TaskTemplate* copy = model.copies.data();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    request.first.push_back({copy++, inputs[i].state_->view(), model.plan->tensors[graph.inputs()[i]]});
+    request.first.push_back({copy++, inputs[i].state_->view(), model.lanes.front().plan.tensors[graph.inputs()[i]]});
   }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    request.last.push_back({copy++, model.plan->tensors[graph.outputs()[i]], outputs[i].state_->view()});
+    request.last.push_back({copy++, model.lanes.front().plan.tensors[graph.outputs()[i]], outputs[i].state_->view()});
   }
   for (const auto buffers : {inputs, outputs}) {
     for (const Buffer& buffer : buffers) request.holds.push_back(buffer.state_);
@@ -241,12 +271,13 @@ Status Model::tensor(const std::string& name, std::span<std::byte> bytes) const 
   }
   const std::lock_guard lock(state_->mutex);
   state_->settle();
-  if (!info.constant && !state_->has_run) return failure("tensor " + name + ": the model has not run successfully yet");
+  if (!info.constant && state_->last == nullptr)
+    return failure("tensor " + name + ": the model has not run successfully yet");
   if (bytes.size() != info.type.dense_bytes()) {
     return failure("tensor " + name + " takes " + std::to_string(info.type.dense_bytes()) + " bytes; given are " +
                    std::to_string(bytes.size()));
   }
-  fetch(state_->plan->tensors[*index], bytes);
+  fetch((info.constant ? &state_->lanes.front() : state_->last)->plan.tensors[*index], bytes);
   return {};
 }
 

@@ -1,6 +1,7 @@
 /// What a loaded model owns.
 #pragma once
 
+#include <deque>
 #include <mutex>
 #include <optional>
 
@@ -9,7 +10,23 @@
 
 namespace cosoc {
 
-/// The graph stays where it is, because the plan refers to it.
+/// Memory for one run at a time, and its tasks.
+struct Lane {
+  Lane(Plan own, const std::shared_ptr<const Application>& application, SessionState& session)
+      : plan(std::move(own)), run(plan, application, session.scheduler(), session.devices()) {}
+
+  Plan plan;
+  GraphRun run;
+};
+
+/// A run's operands in host memory: dense, of as many samples each.
+struct Samples {
+  std::span<const std::span<const std::byte>> inputs;
+  std::span<const std::span<std::byte>> outputs;
+  std::size_t count;
+};
+
+/// The graph stays where it is, because the plans refer to it.
 class ModelState {
  public:
   ModelState(std::shared_ptr<SessionState> owner, Graph model_graph)
@@ -20,29 +37,35 @@ class ModelState {
     runs.reset();
     // Device memory is given back under the lock of those that take it.
     const auto lock = session->scheduler().lock_drivers();
-    plan.reset();
+    lanes.clear();
   }
 
+  /// Plans the first lane.
+  Status plan(std::shared_ptr<const Application> owner);
   /// Waits for the runs that were submitted, and keeps what the last one left. Under `mutex`.
   void settle();
-  /// Runs on one batch of the graph's size. Under `mutex`.
-  Status run_once(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
-  /// Runs fewer samples than the graph's batch, whose place the last one takes. Under `mutex`.
-  Status run_part(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs,
-                  std::size_t samples);
+  /// Runs all samples, in batches of the graph's size on as many lanes as there are devices and memory. Under `mutex`.
+  Status run(const Samples& samples);
   /// The templates of the copies of inputs and outputs. Under `mutex`.
   Status make_copies();
 
   std::shared_ptr<SessionState> session;
   const Graph graph;
-  std::optional<Plan> plan;
-  std::optional<GraphRun> run;
-  std::optional<PlanRuns> runs;  // those that are submitted
+  std::shared_ptr<const Application> application;
+  std::deque<Lane> lanes;        // the first has the constants
+  std::optional<PlanRuns> runs;  // those that are submitted, on the first lane
   std::mutex mutex;              // of a run and of what it leaves
   std::vector<TaskTemplate> copies;
   std::optional<Future> submitted;  // the last run, if it was
+  const Lane* last = nullptr;       // of the last run, if that succeeded
   RunReport report;
-  bool has_run = false;
+
+ private:
+  PlanOptions plan_options() const;
+  /// Adds lanes up to `count`, or as many as fit device memory.
+  void add_lanes(std::size_t count);
+  void start(Lane& lane, const Samples& samples, std::size_t batch);
+  void fetch_outputs(const Lane& lane, const Samples& samples, std::size_t batch) const;
 };
 
 }  // namespace cosoc

@@ -130,7 +130,7 @@ class SessionState;
 class ModelState;
 
 /// A graph in device memory, ready to run. Copies are the same model. Different models may run at the same time, from
-/// different threads; runs of one model follow one another.
+/// different threads; runs of one model follow one another, the samples of a batch do not.
 class Model {
  public:
   const Graph& graph() const;
@@ -138,8 +138,8 @@ class Model {
   /// bytes that `TensorType::dense_bytes` tells. Outputs are written only when the run succeeds.
   ///
   /// A graph for any batch takes any number of samples, as many in each of them: they run in batches of the graph's
-  /// size, the last one filled up. The report is that of the last batch, and a failure leaves the outputs of those
-  /// before it.
+  /// size, the last one filled up, at most one for each device at a time, or as many as have memory. The report is that
+  /// of the last batch, or of the one that failed, and a failure leaves the outputs of those before it.
   Status run(std::span<const std::span<const std::byte>> inputs, std::span<const std::span<std::byte>> outputs);
   /// Submits a run that starts when all of `after` and the model's runs before it have ended well (those before it:
   /// have ended). Calls of clients may follow it. Buffers are of the types of the graph's inputs and outputs; they are
