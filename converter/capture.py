@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._decomp import get_decompositions
 from torch.fx import GraphModule
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
@@ -24,6 +25,8 @@ from cosoc.converter.operators import INTERPRETATIONS
 from cosoc.converter.plain_weights import with_plain_weights
 
 Inputs = tuple[torch.Tensor, ...]
+
+aten = torch.ops.aten
 
 
 @contextmanager
@@ -130,9 +133,15 @@ def shortened(names: list[str], limit: int = 8) -> str:
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
+DECOMPOSED = (aten.grid_sampler_2d, aten._native_batch_norm_legit.no_stats)
+"""Operations that torch.export leaves whole although PyTorch knows how to write them with others."""
+
+
 def decompositions() -> Any:
     """PyTorch's table without the operations that are lowered as they are: the rest becomes operations of Core ATen."""
     table = torch.export.default_decompositions()
+    for target, decomposition in get_decompositions(DECOMPOSED).items():
+        table[target] = decomposition
     kept = LOWERINGS.keys() | INTERPRETATIONS.keys()
     for target in list(table):
         if str(target).removeprefix("aten.") in kept:

@@ -80,8 +80,8 @@ def where(condition: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Te
 
 @operation("cast", dtype=one_of(TORCH_DTYPES))
 def cast(x: torch.Tensor, dtype: str) -> torch.Tensor:
-    """Conversion to another element type."""
-    return torch.real(x).to(TORCH_DTYPES[dtype]) if x.is_complex() and dtype != "complex64" else x.to(TORCH_DTYPES[dtype])
+    """Conversion to another element type: of complex numbers the real part, or whether they are not zero."""
+    return (torch.real(x) if x.is_complex() and dtype in ("float32", "int64") else x).to(TORCH_DTYPES[dtype])
 
 
 def map_element(call: Call, operation: str, *parameters: float, argument: str = "self") -> View:
@@ -214,10 +214,9 @@ def binary_call(call: Call) -> View:
     dtype = call.dtype
     operation = SHIFTS.get(name, name)
     if name in TESTS:
-        dtype = "bool" if name.startswith("logical") else dense_dtype(promoted(first, second))
-        if name.startswith("logical"):
-            dtype = dense_dtype(promoted(first, second))
-            dtype = "float32" if dtype == "complex64" else dtype
+        dtype = dense_dtype(promoted(first, second))
+        if name.startswith("logical") and dtype == "complex64":
+            dtype = "bool"
     elif name == "div" and (mode := call.arguments.get("rounding_mode")) is not None:
         operation = {"floor": "floor_divide", "trunc": "trunc_divide"}[mode]
     elif dtype == "bool" and name in ("add", "mul"):

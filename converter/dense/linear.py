@@ -76,8 +76,10 @@ def reshaped(call: Call, view: View, shape: tuple[int, ...] | None = None) -> Vi
 
 @lowers("mv.default", "dot.default", "vdot.default")
 def vector_product(call: Call) -> Value:
-    """A matrix or vector by a vector."""
+    """A matrix or vector by a vector; of vdot the first one's conjugates count."""
     first, second = (call.view(name) for name in list(call.arguments)[:2])
+    if call.node.target is aten.vdot.default and call.dtype == "complex64":
+        first = call.step("unary", [call.dense(first)], {"operation": "conj", "parameters": []}, first.shape, "complex64")
     a = first if len(first.shape) == 2 else lifted(call, first, 0)
     return reshaped(call, product(call, a, lifted(call, second, 1)))
 

@@ -308,9 +308,22 @@ def view_as_complex(call: Call) -> Value:
 @lowers("complex.default")
 def complex_call(call: Call) -> Value:
     """Real and imaginary parts side by side."""
+    return paired(call, [call.view(name) for name in ("real", "imag")])
+
+
+@lowers("polar.default")
+def polar(call: Call) -> Value:
+    """By radius and angle."""
     parts = []
-    for name in ("real", "imag"):
-        view = apply_view(call, call.view(name), lambda x: x.expand(call.shape).unsqueeze(-1))
-        parts.append(call.operand(view))
+    for name in ("cos", "sin"):
+        angle = call.tensor("angle")
+        side = call.step("unary", [angle], {"operation": name, "parameters": []}, call.shape_of(angle), "float32")
+        parts.append(call.step("binary", [call.tensor("abs"), side.base], {"operation": "mul"}, call.shape, "float32"))
+    return paired(call, parts)
+
+
+def paired(call: Call, views: Sequence[View]) -> View:
+    """Complex numbers of two views, which repeat over each other."""
+    parts = [call.operand(apply_view(call, view, lambda x: x.expand(call.shape).unsqueeze(-1))) for view in views]
     pairs = call.step("concatenate", parts, {"axis": len(call.shape)}, (*call.shape, 2), "float32")
     return call.emit("reinterpret", [pairs.base], {"dtype": "complex64"})

@@ -112,6 +112,27 @@ def test_complex_numbers(runner: Runner) -> None:
     a, b = complex_(3, 5), complex_(3, 5, seed=7)
     runner.check(lambda a, b: [a + b, a - b, a * b, a / b, a.conj() * b, a.abs(), a.angle(), a.real, a.imag, -a, a * 2j], a, b)
     runner.check(lambda a, b: [a.exp(), a.log(), a.sqrt(), 1 / a, a == b, a @ b.mT, torch.complex(a.real, b.imag)], a, b)
+    runner.check(lambda a, b: [torch.vdot(a[0], b[0]), torch.dot(a[0], b[0]), torch.polar(a.real, b.real), a.sgn()], a, b)
+
+
+def test_complex_numbers_as_truth_values(runner: Runner) -> None:
+    """One is true where any of its parts is not zero."""
+    z = torch.complex(whole(3, 9, low=0, high=2).float(), whole(3, 9, low=0, high=2, seed=1).float())
+    runner.check(lambda z: [z.bool(), torch.logical_and(z, z.real), torch.logical_xor(z, z * 1j), torch.logical_or(z, z[:1])], z)
+
+
+COMPLEX_FUNCTIONS = (
+    "exp exp2 expm1 log log1p log2 log10 sqrt rsqrt reciprocal square sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
+    "sigmoid neg abs angle sgn isnan isinf isfinite logical_not conj_physical"
+).split()
+
+
+def test_functions_of_complex_numbers(runner: Runner) -> None:
+    """All that PyTorch has, also where numbers are real, imaginary or zero."""
+    z = complex_(6, 7)
+    z[0] = torch.tensor([0, 1, -0.5, 0.5j, -2j, 1 + 1j, 1e-3 - 2j])
+    runner.check(lambda z: [getattr(torch, name)(z) for name in COMPLEX_FUNCTIONS if "log" not in name and name[0] != "r"], z)
+    runner.check(lambda z: [getattr(torch, name)(z) for name in COMPLEX_FUNCTIONS] + [functional.silu(z)], z[1:])
 
 
 def test_views(runner: Runner) -> None:
@@ -261,6 +282,7 @@ def test_normalizations(runner: Runner) -> None:
     nn.ModuleList(layers).eval()
     runner.check(lambda x: [layer(x) for layer in layers], x)
     runner.check(nn.BatchNorm1d(6), real(3, 6))
+    runner.check(nn.BatchNorm2d(6, track_running_stats=False), x)
     runner.check(nn.Sequential(nn.Conv1d(3, 6, 3), nn.BatchNorm1d(6)), real(2, 3, 9))
 
 
@@ -287,6 +309,9 @@ def test_resampling(runner: Runner) -> None:
     )
     runner.check(lambda x: [resize(x, scale_factor=1.7, mode="bicubic"), resize(x[0], scale_factor=2.0, mode="linear")], x)
     runner.check(lambda x: resize(x, size=(3, 5, 7), mode="trilinear"), real(1, 2, 4, 4, 4))
+    sample, places = functional.grid_sample, real(2, 3, 4, 2) * 0.8
+    modes = [(mode, outside) for mode in ("bilinear", "nearest", "bicubic") for outside in ("zeros", "border", "reflection")]
+    runner.check(lambda x, p: [sample(x, p, *mode, align_corners=False) for mode in modes], x, places)
 
 
 def test_positions(runner: Runner) -> None:

@@ -13,6 +13,8 @@ To converted(From value) {
   if constexpr (std::is_same_v<From, Complex64>) {
     if constexpr (std::is_same_v<To, Complex64>) {
       return value;
+    } else if constexpr (std::is_same_v<To, bool>) {
+      return value != Complex64{};
     } else {
       return converted<To>(value.real());
     }

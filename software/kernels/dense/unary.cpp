@@ -30,34 +30,34 @@ constexpr std::array table = {
     Named{"trunc"},
     Named{"round"},
     Named{"exp", 0, Output::same, "fc"},
-    Named{"exp2"},
-    Named{"expm1"},
+    Named{"exp2", 0, Output::same, "fc"},
+    Named{"expm1", 0, Output::same, "fc"},
     Named{"log", 0, Output::same, "fc"},
-    Named{"log1p"},
-    Named{"log2"},
-    Named{"log10"},
+    Named{"log1p", 0, Output::same, "fc"},
+    Named{"log2", 0, Output::same, "fc"},
+    Named{"log10", 0, Output::same, "fc"},
     Named{"sqrt", 0, Output::same, "fc"},
-    Named{"rsqrt"},
+    Named{"rsqrt", 0, Output::same, "fc"},
     Named{"reciprocal", 0, Output::same, "fc"},
-    Named{"sin"},
-    Named{"cos"},
-    Named{"tan"},
-    Named{"asin"},
-    Named{"acos"},
-    Named{"atan"},
-    Named{"sinh"},
-    Named{"cosh"},
-    Named{"tanh"},
-    Named{"asinh"},
-    Named{"acosh"},
-    Named{"atanh"},
+    Named{"sin", 0, Output::same, "fc"},
+    Named{"cos", 0, Output::same, "fc"},
+    Named{"tan", 0, Output::same, "fc"},
+    Named{"asin", 0, Output::same, "fc"},
+    Named{"acos", 0, Output::same, "fc"},
+    Named{"atan", 0, Output::same, "fc"},
+    Named{"sinh", 0, Output::same, "fc"},
+    Named{"cosh", 0, Output::same, "fc"},
+    Named{"tanh", 0, Output::same, "fc"},
+    Named{"asinh", 0, Output::same, "fc"},
+    Named{"acosh", 0, Output::same, "fc"},
+    Named{"atanh", 0, Output::same, "fc"},
     Named{"erf"},
     Named{"erfc"},
-    Named{"sigmoid"},
+    Named{"sigmoid", 0, Output::same, "fc"},
     Named{"relu", 0, Output::same, "fi"},
     Named{"gelu"},
     Named{"gelu_tanh"},
-    Named{"silu"},
+    Named{"silu", 0, Output::same, "fc"},
     Named{"mish"},
     Named{"hardswish"},
     Named{"hardsigmoid"},
@@ -67,8 +67,8 @@ constexpr std::array table = {
     Named{"clamp", 2},       // lowest, highest
     Named{"logical_not", 0, Output::boolean, "fibc"},
     Named{"bitwise_not", 0, Output::same, "ib"},
-    Named{"isnan", 0, Output::boolean, "f"},
-    Named{"isinf", 0, Output::boolean, "f"},
+    Named{"isnan", 0, Output::boolean, "fc"},
+    Named{"isinf", 0, Output::boolean, "fc"},
     Named{"real", 0, Output::real, "c"},
     Named{"imag", 0, Output::real, "c"},
     Named{"angle", 0, Output::real, "fc"},
@@ -170,19 +170,16 @@ void Unary::real(const TensorView& in, const TensorView& out) const {
 
 void Unary::complex(const TensorView& in, const TensorView& out) const {
   const std::string_view op = names[operation_];
-  const auto apply = [&](const auto& function) { map<Complex64, Complex64>(in, out, function); };
   const auto narrow = [&](const auto& function) { map<Complex64, float>(in, out, function); };
-  if (op == "neg") return apply([](Complex64 x) { return -x; });
-  if (op == "exp") return apply([](Complex64 x) { return std::exp(x); });
-  if (op == "log") return apply([](Complex64 x) { return std::log(x); });
-  if (op == "sqrt") return apply([](Complex64 x) { return std::sqrt(x); });
-  if (op == "reciprocal") return apply([](Complex64 x) { return Complex64(1.0F) / x; });
-  if (op == "conj") return apply([](Complex64 x) { return std::conj(x); });
+  const auto test = [&](const auto& function) { map<Complex64, bool>(in, out, function); };
+  if (map_complex(op, {in.as<Complex64>(), static_cast<std::size_t>(in.type->elements())}, out.as<Complex64>())) return;
   if (op == "abs") return narrow([](Complex64 x) { return std::hypot(x.real(), x.imag()); });
   if (op == "real") return narrow([](Complex64 x) { return x.real(); });
   if (op == "imag") return narrow([](Complex64 x) { return x.imag(); });
   if (op == "angle") return narrow([](Complex64 x) { return std::atan2(x.imag(), x.real()); });
-  map<Complex64, bool>(in, out, [](Complex64 x) { return x == Complex64(0.0F); });
+  if (op == "isnan") return test([](Complex64 x) { return std::isnan(x.real()) || std::isnan(x.imag()); });
+  if (op == "isinf") return test([](Complex64 x) { return std::isinf(x.real()) || std::isinf(x.imag()); });
+  return test([](Complex64 x) { return x == Complex64(0.0F); });
 }
 
 void Unary::integer(const TensorView& in, const TensorView& out) const {

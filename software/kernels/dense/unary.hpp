@@ -1,6 +1,7 @@
-/// Functions of one float32 element with a float32 result.
+/// Functions of one element: of float32 with a float32 result, of complex64 with a complex64 result.
 #pragma once
 
+#include <complex>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -17,5 +18,8 @@ struct RealCall {
 
 /// False when there is no such function.
 bool map_real(const RealCall& call);
+
+/// The same for complex numbers, which have no parameters.
+bool map_complex(std::string_view operation, std::span<const std::complex<float>> in, std::complex<float>* out);
 
 }  // namespace cosoc::dense
