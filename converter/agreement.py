@@ -13,7 +13,7 @@ import torch
 from torch.fx import GraphModule
 
 from cosoc.converter.calibration import spread
-from cosoc.converter.capture import Inputs
+from cosoc.converter.checks import Inputs
 from cosoc.converter.figures import macs
 from cosoc.converter.ir import Graph
 from cosoc.converter.lower import output_nodes

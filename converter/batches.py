@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from cosoc.converter.capture import Inputs
+from cosoc.converter.checks import Inputs
 
 TOLERANCE = 1e-4
 """Largest difference of a sample's results between two batches, relative to the largest result: rounding is far below."""

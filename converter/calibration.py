@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 
-from cosoc.converter.capture import Inputs
+from cosoc.converter.checks import Inputs
 from cosoc.converter.errors import ConversionError
 
 
@@ -25,8 +25,8 @@ def calibration_batches(calibration: object, examples: Inputs) -> list[Inputs]:
         return [examples]
     if isinstance(calibration, np.ndarray | torch.Tensor):
         batches = _split((torch.as_tensor(calibration),), examples)
-    elif isinstance(calibration, Iterable):
-        batches = [tuple(torch.as_tensor(value) for value in ([item] if _is_array(item) else item)) for item in calibration]
+    elif isinstance(calibration, Iterable) and not isinstance(calibration, str | bytes | Mapping):
+        batches = [_tensors(item, index) for index, item in enumerate(calibration)]
     else:
         raise ConversionError(
             f"calibration must be an array of samples or an iterable of batches, found {type(calibration).__name__}"
@@ -53,8 +53,14 @@ def calibration_batches(calibration: object, examples: Inputs) -> list[Inputs]:
     return [tuple(value.to(example.dtype) for value, example in zip(batch, examples, strict=True)) for batch in batches]
 
 
-def _is_array(item: object) -> bool:
-    return isinstance(item, np.ndarray | torch.Tensor)
+def _tensors(item: object, index: int) -> Inputs:
+    """A batch of an iterable: an array alone, or several."""
+    values = [item] if isinstance(item, np.ndarray | torch.Tensor) else item
+    if not isinstance(values, tuple | list) or not all(isinstance(value, np.ndarray | torch.Tensor) for value in values):
+        raise ConversionError(
+            f"calibration batch {index} is a {type(item).__name__}; expected a tensor, or a tuple of one tensor for each input"
+        )
+    return tuple(torch.as_tensor(value) for value in values)
 
 
 def _shapes(values: Inputs) -> list[tuple[int, ...]]:

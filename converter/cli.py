@@ -15,8 +15,8 @@ from rich.table import Column, Table
 from torch.export import ExportedProgram
 
 from cosoc.converter.bundle import REPORT, Bundle, require_replaceable
-from cosoc.converter.capture import check_inputs
 from cosoc.converter.check_cli import check_command, diff_command, wide
+from cosoc.converter.checks import check_inputs
 from cosoc.converter.convert import convert
 from cosoc.converter.dump import require_own
 from cosoc.converter.emit import emit, parse

@@ -20,7 +20,7 @@ from torch.fx import GraphModule, Interpreter, Node
 from cosoc.converter import emulation, fx, ir
 from cosoc.converter.arithmetic import Arithmetic
 from cosoc.converter.bundle import Bundle
-from cosoc.converter.capture import Inputs, check_model
+from cosoc.converter.checks import Inputs, check_model
 from cosoc.converter.dense import as_array
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.exported import opened

@@ -15,7 +15,7 @@ from cosoc.converter import exported
 from cosoc.converter.batches import batch_of
 from cosoc.converter.builds import find_build
 from cosoc.converter.bundle import Bundle
-from cosoc.converter.capture import Inputs, check_inputs
+from cosoc.converter.checks import Inputs, check_inputs
 from cosoc.converter.convert import Conversion, convert_in_detail, graph_output
 from cosoc.converter.dense import as_array
 from cosoc.converter.errors import ConversionError

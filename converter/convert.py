@@ -18,13 +18,14 @@ from cosoc.converter.arithmetic import Arithmetic
 from cosoc.converter.batches import treats_samples_alone
 from cosoc.converter.bundle import Bundle
 from cosoc.converter.calibration import calibration_batches
-from cosoc.converter.capture import Inputs, check_inputs, check_model, one_thread
+from cosoc.converter.capture import one_thread
+from cosoc.converter.checks import Inputs, check_inputs, check_model
 from cosoc.converter.compare import LayerError, compare_module, disagreement
 from cosoc.converter.dense import as_array
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.estimate import estimate
 from cosoc.converter.ir import Constants, Graph
-from cosoc.converter.lower import lower, output_nodes
+from cosoc.converter.lower import lower, output_nodes, require_supported
 from cosoc.converter.observe import Histogram
 from cosoc.converter.passes import passes, run_passes
 from cosoc.converter.quantize import Quantized, quantize
@@ -165,6 +166,9 @@ def convert_in_detail(
         model, inputs, record, integers=precision != "float", spectral=spectral.spectral_convolutions if spectral else None
     )
     tell("checking operations")
+    require_known_paths(module, precision)
+    wanted = wanted_precision(precision)
+    require_supported(module, fuse_clamps(analyse(module, lambda node: wanted(node) == "float")))
     histograms: dict[str, Histogram] = {}
 
     def build(wanted: str | Mapping[str, str]) -> Built:
@@ -183,10 +187,10 @@ def convert_in_detail(
     built = build(precision)
     decision: Decision | None = None
     if evaluate is not None or max_accuracy_drop is not None:
-        measure = evaluate or agreement(model, batches)
-        decision = choose_precisions(model, module, built, build, measure, max_accuracy_drop or 0.0, precision, batches, tell)
+        measure, drop = evaluate or agreement(model, batches), 0.0 if max_accuracy_drop is None else max_accuracy_drop
+        decision = choose_precisions(model, module, built, build, measure, drop, precision, batches, tell)
         built = decision.built
-        if decision.accuracy < decision.float_accuracy - max(max_accuracy_drop or 0.0, 0.0):
+        if decision.accuracy < decision.float_accuracy - drop:
             warn(decision.notes[-1], progress)
     graph, constants = built.graph, built.constants
     if dump is not None:
@@ -218,14 +222,38 @@ def wanted_precision(precision: str | Mapping[str, str]) -> Callable[[Node], str
         return lambda _: precision
 
     def of(node: Node) -> str:
-        found = [wanted for path, wanted in precision.items() if path == node.name or f"{fx.label(node)}.".startswith(f"{path}.")]
+        found = [wanted for path, wanted in precision.items() if fits(path, node)]
         return found[-1] if found else "int8"
 
     return of
 
 
+def fits(path: str, node: Node) -> bool:
+    """Whether a path names a node of the float graph, or a module that it belongs to."""
+    return path == node.name or f"{fx.label(node)}.".startswith(f"{path}.")
+
+
+def require_known_paths(module: GraphModule, precision: str | Mapping[str, str]) -> None:
+    """Every path of a mapping names something.
+
+    Raises:
+        ConversionError: one does not.
+    """
+    nodes = [node for node in module.graph.nodes if node.op == "call_function"]
+    for path in [] if isinstance(precision, str) else precision:
+        if not any(fits(path, node) for node in nodes):
+            labels = ", ".join(dict.fromkeys(map(fx.label, nodes)))
+            raise ConversionError(
+                f"precision: no node or module is named {path}; there are {labels} (batch norms are part of the layer before them)"
+            )
+
+
 MAX_DISAGREEMENT = 1e-3
-"""Largest accepted difference of a float bundle from PyTorch on the example inputs, relative to the largest result."""
+"""Largest accepted difference of a float bundle from PyTorch on the example inputs, relative to the largest result. PyTorch's own
+result may be rounded more coarsely, as a bfloat16 is: then the distance of two of its numbers is accepted."""
+
+OTHER_DTYPES = (torch.float64, torch.complex128, torch.float16, torch.bfloat16, torch.complex32)
+"""In which the converter computes nothing."""
 
 
 def require_agreement(graph: Graph, constants: Constants, module: GraphModule, inputs: Inputs) -> None:
@@ -240,12 +268,25 @@ def require_agreement(graph: Graph, constants: Constants, module: GraphModule, i
     for node, value in zip(output_nodes(module), expected, strict=True):
         name = graph_output(graph, module, node)
         error = disagreement(found[name], value)
-        if not error <= MAX_DISAGREEMENT:
+        limit = max(MAX_DISAGREEMENT, torch.finfo(value.dtype).eps if value.is_floating_point() else 0.0)
+        if not error <= limit:
             raise ConversionError(
                 f"output {fx.place(node)} differs from PyTorch by {error:g} of its largest value on the example inputs, more than "
-                f"{MAX_DISAGREEMENT:g}; it depends on float64, or on the rounding of float16 or bfloat16, or this is a defect "
-                "of the converter"
+                f"{limit:g}; {why_different(module)}"
             )
+
+
+def why_different(module: GraphModule) -> str:
+    """What explains a difference from PyTorch."""
+    values = [leaf for node in module.graph.nodes for leaf in torch.utils._pytree.tree_leaves(node.meta.get("val"))]
+    used = {value.dtype for value in values if isinstance(value, torch.Tensor)}
+    others = [str(dtype) for dtype in OTHER_DTYPES if dtype in used]
+    if not others:
+        return "this is a defect of the converter: please report it with the model"
+    return (
+        f"the model computes in {' and '.join(others)}, the converter in float32 and complex64: convert the tensors with "
+        ".float(), or keep this part of the model outside the converted module"
+    )
 
 
 def graph_output(graph: Graph, module: GraphModule, node: Node) -> str:

@@ -36,6 +36,14 @@ def arguments(node: Node) -> dict[str, Any]:
     return bound
 
 
+def is_random(node: Node) -> bool:
+    """Whether a call gives another result each time; dropout does in training only."""
+    target = node.target
+    if not isinstance(target, torch._ops.OpOverload) or torch.Tag.nondeterministic_seeded not in target.tags:
+        return False
+    return target is not torch.ops.aten.dropout.default or bool(arguments(node)["train"])
+
+
 def shape(node: Node) -> tuple[int, ...]:
     """Shape of the node's value; empty when it has none."""
     value = node.meta.get("val")
@@ -58,7 +66,8 @@ def label(node: Node) -> str:
     if stack and stack[-1][0] and str(stack[-1][1]).startswith("torch.nn.modules."):
         return str(stack[-1][0])
     path = f"{stack[-1][0]}." if stack and stack[-1][0] else ""
-    return path + operation(node).split(".")[0]
+    name = operation(node)
+    return path + (name.rpartition(".")[0] or name)
 
 
 def source_line(node: Node) -> str:

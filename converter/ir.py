@@ -25,6 +25,10 @@ Constants = dict[str, NDArray[Any]]
 """Data of the constant tensors, by name."""
 
 
+MAX_RANK = 8
+"""Axes of a tensor, at most; the schema says so too."""
+
+
 @dataclass(frozen=True)
 class Tensor:
     """Type of a value.

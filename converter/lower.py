@@ -19,7 +19,7 @@ from cosoc.converter.layers import identity, integer_layer, quantized_value
 from cosoc.converter.placement import kernel_obstacle
 from cosoc.converter.quantize import Quantized
 from cosoc.converter.steps import CONVOLUTIONS, FeatureMap, Step, UnsupportedError, is_tokens
-from cosoc.converter.support import Problem, describe
+from cosoc.converter.support import Problem, describe, is_lowered, unknown
 
 
 def swapped(axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -119,6 +119,23 @@ class Lowering(DenseBuilder):
             (name,) = self.copy(node, name)
         return name
 
+    def outputs(self) -> list[str]:
+        """All graph outputs, each once; a problem is kept."""
+        names: list[str] = []
+        assert self.module is not None
+        for node in dict.fromkeys(output_nodes(self.module)):
+            try:
+                name = self.output(node)
+                names += self.copy(node, name) if name in names else [name]
+            except UnsupportedError as error:
+                self.keep(node, error)
+        return names
+
+    def keep(self, node: Node, error: UnsupportedError) -> None:
+        """Remembers a problem, unless it follows from another one."""
+        if not isinstance(error, MissingValueError):
+            self.problems.append(Problem(node, error.reason, error.remedy))
+
     def copy(self, node: Node, name: str) -> list[str]:
         """A node that copies a tensor: outputs are neither inputs nor constants."""
         tensor = self.tensors[name]
@@ -146,8 +163,7 @@ class Lowering(DenseBuilder):
                 call = Call(self, node, fx.arguments(node))
                 self.views[node] = wrapped(call, LOWERINGS[fx.operation(node)](call))
         except UnsupportedError as error:
-            if not isinstance(error, MissingValueError):
-                self.problems.append(Problem(node, error.reason, error.remedy))
+            self.keep(node, error)
 
     def step(self, step: Step) -> None:
         """Adds the node of one step."""
@@ -198,13 +214,35 @@ class Lowering(DenseBuilder):
         )
 
 
+def require_supported(module: GraphModule, steps: list[Step]) -> None:
+    """All that no step computes is computed on dense tensors: it is lowered to see whether it can be.
+
+    Raises:
+        ConversionError: lists every operation that is not supported: how often, where, why, and what to do.
+    """
+    integer = {step.output for step in steps} | fused_nodes(steps)
+    lowering = Lowering(module=module)
+    problems = []
+    for node in module.graph.nodes:
+        if node.op == "placeholder":
+            lowering.input(node)
+        elif node.op == "call_function" and is_lowered(node):
+            lowering.call(node)
+        elif node.op == "call_function":
+            problems.append(unknown(node))
+    lowering.outputs()
+    problems = [problem for problem in (*problems, *lowering.problems) if problem.node not in integer]
+    if problems:
+        raise ConversionError(describe(problems))
+
+
 def lower(
     name: str, module: GraphModule, steps: list[Step], quantized: Quantized, real_transforms: bool
 ) -> tuple[ir.Graph, ir.Constants]:
     """The graph of a bundle and its constants, every node for the CPU; with `real_transforms` those of real signals are `rfft`.
 
     Raises:
-        ConversionError: lists the operations that cannot be lowered.
+        ConversionError: an operation that int8 ones surround cannot be lowered: see `require_supported`.
     """
     lowering = Lowering(module=module, quantized=quantized, real_transforms=real_transforms, steps={step.node for step in steps})
     placeholders = [node for node in module.graph.nodes if node.op == "placeholder"]
@@ -216,12 +254,9 @@ def lower(
             lowering.step(by_node[node])
         elif node.op == "call_function" and node not in fused:
             lowering.call(node)
+    outputs = lowering.outputs()
     if lowering.problems:
         raise ConversionError(describe(lowering.problems))
-    outputs: list[str] = []
-    for node in dict.fromkeys(output_nodes(module)):
-        output = lowering.output(node)
-        outputs += lowering.copy(node, output) if output in outputs else [output]
     graph = ir.Graph(name, tuple(names), tuple(outputs), lowering.tensors, tuple(lowering.nodes))
     return without_unused(graph, lowering.constants)
 

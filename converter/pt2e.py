@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch.fx import GraphModule, Node
 
-from cosoc.converter.capture import Inputs, quiet
+from cosoc.converter.capture import quiet
+from cosoc.converter.checks import Inputs
 from cosoc.converter.observe import Parameters
 from cosoc.converter.quantize import Quantized
 from cosoc.converter.steps import CONVOLUTIONS, MOVES, Step

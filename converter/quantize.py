@@ -18,7 +18,7 @@ from torch.fx import GraphModule, Node
 
 from cosoc.converter import fx
 from cosoc.converter.calibration import spread
-from cosoc.converter.capture import Inputs
+from cosoc.converter.checks import Inputs
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.observe import Histogram, Parameters, Range, candidates, parameters, squared_error
 from cosoc.converter.prequantized import Given

@@ -10,7 +10,8 @@ import torch
 from torch.fx import GraphModule, Node
 
 from cosoc.converter import fx
-from cosoc.converter.capture import Inputs, capture
+from cosoc.converter.capture import capture
+from cosoc.converter.checks import Inputs
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.prequantized import Given, of_images, take_over
 from cosoc.converter.rows import CLAMPS, ROW_CONVOLUTIONS, rows_as_images
@@ -29,21 +30,13 @@ TOLERANCE = 1e-4
 """Largest accepted change of the results by a rewrite, relative to the largest result: float32 rounding is far below."""
 
 
-def is_random(node: Node) -> bool:
-    """Whether a call gives another result each time; dropout does in training only."""
-    target = node.target
-    if not isinstance(target, torch._ops.OpOverload) or torch.Tag.nondeterministic_seeded not in target.tags:
-        return False
-    return target is not aten.dropout.default or bool(fx.arguments(node)["train"])
-
-
 def remove_identities(module: GraphModule) -> None:
     """Dropout, contiguous() and the like vanish; a view may then need a copy, which reshape makes, but view_as_complex does not."""
     for node in list(module.graph.nodes):
         if node.target in (aten.view.default, aten._unsafe_view.default):
             node.target = aten.reshape.default
         lies_for_complex = any(user.target is aten.view_as_complex.default for user in node.users)
-        if node.target in IDENTITIES and not is_random(node) and not lies_for_complex:
+        if node.target in IDENTITIES and not fx.is_random(node) and not lies_for_complex:
             node.replace_all_uses_with(node.args[0])
             module.graph.erase_node(node)
 
@@ -55,7 +48,7 @@ def fold_batch_norms(module: GraphModule) -> None:
     bias. Where the layer has other users, or there is none, it becomes a 1x1 depthwise convolution.
     """
     for node in list(module.graph.nodes):
-        if node.target is not aten._native_batch_norm_legit_no_training.default:
+        if node.target is not aten._native_batch_norm_legit_no_training.default or node.args[0].meta["val"].dtype != torch.float32:
             continue
         bound = fx.arguments(node)
         mean, variance = fx.tensor_of(module, bound["running_mean"]), fx.tensor_of(module, bound["running_var"])
@@ -148,7 +141,7 @@ def fold_constants(module: GraphModule) -> None:
     for node in list(module.graph.nodes):
         if node.op == "get_attr" and (constant_data := fx.tensor_of(module, node)) is not None:
             values[node] = constant_data
-        if node.op != "call_function" or any(source not in values for source in node.all_input_nodes) or is_random(node):
+        if node.op != "call_function" or any(source not in values for source in node.all_input_nodes) or fx.is_random(node):
             continue
         arguments, keywords = torch.fx.node.map_arg((node.args, node.kwargs), lambda source: values[source])
         assert callable(node.target)
@@ -238,7 +231,7 @@ def rewrite(module: GraphModule, inputs: Sequence[torch.Tensor], record: Record,
         ConversionError: a rewrite changed the model's results by more than rounding.
     """
     # A model with random results is refused later, with all else that is not supported.
-    compared = not any(is_random(node) for node in module.graph.nodes)
+    compared = not any(fx.is_random(node) for node in module.graph.nodes)
     expected = results(module, inputs) if compared else []
     for step in steps:
         step(module)

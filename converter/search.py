@@ -7,6 +7,7 @@ suffice, to float. Then every raised layer is lowered again if the accuracy allo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,8 +17,9 @@ from torch.fx import GraphModule, Node
 
 from cosoc.converter import emulation, fx
 from cosoc.converter.calibration import spread
-from cosoc.converter.capture import Inputs
+from cosoc.converter.checks import Inputs
 from cosoc.converter.dense import as_array
+from cosoc.converter.errors import ConversionError
 from cosoc.converter.ir import Constants, Graph
 from cosoc.converter.quantize import Quantized
 from cosoc.converter.simulate import Values, call, rounded, rounded_weight, walk
@@ -154,7 +156,7 @@ class Search:
         key = tuple(sorted(raised.items()))
         if key not in self.tried:
             built = self.build({**self.given, **raised})
-            self.tried[key] = built, float(self.evaluate(Emulated(built.graph, built.constants)))
+            self.tried[key] = built, self.evaluate(Emulated(built.graph, built.constants))
         return self.tried[key]
 
     def suffices(self, raised: Mapping[str, str]) -> bool:
@@ -191,6 +193,21 @@ class Search:
         return kept
 
 
+def checked(evaluate: Evaluate) -> Evaluate:
+    """The same; anything but a finite number is refused."""
+
+    def number(model: Model) -> float:
+        found: object = evaluate(model)
+        value = float(found) if isinstance(found, int | float | np.number | torch.Tensor) else math.nan
+        if not math.isfinite(value):
+            raise ConversionError(
+                f"evaluate returned {found!r}; expected the accuracy of the model, a number of which more is better"
+            )
+        return value
+
+    return number
+
+
 def choose_precisions(
     model: torch.nn.Module,
     module: GraphModule,
@@ -207,13 +224,19 @@ def choose_precisions(
     Args:
         built: the graph as the user wants it; `build` makes another one.
         precision: what the user wants; layers without a word of their own are raised.
+
+    Raises:
+        ConversionError: a drop or an accuracy that is no number.
     """
+    if not isinstance(max_accuracy_drop, int | float) or not 0 <= max_accuracy_drop < math.inf:
+        raise ConversionError(f"max_accuracy_drop is {max_accuracy_drop!r}; expected a number that is not negative")
+    evaluate = checked(evaluate)
     tell("evaluating the float model")
     with torch.no_grad():
-        expected = float(evaluate(model))
+        expected = evaluate(model)
     given = precision if isinstance(precision, Mapping) else {}
     search = Search(build, evaluate, expected - max_accuracy_drop, given)
-    first = float(evaluate(Emulated(built.graph, built.constants)))
+    first = evaluate(Emulated(built.graph, built.constants))
     search.tried[()] = built, first
     decision = Decision(built, {}, expected, first, first)
     if first >= search.least or precision == "float":

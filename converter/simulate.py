@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
-from cosoc.converter.capture import Inputs
+from cosoc.converter.checks import Inputs
 from cosoc.converter.observe import LIMITS, Parameters
 from cosoc.converter.steps import CONVOLUTIONS, MOVES, Step, output_first
 

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from cosoc.converter import fx
 from cosoc.converter.bundle import Bundle
-from cosoc.converter.capture import Inputs
+from cosoc.converter.checks import Inputs
 from cosoc.converter.dense.linear import widened
 from cosoc.converter.estimate import estimate
 from cosoc.converter.lower import lower

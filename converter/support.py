@@ -1,4 +1,4 @@
-"""Understands the whole float graph, or lists everything in it that cannot be converted, in one message."""
+"""Understands the whole float graph; and the message that lists everything in it that cannot be converted."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from cosoc.converter.steps import CONVOLUTIONS, Context, FeatureMap, Step, Unsup
 REMEDIES = {
     "nonzero": "the number of results depends on the data: keep all elements, and a mask beside them",
     "unique": "the number of results depends on the data: keep it outside the converted module",
+    "_local_scalar_dense": "keep it a tensor: x.sum() instead of x.sum().item()",
+    "_embedding_bag": "use nn.Embedding and a sum, a mean or a maximum over its results",
 }
 """What to do about an operation, by its name without overload."""
+SIZES_REMEDY = "keep all elements, and a mask beside them: torch.where(mask, x, 0) instead of x[mask]"
 DEFAULT_REMEDY = "keep this part of the model outside the converted module"
 
 
@@ -40,9 +43,6 @@ def analyse(module: GraphModule, is_float: Callable[[Node], bool] = lambda _: Fa
 
     Args:
         is_float: which nodes must not become int8.
-
-    Raises:
-        ConversionError: lists every operation that is not supported: how often, where, why, and what to do.
     """
     feature_maps: dict[Node, FeatureMap] = {}
     context = Context(module, feature_maps)
@@ -63,9 +63,6 @@ def analyse(module: GraphModule, is_float: Callable[[Node], bool] = lambda _: Fa
     operations = [node for node in module.graph.nodes if node.op == "call_function"]
     if len(steps) < len(operations):
         steps = with_convolutions(steps)
-    problems = [_unknown(node) for node in operations if node not in steps and not is_lowered(node)]
-    if problems:
-        raise ConversionError(describe(problems))
     return list(steps.values())
 
 
@@ -103,7 +100,8 @@ def is_lowered(node: Node) -> bool:
     return node.target is operator.getitem or fx.operation(node) in LOWERINGS
 
 
-def _unknown(node: Node) -> Problem:
+def unknown(node: Node) -> Problem:
+    """Why there is no operation for a node."""
     name = fx.operation(node)
     if not isinstance(node.target, torch._ops.OpOverload):
         return Problem(node, "it is no operation of ATen", "write it with PyTorch's tensor operations")
@@ -152,6 +150,31 @@ def _remember(feature_maps: dict[Node, FeatureMap], node: Node) -> None:
         feature_maps[node] = (size[0], size[2], 1, size[1])
     elif len(size) == 2:
         feature_maps[node] = (size[0], size[1], 1, 1)
+
+
+def require_fixed_sizes(module: GraphModule) -> None:
+    """Every result has a size and no number of the graph is taken from the data; what follows from one is not named.
+
+    Raises:
+        ConversionError: lists the operations whose result, or its size, depends on the data.
+    """
+    varying = {node for node in module.graph.nodes if not is_fixed(node.meta.get("val"))}
+    problems = []
+    for node in varying:
+        if varying.isdisjoint(node.all_input_nodes):
+            number = not isinstance(node.meta["val"], torch.Tensor | tuple | list)
+            reason = f"{'its result is a number that' if number else 'the size of its result'} depends on the data"
+            problems.append(Problem(node, reason, REMEDIES.get(fx.operation(node).split(".")[0], SIZES_REMEDY)))
+    if problems:
+        raise ConversionError(describe(problems))
+
+
+def is_fixed(value: object) -> bool:
+    """Whether a value without its data has sizes that are known."""
+    if isinstance(value, tuple | list):
+        return all(is_fixed(item) for item in value)
+    sizes = value.shape if isinstance(value, torch.Tensor) else (value,)
+    return not any(isinstance(size, torch.SymInt | torch.SymFloat | torch.SymBool) for size in sizes)
 
 
 def describe(problems: list[Problem]) -> str:

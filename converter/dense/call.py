@@ -136,6 +136,8 @@ class DenseBuilder(Builder):
         for wanted, shape, dtype in outputs:
             if 0 in shape:
                 raise UnsupportedError(f"a result of shape {shape} has no elements", "leave it out")
+            if len(shape) > ir.MAX_RANK:
+                raise UnsupportedError(f"a result of shape {shape} has more than {ir.MAX_RANK} axes", "merge some of them")
             names.append(self.declare(ir.Tensor(self.free(wanted), dtype, shape)).name)
         self.nodes.append(ir.Node(self.unique(name), op, tuple(inputs), tuple(names), attributes or {}, ("cpu",), source))
         return names

@@ -1,4 +1,4 @@
-"""Integers of 8 and 16 bits, which are computed as int64: results that may leave their range wrap around as PyTorch's do."""
+"""Integers of 8 to 32 bits, which are computed as int64: results that may leave their range wrap around as PyTorch's do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 from cosoc.converter.dense.call import Call, Value, View
 
-RANGES = {torch.uint8: (0, 255), torch.int8: (-128, 127), torch.int16: (-32768, 32767)}
+RANGES = {torch.uint8: (0, 255), torch.int8: (-128, 127), torch.int16: (-32768, 32767), torch.int32: (-(2**31), 2**31 - 1)}
 
 LEAVING = frozenset(
     "add sub rsub mul neg abs square pow bitwise_not bitwise_left_shift __lshift__ div floor_divide _to_copy to type_as".split()
