@@ -18,6 +18,7 @@ from torch.fx import GraphModule, Node
 from cosoc.converter import fx, ir
 from cosoc.converter.builder import Builder
 from cosoc.converter.dense.operation import TORCH_DTYPES, dense_dtype
+from cosoc.converter.dense.types import obstacle
 from cosoc.converter.steps import UnsupportedError
 
 
@@ -139,6 +140,9 @@ class DenseBuilder(Builder):
             if len(shape) > ir.MAX_RANK:
                 raise UnsupportedError(f"a result of shape {shape} has more than {ir.MAX_RANK} axes", "merge some of them")
             names.append(self.declare(ir.Tensor(self.free(wanted), dtype, shape)).name)
+        dtypes = [self.tensors[tensor].dtype for tensor in inputs]
+        if why := obstacle(op, attributes or {}, dtypes):
+            raise UnsupportedError(why, "convert its operands, with .float() for example")
         self.nodes.append(ir.Node(self.unique(name), op, tuple(inputs), tuple(names), attributes or {}, ("cpu",), source))
         return names
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from cosoc.converter.dense.types import obstacle
 from cosoc.converter.ir import DTYPES, Tensor
 
 Tensors = tuple[torch.Tensor, ...]
@@ -77,6 +78,8 @@ class DenseOperation:
         wrong = [tensor for tensor in (*inputs, *outputs) if tensor.dtype not in TORCH_DTYPES]
         if wrong:
             return f"{wrong[0].name} is {wrong[0].dtype}; {self.name} computes {', '.join(TORCH_DTYPES)}"
+        if why := obstacle(self.name, attributes, [tensor.dtype for tensor in inputs]):
+            return why
         operands = [torch.empty(tensor.shape, dtype=TORCH_DTYPES[tensor.dtype], device="meta") for tensor in inputs]
         try:
             results = self.outputs(attributes, operands)

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from bench.support.dense_calls import Apply
-from cosoc.converter import ConversionError, convert, emulation
+from cosoc.converter import convert, emulation
 from cosoc.converter.compare import disagreement
 from cosoc.converter.dense import as_array
 from tests.converter.test_bad_models import message
