@@ -28,6 +28,9 @@ from cosoc.converter.support import require_fixed_sizes
 
 aten = torch.ops.aten
 
+SEQUENCES = (Path(nn.utils.rnn.__file__), Path(nn.modules.rnn.__file__))
+"""Where PyTorch packs sequences, and computes with packed ones."""
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:
@@ -70,6 +73,16 @@ def user_line(error: BaseException) -> str:
     last = frames[-1]
     text = linecache.getline(last.filename, last.lineno or 0).strip()
     return f"{Path(last.filename).name}:{last.lineno}: {text}"
+
+
+def remedy(error: BaseException) -> str:
+    """What to do about a line that torch.export cannot record."""
+    if any(Path(frame.filename) in SEQUENCES for frame in traceback.extract_tb(error.__traceback__)):
+        return (
+            "a packed sequence has a size that depends on the data: give the recurrent layer the padded batch, and take from its "
+            "results what the lengths say, with torch.where or gather"
+        )
+    return "rewrite that line with tensor operations only, or keep it outside the converted model"
 
 
 def first_line(error: BaseException) -> str:
@@ -122,7 +135,7 @@ def capture(model: nn.Module, inputs: Inputs) -> GraphModule:
         raise ConversionError(
             f"the model does not run on example inputs of shape {shapes}: {first_line(error)}"
             + (f"\n  at {line}" if line else "")
-            + "\n  pass example inputs of the shape that the model expects"
+            + "\n  pass example inputs of the shape and dtype that the model expects"
         ) from error
     try:
         with quiet(), torch.no_grad():
@@ -139,7 +152,7 @@ def capture(model: nn.Module, inputs: Inputs) -> GraphModule:
         raise ConversionError(
             f"torch.export cannot record the model: {first_line(error)}"
             + (f"\n  at {line}" if line else "")
-            + "\n  rewrite that line with tensor operations only, or keep it outside the converted model"
+            + f"\n  {remedy(error)}"
         ) from error
     assert isinstance(module, GraphModule)
     check_constants(module)

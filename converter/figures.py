@@ -32,7 +32,7 @@ def macs(graph: Graph, node: Node) -> int:
         return math.prod(output) * shapes[0][-1]
     if node.op in ("lstm", "gru"):
         states = STATES[node.op]
-        return math.prod(shapes[0][:2]) * sum(math.prod(shape) for shape in shapes[1 + states : 3 + states])
+        return math.prod(shapes[0][:2]) * sum(math.prod(shape) for shape in shapes[1 + states :] if len(shape) == 2)
     if node.op == "attention":
         batch, queries, features = shapes[0]
         return batch * queries * shapes[1][1] * (features + shapes[2][2])

@@ -78,17 +78,20 @@ def attention_mask(call: Call, batch: tuple[int, ...], count: int) -> str:
 
 
 def recurrent(kind: str, x: torch.Tensor, states: list[torch.Tensor], weights: list[torch.Tensor], reverse: bool) -> Any:
-    """One layer of PyTorch's in one direction, over (T, N, I)."""
+    """One layer of PyTorch's in one direction, over (T, N, I); weights, both biases or none, and perhaps an LSTM's projection."""
     function = torch.lstm if kind == "lstm" else torch.gru
     turned = x.flip(0) if reverse else x
     state: Any = [value.unsqueeze(0) for value in states] if kind == "lstm" else states[0].unsqueeze(0)
-    y, *last = function(turned, state, weights, len(weights) == 4, 1, 0.0, False, False, False)
+    y, *last = function(turned, state, weights, len(weights) >= 4, 1, 0.0, False, False, False)
     return (y.flip(0) if reverse else y, *(value.squeeze(0) for value in last))
 
 
 @operation("lstm", reverse=is_flag)
 def lstm(x: torch.Tensor, h: torch.Tensor, c: torch.Tensor, *weights: torch.Tensor, reverse: bool) -> Any:
-    """One direction of one layer: x (T, N, I), states (N, H), weights as PyTorch has them -> y (T, N, H), h, c."""
+    """One direction of one layer: x (T, N, I), h (N, H or P), c (N, H), weights as PyTorch has them -> y (T, N, H or P), h, c.
+
+    The last of 3 or 5 weights projects a state of H numbers to P.
+    """
     return recurrent("lstm", x, [h, c], list(weights), reverse)
 
 
@@ -110,8 +113,8 @@ def recurrent_call(call: Call) -> Value:
         x = swapped(call, x)
     states = [call.builder.view(node) for node in (arguments["hx"] if kind == "lstm" else [arguments["hx"]])]
     parameters: list[Node] = list(arguments["params"])
-    each = 4 if arguments["has_biases"] else 2
     directions = 2 if arguments["bidirectional"] else 1
+    each = len(parameters) // (directions * arguments["num_layers"])
     finals: list[list[View]] = [[] for _ in states]
     for layer in range(arguments["num_layers"]):
         outputs = []
@@ -130,7 +133,7 @@ def recurrent_call(call: Call) -> Value:
 def one_layer(call: Call, kind: str, x: View, states: list[View], weights: list[str], reverse: bool) -> list[View]:
     """The node of one direction of one layer."""
     inputs = [call.dense(x, "float32"), *(call.dense(state, "float32") for state in states), *weights]
-    hidden = states[0].shape[1]
+    hidden = states[0].shape[1]  # of a projection, where there is one
     shapes = [(*x.shape[:2], hidden), *(state.shape for state in states)]
     outputs = [(f"{call.node.name}.{kind}", shape, "float32") for shape in shapes]
     names = call.builder.emit(kind, inputs, outputs, {"reverse": reverse}, name=call.label, source=call.source)

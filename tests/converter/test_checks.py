@@ -56,6 +56,24 @@ def test_unknown_operations_and_impossible_forms_are_in_one_message() -> None:
         assert part in text
 
 
+class Packed(nn.Module):
+    """A recurrent layer over sequences of different lengths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.GRU(4, 5, batch_first=True)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        packed = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True)
+        return nn.utils.rnn.pad_packed_sequence(self.layer(packed)[0], batch_first=True)[0]
+
+
+def test_packed_sequences() -> None:
+    text = message(Packed(), (torch.randn(2, 5, 4), torch.tensor([5, 3])))
+    assert "give the recurrent layer the padded batch" in text
+    assert "test_checks.py:" in text
+
+
 class Counter(nn.Module):
     """Counts its calls in a buffer."""
 

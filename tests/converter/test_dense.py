@@ -375,6 +375,15 @@ def test_recurrent_layers(runner: Runner, make: Callable[..., nn.Module]) -> Non
     runner.check(lambda x, *s: layer(x, s if make is nn.LSTM else s[0]), real(6, 3, 4), *states[: 2 if make is nn.LSTM else 1])
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_projections_of_recurrent_layers(runner: Runner, bias: bool) -> None:
+    torch.manual_seed(0)
+    layer = nn.LSTM(4, 9, 2, bias=bias, bidirectional=True, batch_first=True, proj_size=3)
+    runner.check(layer, real(3, 7, 4))
+    states = real(4, 3, 3), real(4, 3, 9, seed=1)
+    runner.check(lambda x, *s: layer(x, s), real(3, 7, 4), *states)
+
+
 def test_fourier_transforms(runner: Runner) -> None:
     fft, c, x = torch.fft, complex_(4, 6, 8), real(3, 5, 8)
     runner.check(lambda c: [fft.fft(c), fft.ifft(c, dim=1), fft.fft2(c), fft.ifft2(c, norm="ortho"), fft.fft(c, norm="forward")], c)

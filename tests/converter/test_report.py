@@ -131,7 +131,7 @@ class Products(nn.Module):
         super().__init__()
         self.row, self.image = nn.Conv1d(6, 8, 5, 2, 1, groups=2), nn.Conv2d(1, 4, 3, dilation=2)
         self.wider, self.linear = nn.ConvTranspose2d(4, 6, 3, 2, 1, groups=2), nn.Linear(11, 8)
-        self.lstm, self.gru = nn.LSTM(8, 5, bias=False), nn.GRU(5, 3, bidirectional=True)
+        self.lstm, self.gru = nn.LSTM(8, 6, bias=False, proj_size=5), nn.GRU(5, 3, bidirectional=True)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         y = self.linear(self.row(x))
@@ -162,7 +162,7 @@ def test_multiply_accumulates() -> None:
         model(x)
     counted = counter.get_flop_counts()["Global"]
     expected = sum(counted[op] // 2 for op in (torch.ops.aten.convolution, torch.ops.aten.bmm))
-    expected += 2 * 8 * (11 * 8 + 4 * 5 * (8 + 5) + 2 * 3 * 3 * (5 + 3))
+    expected += 2 * 8 * (11 * 8 + 4 * 6 * (8 + 5) + 6 * 5 + 2 * 3 * 3 * (5 + 3))
     for precision in ("int8", "float"):
         bundle = convert(model, x, precision=precision)
         assert sum(macs(bundle.graph, node) for node in bundle.graph.nodes) == expected, precision
