@@ -270,10 +270,10 @@ def run(
         EmulationError: number or shape of the inputs, or an operation that is not emulated.
     """
     arrays = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
+    shapes = [bundle.graph.tensors[name].shape for name in bundle.graph.inputs]
+    if [array.shape for array in arrays] == shapes:
+        return run_graph(bundle.graph, bundle.constants, arrays, arithmetic)
     if has_dense(bundle.graph):
-        shapes = [bundle.graph.tensors[name].shape for name in bundle.graph.inputs]
-        if [array.shape for array in arrays] == shapes:
-            return run_graph(bundle.graph, bundle.constants, arrays, arithmetic)
         samples = shapes[0][0] if shapes[0] else 1
     count = len(arrays[0]) if arrays else 0
     pieces = [

@@ -117,6 +117,8 @@ def stft(call: Call) -> Value:
     arguments = call.arguments
     if arguments.get("center", False):
         raise UnsupportedError("stft that pads the signal itself", "call torch.stft, which pads it before")
+    if arguments.get("align_to_window"):
+        raise UnsupportedError("stft with align_to_window", "pad the window to n_fft, and leave align_to_window out")
     size = int(arguments["n_fft"])
     hop = int(arguments["hop_length"] or size // 4)
     signal = call.view("self")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 
 from cosoc.converter.dense.call import Call, Value, View, lowers
-from cosoc.converter.dense.movement import apply_view
+from cosoc.converter.dense.movement import apply_view, paired
 from cosoc.converter.dense.operation import is_flag, is_integer, is_integers, is_number, operation
 from cosoc.converter.steps import UnsupportedError
 
@@ -188,13 +191,32 @@ def convolution_call(call: Call) -> Value:
         "transposed": "transpose" in name or bool(arguments.get("transposed")),
         "groups": arguments["groups"],
     }
-    inputs = [call.dense(view, "float32"), call.tensor("weight", "float32")]
-    if arguments["bias"] is not None:
-        inputs.append(call.tensor("bias", "float32"))
-    if call.dtype != "float32":
+    if call.dtype not in ("float32", "complex64"):
         raise UnsupportedError(f"a convolution of {call.dtype}", "convert its input with .float()")
+    inputs = [call.dense(view, call.dtype), call.tensor("weight", call.dtype)]
+    if arguments["bias"] is not None:
+        inputs.append(call.tensor("bias", call.dtype))
     shape = (1, *call.shape) if single else call.shape
+    if call.dtype == "complex64":
+        return reshaped(call, complex_convolution(call, inputs, attributes, shape))
     return reshaped(call, call.step("convolution", inputs, attributes, shape, "float32", None if single else call.node.name))
+
+
+PARTS = ("real", "imag")
+
+
+def complex_convolution(call: Call, inputs: Sequence[str], attributes: dict[str, Any], shape: tuple[int, ...]) -> View:
+    """Four convolutions of real and imaginary parts; the bias's parts are added by one for each part of the result."""
+    (x_re, x_im), (w_re, w_im), *bias = [
+        [call.step("unary", [name], {"operation": part, "parameters": []}, call.shape_of(name), "float32").base for part in PARTS]
+        for name in inputs
+    ]
+    sides = []
+    for first, second, sign, more in ((w_re, w_im, "sub", 0), (w_im, w_re, "add", 1)):
+        products = [[x_re, first, *(parts[more] for parts in bias)], [x_im, second]]
+        operands = [call.step("convolution", product, attributes, shape, "float32").base for product in products]
+        sides.append(call.step("binary", operands, {"operation": sign}, shape, "float32"))
+    return paired(call, sides, shape)
 
 
 def widened(value: object, axes: int) -> list[int]:

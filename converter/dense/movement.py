@@ -308,7 +308,7 @@ def view_as_complex(call: Call) -> Value:
 @lowers("complex.default")
 def complex_call(call: Call) -> Value:
     """Real and imaginary parts side by side."""
-    return paired(call, [call.view(name) for name in ("real", "imag")])
+    return paired(call, [call.view(name) for name in ("real", "imag")], call.shape)
 
 
 @lowers("polar.default")
@@ -319,11 +319,12 @@ def polar(call: Call) -> Value:
         angle = call.tensor("angle")
         side = call.step("unary", [angle], {"operation": name, "parameters": []}, call.shape_of(angle), "float32")
         parts.append(call.step("binary", [call.tensor("abs"), side.base], {"operation": "mul"}, call.shape, "float32"))
-    return paired(call, parts)
+    return paired(call, parts, call.shape)
 
 
-def paired(call: Call, views: Sequence[View]) -> View:
+def paired(call: Call, views: Sequence[View], shape: tuple[int, ...]) -> View:
     """Complex numbers of two views, which repeat over each other."""
-    parts = [call.operand(apply_view(call, view, lambda x: x.expand(call.shape).unsqueeze(-1))) for view in views]
-    pairs = call.step("concatenate", parts, {"axis": len(call.shape)}, (*call.shape, 2), "float32")
-    return call.emit("reinterpret", [pairs.base], {"dtype": "complex64"})
+    parts = [call.operand(apply_view(call, view, lambda x: x.expand(shape).unsqueeze(-1))) for view in views]
+    pairs = call.step("concatenate", parts, {"axis": len(shape)}, (*shape, 2), "float32")
+    wanted = call.node.name if shape == call.shape else None
+    return call.step("reinterpret", [pairs.base], {"dtype": "complex64"}, shape, "complex64", wanted)

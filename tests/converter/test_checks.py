@@ -196,3 +196,12 @@ def test_half_precision() -> None:
     assert disagreement(value, functional.conv2d(X, weight.float())) < 1e-2
     text = message(Apply(lambda x: functional.conv2d(x, weight).float()), X.bfloat16())
     assert "the model computes in torch.bfloat16, the converter in float32 and complex64: convert the tensors with .float()" in text
+
+
+def test_frames_that_are_aligned_to_their_window() -> None:
+    window = torch.hann_window(12)
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        return torch.stft(x, 16, 4, 12, window, center=False, align_to_window=True, return_complex=True)
+
+    assert "pad the window to n_fft" in message(Apply(function), torch.randn(2, 100))

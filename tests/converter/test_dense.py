@@ -240,6 +240,19 @@ def test_convolutions(runner: Runner, name: str) -> None:
     runner.check(make(), real(*shape))
 
 
+def test_convolutions_of_complex_numbers(runner: Runner) -> None:
+    torch.manual_seed(0)
+    kinds = {"dtype": torch.complex64}
+    runner.check(nn.Conv1d(4, 6, 3, groups=2, padding="same", **kinds), complex_(2, 4, 9))  # type: ignore[arg-type]
+    runner.check(nn.Conv2d(2, 3, 3, 2, 1, bias=False, **kinds), complex_(1, 2, 7, 6))  # type: ignore[arg-type]
+    runner.check(nn.ConvTranspose2d(2, 3, 3, 2, 1, 1, **kinds), complex_(2, 3, 4))  # type: ignore[arg-type]
+
+
+def test_complex_numbers_alone(runner: Runner) -> None:
+    """Without an axis."""
+    runner.check(lambda a, b: [a + b, a * b, a.conj() * b], complex_(), complex_(seed=5))
+
+
 def test_reductions(runner: Runner) -> None:
     x = real(2, 3, 4, 5)
     runner.check(
