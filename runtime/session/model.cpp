@@ -34,6 +34,13 @@ std::optional<std::size_t> samples_in(const Graph& graph, const TensorType& type
   return fits ? std::optional(samples) : std::nullopt;
 }
 
+tl::unexpected<Error> misfit(const Graph& graph, const Graph::TensorInfo& info, const std::string& what,
+                             std::size_t given) {
+  const std::string many = graph.any_batch() ? " bytes, or as many samples as the others have" : " bytes";
+  return failure(what + " " + info.name + " of type " + info.type.describe() + " takes " +
+                 std::to_string(info.type.dense_bytes()) + many + "; given are " + std::to_string(given));
+}
+
 /// Checks the caller's buffers against the graph's tensors; `samples` are those of the buffers before, 0: none yet.
 template <class Span>
 Status check_buffers(const Graph& graph, const std::vector<std::size_t>& tensors, std::span<const Span> buffers,
@@ -43,10 +50,7 @@ Status check_buffers(const Graph& graph, const std::vector<std::size_t>& tensors
     const auto& info = graph.tensors()[tensors[i]];
     const auto found = samples_in(graph, info.type, buffers[i].size());
     if (found && samples == 0) samples = *found;
-    if (found == samples) continue;
-    const std::string many = graph.any_batch() ? " bytes, or as many samples as the others have" : " bytes";
-    return failure(what + " " + info.name + " of type " + info.type.describe() + " takes " +
-                   std::to_string(info.type.dense_bytes()) + many + "; given are " + std::to_string(buffers[i].size()));
+    if (found != samples) return misfit(graph, info, what, buffers[i].size());
   }
   return {};
 }
