@@ -97,13 +97,14 @@ class Convolution final : public Operation, public Preparable {
 
   Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
     const TensorType& x = *inputs[0].type;
-    const Problem p = problem(x, *inputs[1].type, *outputs[0].type);
+    Problem p = problem(x, *inputs[1].type, *outputs[0].type);
     const bool has_bias = inputs.size() == (fused_.residual ? 4U : 3U);
     const float* bias = has_bias ? inputs[2].as<float>() : nullptr;
     const float* residual = fused_.residual ? inputs.back().as<float>() : nullptr;
     const Way way = way_of(p, transposed_);
+    p.groups = way == Way::direct ? groups_ : 1;
     std::vector<float> packed;
-    for (std::int64_t group = 0; group < groups_; ++group) {
+    for (std::int64_t group = 0; group < groups_; group += p.groups) {
       const float* weight = inputs[1].as<float>() + group * weights_of(p);
       if (!packed_.empty()) {
         weight = packed_[static_cast<std::size_t>(group)].data();

@@ -1,46 +1,23 @@
-/// The ways in which a float32 convolution is computed; each handles one group of one image.
+/// The ways in which a float32 convolution of one image is computed; all but the direct one handle one group.
 #pragma once
 
-#include <limits>
 #include <vector>
 
+#include "kernels/dense/epilogue.hpp"
 #include "kernels/dense/spatial.hpp"
 
 namespace cosoc::dense {
 
 /// Extents of one group, and how its windows lie.
 struct Problem {
+  std::int64_t groups = 1;  // that a call computes: one, or all of them
   std::int64_t in_channels = 0;
   std::int64_t out_channels = 0;
   Axes3 in{}, out{}, kernel{};
   Windows windows;
 };
 
-/// What happens to the sums before they are stored.
-struct Epilogue {
-  const float* bias = nullptr;      // one number for each channel, or none
-  const float* residual = nullptr;  // added; laid out as the output, or none
-  float low = -std::numeric_limits<float>::infinity();
-  float high = std::numeric_limits<float>::infinity();
-
-  /// Stores `count` values of one channel at `offset` of the output, where the sums may lie too. NaN stays.
-  [[gnu::always_inline]] inline void store(const float* sums, std::int64_t channel, std::int64_t offset,
-                                           std::int64_t count, float* out) const {
-    const float start = bias == nullptr ? 0.0F : bias[channel];
-    float* to = out + offset;
-    const auto limited = [this](float value) { return value < low ? low : value > high ? high : value; };
-    if (residual == nullptr) {
-#pragma GCC ivdep
-      for (std::int64_t i = 0; i < count; ++i) to[i] = limited(sums[i] + start);
-    } else {
-      const float* added = residual + offset;
-#pragma GCC ivdep
-      for (std::int64_t i = 0; i < count; ++i) to[i] = limited(sums[i] + start + added[i]);
-    }
-  }
-};
-
-/// One group of one image; `weights` are packed as the function wants them.
+/// `weights` are packed as the function wants them.
 struct Call {
   const Problem& problem;
   const float* in;
@@ -59,7 +36,7 @@ void convolve_winograd(const Call& call);
 /// A matrix product of weights, as `pack_rows` leaves them, and patches.
 void convolve_unrolled(const Call& call);
 
-/// Few channels: every weight adds a scaled row of a padded image.
+/// Few channels: every weight adds a scaled row of a padded image. All groups at once.
 void convolve_direct(const Call& call);
 
 /// Transposed: every input pixel adds its products with all weights to the outputs under the kernel. `turned` are the

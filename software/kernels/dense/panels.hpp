@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/dense/epilogue.hpp"
+
 namespace cosoc::dense {
 
 /// Rows and columns of c whose sums stay in registers.
@@ -25,17 +27,20 @@ constexpr std::int64_t packed_row(std::int64_t row, std::int64_t depth) {
 /// Row-major `a` (rows x depth) as panels: element (r, k) at [r / 6][k][r % 6].
 void pack_rows(const float* a, std::int64_t rows, std::int64_t depth, float* packed);
 
-/// c = a * b, or c += a * b.
+/// c = a * b, or c += a * b. Columns of b come in panels of `panel_columns`, which are there as a whole.
 struct PanelProduct {
   std::int64_t rows = 0;
-  std::int64_t columns = 0;  // of c; b has whole panels
+  std::int64_t columns = 0;  // of c
   std::int64_t depth = 0;
-  const float* a = nullptr;   // from `pack_rows`, at the first of the `depth` elements
-  std::int64_t a_depth = 0;   // of the whole packed matrix
-  const float* b = nullptr;   // panels of `panel_columns` columns: element (k, c) at [c / 16][k][c % 16]
+  const float* a = nullptr;  // from `pack_rows`, at the first of the `depth` elements
+  std::int64_t a_depth = 0;  // of the whole packed matrix
+  const float* b = nullptr;  // element (k, c) at [c / 16 * b_panel + k * b_step + c % 16]
+  std::int64_t b_panel = 0;
+  std::int64_t b_step = panel_columns;
   float* c = nullptr;         // row-major
   std::int64_t c_stride = 0;  // floats
   bool accumulate = false;
+  Epilogue epilogue{};  // of the results: a channel for every row, a residual laid out as c
 };
 
 void multiply(const PanelProduct& product);

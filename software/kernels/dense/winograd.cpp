@@ -158,6 +158,7 @@ struct Block {
               .a = call.weights + point * packed_floats(p.out_channels, p.in_channels),
               .a_depth = p.in_channels,
               .b = inputs + point * p.in_channels * tiles,
+              .b_panel = p.in_channels * panel_columns,
               .c = sums + point * p.out_channels * tiles,
               .c_stride = tiles});
   }
