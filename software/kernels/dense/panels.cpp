@@ -82,13 +82,32 @@ template <class Lanes, std::int64_t panels, std::int64_t vectors>
       for (std::int64_t i = 0; i < vectors; ++i) sums[row][i] += factor * values[i];
     }
   }
+  const std::int64_t count = std::min(rows, p.rows - place.row);
+  if (count == rows && place.columns == vectors * width && !p.accumulate && p.epilogue.residual == nullptr) {
+    // What most tiles are stored by, straight from registers.
+    const Epilogue e = p.epilogue;
+    const Vector low = Vector{} + e.low, high = Vector{} + e.high;
+    float* out = p.c + place.row * p.c_stride + place.column;
+    const std::int64_t stride = p.c_stride;
+#pragma GCC unroll 12
+    for (std::int64_t row = 0; row < rows; ++row, out += stride) {
+      const float start = e.bias == nullptr ? 0.0F : e.bias[place.row + row];
+#pragma GCC unroll 2
+      for (std::int64_t i = 0; i < vectors; ++i) {
+        Vector value = sums[row][i] + start;
+        value = value < low ? low : value;
+        value = value > high ? high : value;
+        *reinterpret_cast<Memory*>(out + i * width) = value;
+      }
+    }
+    return;
+  }
   float spread[rows][vectors * width];
 #pragma GCC unroll 12
   for (std::int64_t row = 0; row < rows; ++row) {
 #pragma GCC unroll 2
     for (std::int64_t i = 0; i < vectors; ++i) *reinterpret_cast<Memory*>(spread[row] + i * width) = sums[row][i];
   }
-  const std::int64_t count = std::min(rows, p.rows - place.row);
   for (std::int64_t row = 0; row < count; ++row) {
     store_row<Lanes>(p, place.row + row, place.column, place.columns, spread[row]);
   }
