@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cosoc.converter import dense
+from cosoc.converter import convert, dense
+from cosoc.converter.compare import disagreement
 from cosoc.runtime import CosocError, Session
-from tests.converter.dense_models import Runner
+from tests.converter.dense_models import TOLERANCE, Runner
 
 
 @pytest.fixture(scope="module")
@@ -219,11 +221,20 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "conv2d strides": (lambda: nn.Conv2d(6, 6, 5, (2, 3), 2, groups=6), (1, 6, 12, 23)),
     "conv2d deep": (lambda: nn.Conv2d(40, 7, 3, 2, 1), (1, 40, 37, 36)),
     "conv2d pointwise": (lambda: nn.Conv2d(16, 24, 1), (2, 16, 7, 7)),
+    "conv2d pointwise, no whole panel": (lambda: nn.Conv2d(300, 19, 1), (2, 300, 3, 5)),
+    "conv2d pointwise, many pixels": (lambda: nn.Conv2d(5, 13, 1, bias=False), (2, 5, 18, 31)),
+    "conv2d pointwise strided": (lambda: nn.Conv2d(17, 33, 1, 2, groups=1), (2, 17, 15, 14)),
+    "conv2d pointwise groups": (lambda: nn.Conv2d(36, 54, 1, groups=3), (2, 36, 7, 7)),
+    "conv2d depthwise wide": (lambda: nn.Conv2d(5, 5, 3, padding=1, groups=5), (3, 5, 9, 29)),
+    "conv2d depthwise strided": (lambda: nn.Conv2d(7, 14, 5, 2, 2, groups=7), (2, 7, 14, 35)),
+    "conv2d depthwise of one pixel": (lambda: nn.Conv2d(9, 9, 3, 2, 1, groups=9), (2, 9, 1, 2)),
+    "conv2d wide rows": (lambda: nn.Conv2d(18, 20, (2, 3), (1, 2), (0, 1)), (2, 18, 4, 601)),
     "conv2d few channels": (lambda: nn.Conv2d(12, 20, (3, 5), (2, 1), (1, 3), dilation=(1, 2), groups=4), (2, 12, 21, 19)),
     "conv2d strided columns": (lambda: nn.Conv2d(16, 8, 4, (1, 3), 2), (1, 16, 7, 50)),
     "conv2d same": (lambda: nn.Conv2d(3, 4, (4, 3), padding="same"), (1, 3, 8, 9)),
     "conv2d wide": (lambda: nn.Conv2d(64, 32, 3, padding=1), (1, 64, 40, 40)),
     "conv2d without batch": (lambda: nn.Conv2d(3, 4, 3), (3, 8, 9)),
+    "conv3d deep": (lambda: nn.Conv3d(20, 9, 3, (1, 2, 2), 1), (2, 20, 4, 7, 9)),
     "conv3d": (lambda: nn.Conv3d(2, 4, (2, 3, 3), padding=1), (1, 2, 5, 6, 7)),
     "transposed 1d": (lambda: nn.ConvTranspose1d(4, 3, 4, 2, 1), (2, 4, 9)),
     "conv3d few channels": (lambda: nn.Conv3d(6, 8, (2, 3, 2), (1, 2, 1), 1, groups=2, bias=False), (2, 6, 5, 13, 7)),
@@ -376,6 +387,47 @@ def test_additions_and_activations_become_part_of_convolutions(runner: Runner, c
     convolutions = [node.attributes for node in bundle.graph.nodes if node.op == "convolution"]
     assert [(c.get("low"), c.get("high"), c.get("residual")) for c in convolutions][-1] == (0.0, None, True)
     assert not any(node.op == "binary" and node.attributes["operation"] == "add" for node in bundle.graph.nodes)
+
+
+class Inverted(nn.Module):
+    """MobileNet's bottleneck, all of whose layers end in an addition and limits."""
+
+    def __init__(self, channels: int, wider: int, kernel: int, groups: int) -> None:
+        super().__init__()
+        self.expand = nn.Conv2d(channels, wider, 1, groups=groups)
+        self.depthwise = nn.Conv2d(wider, wider, kernel, padding=kernel // 2, groups=wider)
+        self.project = nn.Conv2d(wider, channels, 1, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        wide = functional.relu6(self.expand(x))
+        wide = functional.hardtanh(wide + self.depthwise(wide), -0.3, 0.9)
+        return functional.relu6(x + self.project(wide))
+
+
+@pytest.mark.parametrize(("channels", "wider", "kernel", "groups"), [(16, 96, 3, 1), (10, 30, 5, 2), (300, 7, 3, 1)])
+def test_pointwise_and_depthwise_layers_end_in_additions_and_limits(
+    runner: Runner, channels: int, wider: int, kernel: int, groups: int
+) -> None:
+    torch.manual_seed(0)
+    for size in ((7, 7), (5, 26), (17, 16)):
+        bundle = runner.check(Inverted(channels, wider, kernel, groups), real(2, channels, *size))
+        assert [node.op for node in bundle.graph.nodes] == ["convolution"] * 3
+
+
+def test_convolutions_of_several_threads_at_once(build: Path, tmp_path: Path) -> None:
+    """Prepared kernels keep nothing of a run."""
+    torch.manual_seed(0)
+    model = Inverted(24, 60, 3, 1).eval()
+    inputs = [real(2, 24, 14, 14, seed=seed) for seed in range(8)]
+    convert(model, inputs[0], precision="float").save(tmp_path / "model.bundle")
+    with torch.no_grad():
+        expected = [model(x) for x in inputs]
+    with Session(soc=build, mode="cpu", cpu_cores=2) as session:
+        models = [session.load(tmp_path / "model.bundle") for _ in range(2)]
+        with ThreadPoolExecutor(4) as pool:
+            runs = [(x, pool.submit(models[i % 2].run, [inputs[x].numpy()])) for i in range(4) for x in range(len(inputs))]
+            for x, run in runs:
+                assert disagreement(run.result()[0], expected[x]) <= TOLERANCE
 
 
 @pytest.mark.parametrize("make", [nn.LSTM, nn.GRU])
