@@ -13,8 +13,6 @@
 #include <cstring>
 #include <vector>
 
-extern char** environ;
-
 namespace cosoc::daemon {
 namespace {
 
