@@ -43,7 +43,7 @@ def parameters(tensor: Tensor) -> tuple[np.float32, int]:
 
 
 def quantize(graph: Graph, node: Node, x: NDArray[np.float32]) -> Activations:
-    """float32 (N, C, H, W), (N, C, L) or (N, F) -> (N, H, W, C)."""
+    """float32 (N, C, H, W), (N, C, L) or (N, F), or with channels last (N, H, W, C) or (N, L, C) -> (N, H, W, C)."""
     output = graph.tensors[node.outputs[0]]
     scale, zero_point = parameters(output)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -51,14 +51,19 @@ def quantize(graph: Graph, node: Node, x: NDArray[np.float32]) -> Activations:
     stored = saturated(scaled, zero_point, output.dtype)
     if x.ndim == 2:
         return stored.reshape(len(x), 1, 1, -1)
+    if node.attributes.get("channels_last"):
+        return stored[:, None] if x.ndim == 3 else stored
     return stored.transpose(0, 2, 1)[:, None] if x.ndim == 3 else stored.transpose(0, 2, 3, 1)
 
 
 def dequantize(graph: Graph, node: Node, x: Activations) -> NDArray[np.float32]:
-    """(N, H, W, C) -> float32 (N, C, H, W), that without its only row, or that flattened."""
+    """(N, H, W, C) -> float32 (N, C, H, W), that without its only row, or that flattened; with channels last as it is."""
     scale, zero_point = parameters(graph.tensors[node.inputs[0]])
-    real = real_values(x, scale, zero_point).transpose(0, 3, 1, 2)
+    real = real_values(x, scale, zero_point)
     rank = len(graph.tensors[node.outputs[0]].shape)
+    if node.attributes.get("channels_last"):
+        return real[:, 0] if rank == 3 else real
+    real = real.transpose(0, 3, 1, 2)
     if rank == 2:
         return real.reshape(len(x), -1)
     return np.ascontiguousarray(real[:, :, 0] if rank == 3 else real)

@@ -22,9 +22,9 @@ from cosoc.converter.steps import CONVOLUTIONS, FeatureMap, Step, UnsupportedErr
 from cosoc.converter.support import Problem, describe, is_lowered, unknown
 
 
-def swapped(axes: tuple[int, ...]) -> tuple[int, ...]:
-    """The last two of three axes in the place of each other."""
-    return axes[0], axes[2], axes[1]
+def turned(view: View, *order: int) -> View:
+    """A view with its axes in another order."""
+    return replace(view, shape=tuple(view.shape[axis] for axis in order), strides=tuple(view.strides[axis] for axis in order))
 
 
 def without_rows(axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -69,29 +69,47 @@ class Lowering(DenseBuilder):
         found = self.values.setdefault(node, {})
         if precision in found:
             return found[precision]
+        last = False
         if found:
             batch, height, width, channels = self.tensors[next(iter(found.values()))].shape
             shape = (batch, channels, height, width)
             source = self.dequantized(node, shape)
         else:
-            view = self.view(node)
-            if len(view.shape) == 3:  # (B, T, F): the features become channels
-                view = replace(view, shape=swapped(view.shape), strides=swapped(view.strides))
-            elif view != self.whole(view.base) and len(view.shape) == 4 and view.shape[2] == 1:  # a row as an image: as it lies
-                view = replace(view, shape=without_rows(view.shape), strides=without_rows(view.strides))
-            source = self.materialize(view, "float32", node.name, fx.label(node), fx.source_line(node))
-            size = (*view.shape[:2], *(1,) * (4 - len(view.shape)), *view.shape[2:])
-            shape = (size[0], size[1], size[2], size[3])
+            source, shape, last = self.ordered(node)
         feature_map = self.feature_map(self.free(f"{node.name}.{precision}"), node, shape, precision)
         found[precision] = feature_map.name
-        self.nodes.append(ir.Node(self.unique(f"quantize.{node.name}"), "quantize", (source,), (feature_map.name,)))
+        attributes = {"channels_last": True} if last else {}
+        self.nodes.append(ir.Node(self.unique(f"quantize.{node.name}"), "quantize", (source,), (feature_map.name,), attributes))
         return feature_map.name
 
-    def dequantized(self, node: Node, shape: tuple[int, ...]) -> str:
-        """A dense tensor (N, C, H, W) or (N, C*H*W) with the value of a node that is a feature map."""
+    def ordered(self, node: Node) -> tuple[str, FeatureMap, bool]:
+        """The dense tensor of a value that becomes a feature map, the map's shape, and whether the channels are its last axis.
+
+        Either order is read as it lies; only what lies in neither is copied.
+        """
+        view, last = self.view(node), False
+        rank = len(view.shape)
+        if rank == 3:  # (B, T, F): the features become channels
+            channels_first = turned(view, 0, 2, 1)
+            last = channels_first != self.whole(view.base)
+            batch, width, channels = view.shape
+            shape = (batch, channels, 1, width)
+            view = view if last else channels_first
+        else:
+            size = (*view.shape[:2], *(1,) * (4 - rank), *view.shape[2:])
+            shape = (size[0], size[1], size[2], size[3])
+            if rank == 4 and turned(view, 0, 2, 3, 1) == self.whole(view.base):
+                view, last = turned(view, 0, 2, 3, 1), True
+            elif view != self.whole(view.base) and rank == 4 and view.shape[2] == 1:  # a row as an image: as it lies
+                view = replace(view, shape=without_rows(view.shape), strides=without_rows(view.strides))
+        return self.materialize(view, "float32", node.name, fx.label(node), fx.source_line(node)), shape, last
+
+    def dequantized(self, node: Node, shape: tuple[int, ...], channels_last: bool = False) -> str:
+        """A dense tensor of one of the shapes of `dequantize` with the value of a node that is a feature map."""
         source = next(iter(self.values[node].values()))
+        attributes = {"channels_last": True} if channels_last else {}
         name = self.declare(ir.Tensor(self.free(f"{node.name}.float"), "float32", shape)).name
-        self.nodes.append(ir.Node(self.unique(f"dequantize.{node.name}"), "dequantize", (source,), (name,)))
+        self.nodes.append(ir.Node(self.unique(f"dequantize.{node.name}"), "dequantize", (source,), (name,), attributes))
         return name
 
     def view(self, node: Node) -> View:
@@ -100,8 +118,11 @@ class Lowering(DenseBuilder):
             batch, height, width, channels = self.tensors[next(iter(self.values[node].values()))].shape
             size = fx.shape(node)
             if is_tokens(size, (batch, channels, height, width)):
-                name = self.dequantized(node, (batch, channels, width))
-                self.views[node] = View(name, size, swapped(row_major((batch, channels, width))))
+                self.views[node] = self.whole(self.dequantized(node, (batch, width, channels), True))
+                return super().view(node)
+            if len(size) == 4 and all(is_turned(user) for user in node.users if user not in self.steps):
+                whole = self.whole(self.dequantized(node, (batch, height, width, channels), True))
+                self.views[node] = turned(whole, 0, 3, 1, 2)
                 return super().view(node)
             flat = size == (batch, channels * height * width)
             # An image of one row that is read as a row is a row at once.
@@ -259,6 +280,11 @@ def lower(
         raise ConversionError(describe(lowering.problems))
     graph = ir.Graph(name, tuple(names), tuple(outputs), lowering.tensors, tuple(lowering.nodes))
     return without_unused(graph, lowering.constants)
+
+
+def is_turned(node: Node) -> bool:
+    """Whether an operation moves the channels of an image behind its columns."""
+    return node.target is torch.ops.aten.permute.default and list(node.args[1]) in ([0, 2, 3, 1], [0, -2, -1, 1])  # type: ignore[arg-type]
 
 
 def fused_nodes(steps: Sequence[Step]) -> set[Node]:

@@ -132,7 +132,7 @@ def fused_members(node: Node, variables: Variables) -> list[str]:
 
 def call(graph: Graph, node: Node, variables: Variables) -> str:
     """The statement that adds one node."""
-    if node.op in dense.OPERATIONS:
+    if node.op in dense.OPERATIONS or "channels_last" in node.attributes:
         return dense_call(graph, node, variables)
     operands = node.inputs[:4]
     arguments = ["graph", quoted(node.name), *(variables[name] for name in operands)]

@@ -124,6 +124,26 @@ def clamp_before_max_pool(module: GraphModule) -> None:
         pool.meta["val"], node.meta["val"] = node.meta["val"], source.meta["val"]
 
 
+def linear_layers_of_images(module: GraphModule) -> None:
+    """A linear layer over (N, H, W, C) becomes a convolution of one pixel; a feature map lies in that order anyway."""
+    graph = module.graph
+    for node in list(graph.nodes):
+        if node.target is not aten.linear.default or len(fx.shape(node)) != 4 or node.meta["val"].dtype != torch.float32:
+            continue
+        source, bound, weight = node.args[0], fx.arguments(node), fx.tensor_of(module, node.args[1])
+        if weight is None or not isinstance(source, Node):
+            continue
+        with graph.inserting_before(node):
+            pixel = _constant(module, f"{node.name}_pixel", weight[:, :, None, None])
+            image = graph.call_function(aten.permute.default, (source, [0, 3, 1, 2]))
+            layer = graph.call_function(aten.conv2d.default, (image, pixel, bound["bias"], [1, 1], [0, 0], [1, 1], 1))
+            result = graph.call_function(aten.permute.default, (layer, [0, 2, 3, 1]))
+        image.meta = {**node.meta, "val": source.meta["val"].permute(0, 3, 1, 2)}
+        layer.meta = {**node.meta, "val": node.meta["val"].permute(0, 3, 1, 2)}
+        result.meta = {**node.meta}
+        node.replace_all_uses_with(result)
+
+
 def remove_assertions(module: GraphModule) -> None:
     """What torch.export assumed of the example holds for all inputs of its shapes and dtypes."""
     for node in list(module.graph.nodes):
@@ -167,6 +187,7 @@ REWRITES: Sequence[Rewrite] = (
     trim_convolutions,
     rows_as_images,
     clamp_before_max_pool,
+    linear_layers_of_images,
 )
 """In the order in which they run."""
 
@@ -204,8 +225,8 @@ def prepared(
     """The model's float graph after all rewrites, and what a model that PyTorch has quantized fixes.
 
     Args:
-        integers: whether layers may become int8 or int16. Where none does, rows stay rows, as images they would be copied, and
-            slices of convolutions stay views.
+        integers: whether layers may become int8 or int16. Where none does, rows stay rows and linear layers products of
+            matrices, as images they would be copied, and slices of convolutions stay views.
         spectral: makes transforms of convolutions along rows, where the model itself does not fix their integers.
 
     Raises:
@@ -214,9 +235,9 @@ def prepared(
     module = capture(model, inputs)
     record("captured", module)
     given = take_over(module)
-    steps = [step for step in REWRITES if integers or step not in (trim_convolutions, rows_as_images)]
+    steps = [step for step in REWRITES if integers or step not in (trim_convolutions, rows_as_images, linear_layers_of_images)]
     if given.weights:
-        steps = [step for step in steps if step is not trim_convolutions]
+        steps = [step for step in steps if step not in (trim_convolutions, linear_layers_of_images)]
     if spectral is not None and not given.weights:
         steps.insert(steps.index(fold_batch_norms) + 1, spectral)
     rewrite(module, inputs, record, steps)

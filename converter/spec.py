@@ -135,31 +135,33 @@ def check_add(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
     expect_shape(output, tensors[0].shape)
 
 
-def float_shapes(feature_map: Tensor) -> list[tuple[int, ...]]:
-    """Shapes of float32 tensors that a feature map can hold."""
+def float_shapes(node: Node, feature_map: Tensor) -> list[tuple[int, ...]]:
+    """Shapes of float32 tensors that a feature map can hold, for `quantize` and `dequantize`."""
     batch, height, width, channels = feature_map.shape
+    if node.attributes.get("channels_last"):
+        return [feature_map.shape, *([(batch, width, channels)] if height == 1 else [])]
     rows = [(batch, channels, width)] if height == 1 else []
     return [(batch, channels, height, width), (batch, channels * height * width), *rows]
 
 
 def check_quantize(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
-    """(N, C, H, W), (N, C, L) or (N, F) into a feature map."""
+    """(N, C, H, W), (N, C, L) or (N, F), or with channels last (N, H, W, C) or (N, L, C), into a feature map."""
     (source,) = tensors
     require(source.dtype == "float32" and is_feature_map(output), "float32 to a feature map, int8 or int16")
-    fits = source.shape in float_shapes(output) and (len(source.shape) != 2 or output.shape[1:3] == (1, 1))
+    fits = source.shape in float_shapes(node, output) and (len(source.shape) != 2 or output.shape[1:3] == (1, 1))
     require(fits, f"shape {source.shape} does not fit {output.shape}")
 
 
 def check_dequantize(node: Node, tensors: Sequence[Tensor], output: Tensor) -> None:
-    """A feature map into (N, C, H, W), (N, C, L) or (N, C*H*W)."""
+    """A feature map into (N, C, H, W), (N, C, L) or (N, C*H*W), or with channels last into (N, H, W, C) or (N, L, C)."""
     (source,) = tensors
     require(is_feature_map(source) and output.dtype == "float32", "a feature map, int8 or int16, to float32")
-    require(output.shape in float_shapes(source), f"shape {source.shape} does not fit {output.shape}")
+    require(output.shape in float_shapes(node, source), f"shape {source.shape} does not fit {output.shape}")
 
 
 OPERATIONS: dict[str, Operation] = {
-    "quantize": Operation(1, {}, check_quantize),
-    "dequantize": Operation(1, {}, check_dequantize),
+    "quantize": Operation(1, {}, check_quantize, options=({"channels_last": lambda value: isinstance(value, bool)},)),
+    "dequantize": Operation(1, {}, check_dequantize, options=({"channels_last": lambda value: isinstance(value, bool)},)),
     "conv2d": Operation(
         4,
         {

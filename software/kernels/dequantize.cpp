@@ -1,8 +1,10 @@
-/// A feature map to float32.
+/// A feature map to float32; with `channels_last` in the feature map's own order, (N, H, W, C) or (N, L, C).
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "kernels/attributes.hpp"
 #include "kernels/check.hpp"
+#include "kernels/layout.hpp"
 #include "kernels/operations.hpp"
 
 namespace cosoc {
@@ -10,8 +12,10 @@ namespace {
 
 class Dequantize final : public Kernel {
  public:
+  explicit Dequantize(bool channels_last) : channels_last_(channels_last) {}
+
   std::string_view name() const override { return "dequantize"; }
-  nlohmann::json attributes() const override { return nlohmann::json::object(); }
+  nlohmann::json attributes() const override { return layout_attributes(channels_last_); }
 
   Status check(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override {
     TypeCheck check(name(), inputs, outputs);
@@ -20,18 +24,14 @@ class Dequantize final : public Kernel {
     check.dtype(outputs[0], DType::float32);
     check.rank(outputs[0], {2, 3, 4});
     if (!check.good()) return check.status();
-    const auto& in = inputs[0].shape;
-    const std::size_t rank = outputs[0].shape.size();
-    check.require(rank != 3 || in[1] == 1, "only a feature map of one row has 3 dimensions: " + inputs[0].describe());
-    check.shape(outputs[0], rank == 2   ? std::vector<std::int64_t>{in[0], in[1] * in[2] * in[3]}
-                            : rank == 3 ? std::vector<std::int64_t>{in[0], in[3], in[2]}
-                                        : std::vector<std::int64_t>{in[0], in[3], in[1], in[2]});
+    check_layout(check, outputs[0].shape, inputs[0].shape, channels_last_);
     return check.status();
   }
 
   Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
-    with_activation(inputs[0].type->dtype,
-                    [&]<class Activation>(Activation) { dequantize<Activation>(inputs[0], outputs[0]); });
+    with_activation(inputs[0].type->dtype, [&]<class Activation>(Activation) {
+      dequantize<Activation>(inputs[0], outputs[0], channels_last_);
+    });
     return {};
   }
 
@@ -42,7 +42,7 @@ class Dequantize final : public Kernel {
 
  private:
   template <class Activation>
-  static void dequantize(const TensorView& input, const TensorView& output) {
+  static void dequantize(const TensorView& input, const TensorView& output, bool channels_last) {
     const TensorType& type = *input.type;
     const auto images = static_cast<std::size_t>(type.shape[0]);
     const auto pixels = static_cast<std::size_t>(type.shape[1] * type.shape[2]);
@@ -50,6 +50,13 @@ class Dequantize final : public Kernel {
     const std::size_t pitch = type.pixel_pitch() / sizeof(Activation);
     const auto* in = input.as<Activation>();
     auto* out = output.as<float>();
+    if (channels_last) {
+      for (std::size_t pixel = 0; pixel < images * pixels; ++pixel, in += pitch, out += channels) {
+        std::transform(in, in + channels, out,
+                       [&](std::int32_t stored) { return static_cast<float>(stored - type.zero_point) * type.scale; });
+      }
+      return;
+    }
     for (std::size_t image = 0; image < images; ++image) {
       for (std::size_t channel = 0; channel < channels; ++channel) {
         for (std::size_t pixel = 0; pixel < pixels; ++pixel, ++out) {
@@ -59,13 +66,17 @@ class Dequantize final : public Kernel {
       }
     }
   }
+
+  bool channels_last_;
 };
 
 }  // namespace
 
 KernelResult make_dequantize(const nlohmann::json& attributes) {
-  if (auto status = AttributeReader("dequantize", attributes).finish(); !status) return tl::unexpected(status.error());
-  return std::make_shared<const Dequantize>();
+  AttributeReader reader("dequantize", attributes);
+  const bool channels_last = reader.has("channels_last") && reader.flag("channels_last");
+  if (auto status = reader.finish(); !status) return tl::unexpected(status.error());
+  return std::make_shared<const Dequantize>(channels_last);
 }
 
 }  // namespace cosoc

@@ -1,10 +1,12 @@
-/// float32 to a feature map.
+/// float32 to a feature map; with `channels_last` of the feature map's own order, (N, H, W, C) or (N, L, C).
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "kernels/arithmetic.hpp"
 #include "kernels/attributes.hpp"
 #include "kernels/check.hpp"
+#include "kernels/layout.hpp"
 #include "kernels/operations.hpp"
 
 namespace cosoc {
@@ -12,8 +14,10 @@ namespace {
 
 class Quantize final : public Kernel {
  public:
+  explicit Quantize(bool channels_last) : channels_last_(channels_last) {}
+
   std::string_view name() const override { return "quantize"; }
-  nlohmann::json attributes() const override { return nlohmann::json::object(); }
+  nlohmann::json attributes() const override { return layout_attributes(channels_last_); }
 
   Status check(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override {
     TypeCheck check(name(), inputs, outputs);
@@ -22,16 +26,15 @@ class Quantize final : public Kernel {
     check.rank(inputs[0], {2, 3, 4});
     check.feature_map(outputs[0]);
     if (!check.good()) return check.status();
-    const auto& in = inputs[0].shape;
-    check.shape(outputs[0], in.size() == 2   ? std::vector<std::int64_t>{in[0], 1, 1, in[1]}
-                            : in.size() == 3 ? std::vector<std::int64_t>{in[0], 1, in[2], in[1]}
-                                             : std::vector<std::int64_t>{in[0], in[2], in[3], in[1]});
+    check_layout(check, inputs[0].shape, outputs[0].shape, channels_last_);
+    check.require(inputs[0].shape.size() != 2 || outputs[0].shape[1] * outputs[0].shape[2] == 1,
+                  "(N, F) becomes one pixel, not " + outputs[0].describe());
     return check.status();
   }
 
   Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
     with_activation(outputs[0].type->dtype,
-                    [&]<class Activation>(Activation) { quantize<Activation>(inputs[0], outputs[0]); });
+                    [&]<class Activation>(Activation) { quantize<Activation>(inputs[0], outputs[0], channels_last_); });
     return {};
   }
 
@@ -41,7 +44,7 @@ class Quantize final : public Kernel {
 
  private:
   template <class Activation>
-  static void quantize(const TensorView& input, const TensorView& output) {
+  static void quantize(const TensorView& input, const TensorView& output, bool channels_last) {
     constexpr std::array<std::int16_t, 2> limits = {std::numeric_limits<Activation>::min(),
                                                     std::numeric_limits<Activation>::max()};
     const TensorType& type = *output.type;
@@ -52,6 +55,14 @@ class Quantize final : public Kernel {
     const float inverse_scale = 1.0F / type.scale;
     const auto* in = input.as<float>();
     auto* out = output.as<Activation>();
+    if (channels_last) {
+      for (std::size_t pixel = 0; pixel < images * pixels; ++pixel, in += channels, out += pitch) {
+        std::transform(in, in + channels, out, [&](float real) {
+          return to_activation<Activation>(real * inverse_scale, type.zero_point, limits);
+        });
+      }
+      return;
+    }
     for (std::size_t image = 0; image < images; ++image) {
       for (std::size_t channel = 0; channel < channels; ++channel) {
         for (std::size_t pixel = 0; pixel < pixels; ++pixel, ++in) {
@@ -61,13 +72,17 @@ class Quantize final : public Kernel {
       }
     }
   }
+
+  bool channels_last_;
 };
 
 }  // namespace
 
 KernelResult make_quantize(const nlohmann::json& attributes) {
-  if (auto status = AttributeReader("quantize", attributes).finish(); !status) return tl::unexpected(status.error());
-  return std::make_shared<const Quantize>();
+  AttributeReader reader("quantize", attributes);
+  const bool channels_last = reader.has("channels_last") && reader.flag("channels_last");
+  if (auto status = reader.finish(); !status) return tl::unexpected(status.error());
+  return std::make_shared<const Quantize>(channels_last);
 }
 
 }  // namespace cosoc

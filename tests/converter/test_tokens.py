@@ -63,6 +63,41 @@ def test_a_transformer_layer_keeps_its_accuracy() -> None:
     assert 10 * np.log10(np.square(expected).mean() / np.square(found - expected).mean()) > 25
 
 
+class Pixels(nn.Module):
+    """A block of ConvNeXt: a depthwise convolution, then a norm and linear layers over (N, H, W, C)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depthwise, self.norm = nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.LayerNorm(8)
+        self.first, self.second = nn.Linear(8, 12), nn.Linear(12, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
+        return self.second(nn.functional.gelu(self.first(y))).permute(0, 3, 1, 2)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("mode", ["cpu", "functional"])
+@pytest.mark.parametrize("kind", ["tokens", "pixels"])
+def test_channels_stay_where_they_are(build: Path, kind: str, mode: str) -> None:
+    """Between a norm, linear layers and an activation nothing is transposed; the bits are the emulation's."""
+    tokens = nn.Sequential(nn.Linear(6, 10), nn.GELU(), nn.Linear(10, 6), nn.LayerNorm(6), nn.Linear(6, 4))
+    model, data = (tokens, samples((2, 5, 6), 32, 0)) if kind == "tokens" else (Pixels(), samples((2, 8, 5, 4), 32, 0))
+    compiled = compile(randomize(model, 0), data[:2], soc=build, mode=mode, calibration=data)
+    graph = compiled.bundle.graph
+    operations = [node.op for node in graph.nodes]
+    assert operations.count("conv2d") == 3
+    assert "matmul" not in operations
+    assert operations.count("strided") == (kind == "pixels"), "the result alone is transposed"
+    found, expected = compiled(data[:2]), model(data[:2])
+    assert (found - expected).abs().max() < 0.05 * expected.abs().max()
+    emulated = emulation.run(compiled.bundle, data[:2].numpy())
+    for node in graph.nodes:
+        if node.op in ("quantize", "dequantize"):
+            real = graph.tensors[(node.inputs if node.op == "quantize" else node.outputs)[0]]
+            assert node.attributes == ({"channels_last": True} if real.name != "x" or kind == "tokens" else {}), node.name
+    np.testing.assert_allclose(found.numpy(), emulated[graph.outputs[0]], rtol=0, atol=1e-6)
+
+
 @pytest.fixture(scope="module")
 def wide(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SoC whose Conv2D has int16 activations, beside the runtime of the build under test."""

@@ -125,6 +125,31 @@ TEST_CASE("quantize and dequantize change the order of axes") {
   REQUIRE(value_at(pixel, 1, 0, 0, 19, 0) == rescaled(vector.as<float>()[39] * 2.0F, 0, -128, 127));
 }
 
+TEST_CASE("quantize and dequantize keep the order of axes where channels are last") {
+  Memory memory;
+  Random random(11);
+  const nlohmann::json last = {{"channels_last", true}};
+  const auto& map = memory.tensors.make(feature_map({2, 1, 5, 3}, 0.03F, -7));
+  for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{2, 5, 3}, {2, 1, 5, 3}}) {
+    const auto& in = memory.tensors.make(tensor(DType::float32, shape));
+    const auto& back = memory.tensors.make(tensor(DType::float32, shape));
+    random.fill(in);
+    run_on_cpu(*kernel("quantize", last), {in}, {map});
+    run_on_cpu(*kernel("dequantize", last), {map}, {back});
+    for (std::int64_t i = 0; i < 30; ++i) {
+      const int stored = value_at(map, i / 15, 0, i / 3 % 5, i % 3, 0);
+      REQUIRE(stored == rescaled(in.as<float>()[i] * (1.0F / 0.03F), -7, -128, 127));
+      REQUIRE(back.as<float>()[i] == static_cast<float>(stored + 7) * 0.03F);
+    }
+  }
+  for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{2, 3, 5}, {2, 15}, {2, 3, 1, 5}}) {
+    const TensorType in = tensor(DType::float32, shape);
+    const auto& out = *map.type;
+    CHECK_FALSE(kernel("quantize", last)->check(std::array{in}, std::array{out}));
+    CHECK_FALSE(kernel("dequantize", last)->check(std::array{out}, std::array{in}));
+  }
+}
+
 nlohmann::json conv_attributes() {
   return {{"stride", {1, 1}}, {"padding", {0, 0, 0, 0}}, {"dilation", {1, 1}}, {"groups", 1}, {"clamp", {-128, 127}}};
 }
