@@ -21,7 +21,7 @@ from cosoc.converter.calibration import calibration_batches
 from cosoc.converter.capture import one_thread
 from cosoc.converter.checks import Inputs, check_inputs, check_model
 from cosoc.converter.compare import LayerError, compare_module, disagreement
-from cosoc.converter.dense import as_array
+from cosoc.converter.dense import OPERATIONS, as_array
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.estimate import estimate
 from cosoc.converter.ir import Constants, Graph
@@ -200,6 +200,9 @@ def convert_in_detail(
     tell("comparing with the float model")
     if not built.steps:
         require_agreement(graph, constants, module, inputs)
+    elif any(node.op in OPERATIONS for node in graph.nodes):
+        # int8 hides whether the other operations are right: they are compared where nothing is int8.
+        require_agreement(*lower(title, module, [], Quantized.empty(), transforms.real), module, inputs)
     notes = [*(spectral.notes if spectral else ()), *(decision.notes if decision else ())]
     if decision is None and built.steps and calibration is not None:
         notes += checked_agreement(model, module, built, batches, progress)
@@ -257,7 +260,7 @@ OTHER_DTYPES = (torch.float64, torch.complex128, torch.float16, torch.bfloat16, 
 
 
 def require_agreement(graph: Graph, constants: Constants, module: GraphModule, inputs: Inputs) -> None:
-    """A float bundle computes what PyTorch does.
+    """A graph without integers computes what PyTorch does.
 
     Raises:
         ConversionError: it does not, for the example inputs.

@@ -14,7 +14,8 @@ from torch.nn import functional
 from bench.support.dense_calls import Apply
 from cosoc.converter import convert, emulation
 from cosoc.converter.compare import disagreement
-from cosoc.converter.dense import as_array
+from cosoc.converter.dense import LOWERINGS, as_array
+from cosoc.converter.dense.elementwise import map_element
 from tests.converter.test_bad_models import message
 
 X = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -205,3 +206,14 @@ def test_frames_that_are_aligned_to_their_window() -> None:
         return torch.stft(x, 16, 4, 12, window, center=False, align_to_window=True, return_complex=True)
 
     assert "pad the window to n_fft" in message(Apply(function), torch.randn(2, 100))
+
+
+@pytest.mark.parametrize("precision", ["int8", "float"])
+def test_a_wrong_operation_beside_integers_is_found(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
+    """GELU and SiLU are so alike that int8's noise hides the one behind the other."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Conv2d(4, 2, 3)).eval()
+    convert(model, X, precision=precision)
+    monkeypatch.setitem(LOWERINGS, "gelu.default", lambda call: map_element(call, "silu"))
+    text = message(model, X, precision=precision)
+    assert "differs from PyTorch by" in text
+    assert "this is a defect of the converter" in text
