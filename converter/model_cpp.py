@@ -174,7 +174,9 @@ def dense_call(graph: Graph, node: Node, variables: Variables) -> str:
     if len(node.outputs) == 1:
         return f"  const auto {variables[node.outputs[0]]} = {head}{options(node)})[0];"
     made = variables[f"outputs of {node.name}"]
-    parts = [f"  const auto {variables[name]} = {made}[{index}];" for index, name in enumerate(node.outputs)]
+    # A variable that nobody reads is a warning of the compiler.
+    read = {name for reader in graph.nodes for name in reader.inputs} | set(graph.outputs)
+    parts = [f"  const auto {variables[name]} = {made}[{index}];" for index, name in enumerate(node.outputs) if name in read]
     return "\n".join([f"  const auto {made} = {head}{options(node)});", *parts])
 
 

@@ -110,7 +110,7 @@ class Mixed(nn.Module):
         super().__init__()
         self.conv, self.up = nn.Conv2d(2, 8, 3, padding=1), nn.ConvTranspose2d(8, 4, 2, 2)
         self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
-        self.recurrent = nn.GRU(8, 5, batch_first=True)
+        self.recurrent, self.encoder = nn.GRU(8, 5, batch_first=True), nn.LSTM(8, 4, proj_size=3)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         y = torch.relu(self.conv(x))
@@ -120,7 +120,11 @@ class Mixed(nn.Module):
         values, places = tokens.topk(2, 1)
         states, last = self.recurrent(nn.functional.layer_norm(tokens, (8,)))
         chosen = torch.where(values > 0.5, values, places.float() * float(2**-20))
-        return self.up(y), (spectrum * spectrum.conj()).abs(), chosen, states.softmax(-1), last, places % 3, ~(values > 0)
+        # Of the encoder's three results one is read.
+        return (
+            *(self.up(y), (spectrum * spectrum.conj()).abs(), chosen, states.softmax(-1), last, places % 3, ~(values > 0)),
+            self.encoder(tokens)[0],
+        )
 
 
 MODELS = {"int8": (EveryOperation, 'quoted "name" \\ ??/???/ é\n\x012'), "mixed": (Mixed, "mixed")}
