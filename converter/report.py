@@ -32,7 +32,7 @@ body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; margin: 
 main { max-width: 100rem; margin: 0 auto; padding: 2rem 1.5rem 4rem; }
 h1 { font-size: 1.9rem; margin: 0; letter-spacing: -.02em; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .7rem; }
 p { margin: .3rem 0; } .lead { color: var(--soft); max-width: 62rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(11.5rem, 1fr)); gap: .8rem; margin: 1.4rem 0 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .8rem; margin: 1.4rem 0 0; }
 .card, .panel { background: var(--paper); border: 1px solid var(--line); border-radius: .8rem; padding: .8rem 1rem; }
 .card b { display: block; font-size: 1.45rem; letter-spacing: -.01em; } .card span { color: var(--soft); font-size: .85rem; }
 .panel ul { margin: 0; padding-left: 1.2rem; } .panel li { margin: .25rem 0; }
@@ -50,12 +50,12 @@ svg.graph a:hover rect { filter: brightness(1.12); }
 .chip.c2d, i.c2d { background: var(--c2d); } .chip.fft, i.fft { background: var(--fft); }
 .chip.zip, i.zip { background: var(--zip); } i.cpu { background: var(--cpu); }
 .table { overflow-x: auto; padding: 0; }
-table { border-collapse: collapse; width: 100%; font-size: .88rem; }
+table { border-collapse: collapse; width: 100%; font-size: .82rem; }
 th { text-align: left; color: var(--soft); font-weight: 600; white-space: nowrap; }
-th, td { padding: .4rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { padding: .4rem .5rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 tr:last-child td { border-bottom: 0; } tr:target td { background: #fff6dd; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } td.name { font-weight: 600; }
-td.plain { white-space: nowrap; } td.why { color: var(--soft); min-width: 13rem; } td.weak { color: var(--warn); font-weight: 600; }
+td.plain { white-space: nowrap; } td.why { color: var(--soft); min-width: 9rem; } td.weak { color: var(--warn); font-weight: 600; }
 .bar { display: block; height: .28rem; border-radius: .14rem; background: var(--c2d); margin: .15rem 0 0 auto; }
 @media (prefers-color-scheme: dark) { :root { --ink:#e6ebf0; --soft:#98a6b4; --line:#2c3641; --paper:#1a222b; --back:#12181f; }
   tr:target td { background: #3a3215; } svg.graph .input rect { fill: #26303a; } }
