@@ -10,6 +10,7 @@ from cosoc.converter.fuse import fuse
 from cosoc.converter.fuse_dense import fuse_dense
 from cosoc.converter.fuse_signals import fuse_products, fuse_signals
 from cosoc.converter.ir import Constants, Graph
+from cosoc.converter.layouts import compose_layouts
 from cosoc.converter.placement import apply_force, tag_devices
 from cosoc.converter.signals import Transforms, tag_signals
 from cosoc.converter.spec import SpecError, verify
@@ -34,6 +35,7 @@ def passes(
     """
     return [
         ("fuse", partial(fuse, constants=constants, limited=limited)),
+        ("compose_layouts", compose_layouts),
         ("fuse_dense", fuse_dense),
         ("fuse_signals", fuse_signals),
         ("fuse_products", partial(fuse_products, transforms=transforms)),

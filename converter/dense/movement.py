@@ -15,9 +15,12 @@ from cosoc.converter.steps import UnsupportedError
 aten = torch.ops.aten
 
 
-@operation("strided", strides=is_integers, offset=is_integer, shape=is_integers)
-def strided(x: torch.Tensor, strides: list[int], offset: int, shape: list[int]) -> torch.Tensor:
-    """Element (i, j, ..) is the input's element offset + i * strides[0] + j * strides[1] + .. in row-major order."""
+@operation("strided", {"result": is_integers}, strides=is_integers, offset=is_integer, shape=is_integers)
+def strided(x: torch.Tensor, strides: list[int], offset: int, shape: list[int], result: list[int] | None = None) -> torch.Tensor:
+    """Element (i, j, ..) is the input's element offset + i * strides[0] + j * strides[1] + .. in row-major order.
+
+    They get the shape `result` where it is given.
+    """
     if len(shape) != len(strides) or any(size < 1 for size in shape):
         raise ValueError(f"{len(strides)} strides for shape {shape}")
     reaches = [(size - 1) * stride for size, stride in zip(shape, strides, strict=True)]
@@ -27,7 +30,8 @@ def strided(x: torch.Tensor, strides: list[int], offset: int, shape: list[int]) 
     # PyTorch has no negative strides: such axes are walked from their other end and turned round.
     turned = [axis for axis, reach in enumerate(reaches) if reach < 0]
     view = x.contiguous().view(-1).as_strided(shape, [abs(stride) for stride in strides], least)
-    return view.flip(turned).clone() if turned else view.contiguous().clone()
+    copied = view.flip(turned).clone() if turned else view.contiguous().clone()
+    return copied if result is None else copied.view(result)
 
 
 @lowers(

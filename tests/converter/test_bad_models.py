@@ -255,7 +255,7 @@ def test_a_pass_that_breaks_the_graph_is_named() -> None:
     conversion = convert_in_detail(nn.Conv2d(3, 4, 3).eval(), torch.randn(1, 3, 8, 8))
     listed = passes(dict(conversion.lowered_constants), ("c2d",), {}, Transforms(real=True))
     assert [name for name, _ in listed] == [
-        *("fuse", "fuse_dense", "fuse_signals", "fuse_products"),
+        *("fuse", "compose_layouts", "fuse_dense", "fuse_signals", "fuse_products"),
         *("tag_devices", "tag_signals", "apply_force"),
     ]
 

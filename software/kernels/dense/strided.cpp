@@ -1,6 +1,6 @@
 /// Any view of a dense tensor made dense: element (i, j, ..) of the output is the input's element
 /// offset + i * strides[0] + j * strides[1] + .. in row-major order. Reshaping, permuting, slicing, expanding, flipping
-/// and every chain of these are one such view.
+/// and every chain of these are one such view. With `result` the output has that shape, of as many elements.
 #include <cstring>
 
 #include "kernels/dense/operation.hpp"
@@ -14,24 +14,30 @@ constexpr std::int64_t most = std::int64_t{1} << 41;
 
 class Strided final : public Operation {
  public:
-  Strided(const nlohmann::json& attributes, Shape shape, Shape strides, std::int64_t offset)
-      : Operation("strided", attributes), shape_(std::move(shape)), strides_(std::move(strides)), offset_(offset) {}
+  Strided(const nlohmann::json& attributes, Shape shape, Shape strides, std::int64_t offset, Shape result)
+      : Operation("strided", attributes),
+        shape_(std::move(shape)),
+        strides_(std::move(strides)),
+        offset_(offset),
+        result_(std::move(result)) {}
 
   Status check(std::span<const TensorType> inputs, std::span<const TensorType> outputs) const override {
     TypeCheck check(name(), inputs, outputs);
     if (!check.counts(1, 1)) return check.status();
     check_dense(check, inputs[0]);
     check.dtype(outputs[0], inputs[0].dtype);
-    check.shape(outputs[0], shape_);
-    check.require(strides_.size() == outputs[0].shape.size(),
-                  std::to_string(strides_.size()) + " strides for output " + outputs[0].describe());
+    check.shape(outputs[0], result_.empty() ? shape_ : result_);
+    check.require(strides_.size() == shape_.size(),
+                  std::to_string(strides_.size()) + " strides for " + std::to_string(shape_.size()) + " axes");
+    check.require(fills(outputs[0].elements()),
+                  "the axes have another number of elements than " + outputs[0].describe());
     if (!check.good()) return check.status();
     std::int64_t least = offset_;
     std::int64_t greatest = offset_;
     for (std::size_t axis = 0; axis < strides_.size(); ++axis) {
       std::int64_t reach = 0;
-      const bool small = !__builtin_mul_overflow(outputs[0].shape[axis] - 1, strides_[axis], &reach) &&
-                         -most <= reach && reach <= most;
+      const bool small =
+          !__builtin_mul_overflow(shape_[axis] - 1, strides_[axis], &reach) && -most <= reach && reach <= most;
       check.require(small, "stride " + std::to_string(strides_[axis]) + " leads beyond the input");
       if (!check.good()) return check.status();
       (reach < 0 ? least : greatest) += reach;
@@ -44,7 +50,7 @@ class Strided final : public Operation {
 
   Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
     Loops<2> loops;
-    loops.extents = outputs[0].type->shape;
+    loops.extents = shape_;
     loops.strides = {row_major(loops.extents), strides_};
     loops.collapse();
     const std::byte* in = inputs[0].block.data + offset_ * static_cast<std::int64_t>(size_of(inputs[0].type->dtype));
@@ -66,6 +72,15 @@ class Strided final : public Operation {
   }
 
  private:
+  /// Whether the axes have so many elements.
+  bool fills(std::int64_t elements) const {
+    for (const std::int64_t size : shape_) {
+      if (elements % size != 0) return false;
+      elements /= size;
+    }
+    return elements == 1;
+  }
+
   template <class Word>
   static void copy(const Loops<2>& loops, const Word* in_first, const TensorView& output) {
     using Aliasing [[gnu::may_alias]] = Word;
@@ -124,6 +139,7 @@ class Strided final : public Operation {
   Shape shape_;
   Shape strides_;
   std::int64_t offset_;
+  Shape result_;
 };
 
 }  // namespace
@@ -134,7 +150,8 @@ KernelResult make_strided(const nlohmann::json& attributes) {
   const auto shape = reader.list("shape", 1, dense::most);
   const auto strides = reader.list("strides", -dense::most, dense::most);
   const std::int64_t offset = reader.integer("offset", 0, dense::most);
-  return dense::finish<dense::Strided>(reader, attributes, shape, strides, offset);
+  const auto result = reader.has("result") ? reader.list("result", 1, dense::most) : dense::Shape{};
+  return dense::finish<dense::Strided>(reader, attributes, shape, strides, offset, result);
 }
 
 }  // namespace cosoc
