@@ -14,6 +14,7 @@ from torch.fx import GraphModule
 
 from cosoc.converter.calibration import spread
 from cosoc.converter.checks import Inputs
+from cosoc.converter.errors import ConversionError
 from cosoc.converter.figures import macs
 from cosoc.converter.ir import Graph
 from cosoc.converter.lower import output_nodes
@@ -38,12 +39,21 @@ class AccuracyWarning(UserWarning):
 
 
 def agreement(model: torch.nn.Module, batches: Sequence[Inputs]) -> Evaluate:
-    """A measure without labels: how often the largest value of each sample's first result is where the given model has it."""
+    """A measure without labels: how often the largest value of each sample's first result is where the given model has it.
+
+    Raises:
+        ConversionError: the first result has one value for each sample, or none.
+    """
     inputs = tuple(torch.cat([batch[index] for batch in batches]) for index in range(len(batches[0])))
 
     def first(result: object) -> torch.Tensor:
         value = result if isinstance(result, torch.Tensor) else torch.utils._pytree.tree_leaves(result)[0]
         assert isinstance(value, torch.Tensor)
+        if value.dim() < 2 or value[0].numel() < 2:
+            raise ConversionError(
+                "max_accuracy_drop without evaluate compares where the largest of several results is, and the first result of this "
+                f"model has shape {tuple(value.shape)}: pass evaluate=, the accuracy of a model (--evaluate)"
+            )
         return value.flatten(1).argmax(1)
 
     # The example's batch is part of the graph, so the given model sees the same batches.

@@ -170,6 +170,14 @@ def test_wrong_options(options: dict[str, Any], part: str) -> None:
     assert part.rpartition("|")[2] in message(nn.Conv2d(3, 4, 3), X, **options)
 
 
+@pytest.mark.parametrize("shape", [(2,), (2, 1), ()])
+def test_one_result_is_no_choice(shape: tuple[int, ...]) -> None:
+    """Of a regression no largest result can be compared; nothing is said to be kept that was not measured."""
+    model = nn.Sequential(nn.Conv2d(3, 1, 8), nn.Flatten(0) if shape == (2,) else nn.Flatten(1))
+    wanted = Apply(lambda x: model(x).mean()) if not shape else model
+    assert f"has shape {shape}: pass evaluate=" in message(wanted, X, calibration=X, max_accuracy_drop=0.0)
+
+
 def test_inputs_that_need_gradients() -> None:
     """And an evaluation that returns a tensor, as a mean does."""
     model = nn.Conv2d(3, 4, 3).eval()
