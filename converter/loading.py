@@ -40,6 +40,8 @@ def one_message(command: Callable[..., None]) -> Callable[..., None]:
 def load_name(text: str, expected: str) -> tuple[Path, ModuleType, str]:
     """The file, the module and the name that `path.py:Name` names; the module's code has run.
 
+    Random numbers are the same ones each time: a model without `--weights` has the same ones in every command.
+
     Raises:
         ConversionError: no such file, or its code fails.
     """
@@ -56,6 +58,7 @@ def load_name(text: str, expected: str) -> tuple[Path, ModuleType, str]:
     sys.path.insert(0, str(path.resolve().parent))
     module = importlib.util.module_from_spec(specification)
     sys.modules[path.stem] = module
+    torch.manual_seed(0)
     try:
         specification.loader.exec_module(module)
     except Exception as error:
@@ -94,7 +97,7 @@ def load_model(text: str) -> torch.nn.Module | ExportedProgram:
 
 
 def load_function(text: str) -> Callable[..., Any]:
-    """The function that `path.py:name` names.
+    """The function that `path.py:name` names; where it fails, it does so with a ConversionError.
 
     Raises:
         ConversionError: no such file or function, or the file's code fails.
@@ -103,7 +106,18 @@ def load_function(text: str) -> Callable[..., Any]:
     found = getattr(module, name, None)
     if not callable(found):
         raise ConversionError(f"{path} has no function named {name}")
-    return cast(Callable[..., Any], found)
+    function = cast(Callable[..., Any], found)
+
+    @wraps(function)
+    def guarded(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except ConversionError:
+            raise
+        except Exception as error:
+            raise failed(text, error) from error
+
+    return guarded
 
 
 def load_weights(model: torch.nn.Module | ExportedProgram, path: Path) -> None:

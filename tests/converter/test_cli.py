@@ -57,6 +57,9 @@ class Words(nn.Module):
 def failing():
     raise RuntimeError("no weights today")
 
+def never(model):
+    return 1 / 0
+
 value = 3
 """
 
@@ -101,6 +104,18 @@ def test_convert_and_inspect(folder: Path) -> None:
         assert part in output
 
 
+def test_weights_left_to_chance_are_the_same_in_every_command(folder: Path) -> None:
+    """So that `check` compares with the model that `convert` has seen."""
+    line = "small_model.py:Model --input 1x1x8x8 --calibration data.npz -o"
+    for name in ("first.bundle", "second.bundle"):
+        torch.manual_seed(len(name))
+        assert cosoc("convert", *line.split(), name)[0] == 0
+    first, second = (Bundle.load(folder / name) for name in ("first.bundle", "second.bundle"))
+    assert all((data == second.constants[name]).all() for name, data in first.constants.items())
+    status, output, _ = cosoc("check", "first.bundle", "small_model.py:Model", "--data", "data.npz", "--least-snr", "20")
+    assert status == 0, output
+
+
 def test_a_model_of_words(folder: Path) -> None:
     """Its input is integers: by the name of the type, or as the calibration data are; a check takes them from the bundle."""
     words = np.random.default_rng(0).integers(0, 30, (6, 5))
@@ -142,12 +157,12 @@ def test_an_exported_program(folder: Path) -> None:
     assert convert(program, calibration=images).graph.name == "Sequential"
     assert cosoc("check", "small.bundle", "small.pt2", "--data", "data.npz")[0] == 0
     first = {path.name: path.read_text() for path in (folder / "steps").iterdir()}
-    assert {"00-captured.txt", "04-fold_batch_norms.txt", "08-lowered.txt"} <= first.keys()
+    assert {"00-captured.txt", "04-fold_batch_norms.txt", "09-lowered.txt"} <= first.keys()
     assert max(first).endswith("-apply_force.txt")
     assert "_native_batch_norm_legit_no_training" in first["00-captured.txt"]
     assert "batch_norm" not in first["04-fold_batch_norms.txt"]
-    assert "= conv2d(input_1.int8, 0.weight: constant int8[4, 3, 3, 1]," in first["08-lowered.txt"]
-    assert "on cpu  # 0" in first["08-lowered.txt"]
+    assert "= conv2d(input_1.int8, 0.weight: constant int8[4, 3, 3, 1]," in first["09-lowered.txt"]
+    assert "on cpu  # 0" in first["09-lowered.txt"]
     assert "on cpu|c2d  # 0" in first[max(first)]
     assert cosoc("convert", "small.pt2", "--calibration", "data.npz", "-o", "small.bundle", "--dump", "steps")[0] == 0
     assert {path.name: path.read_text() for path in (folder / "steps").iterdir()} == first, "the same text each time"
@@ -180,6 +195,10 @@ def test_an_exported_program(folder: Path) -> None:
         ("small_model.py:Model --input 1x1x8x8 --weights other.safetensors", "missing conv.weight"),
         ("small_model.py:Model --input 1x1x8x8 --calibration widths.py", "the calibration data widths.py cannot be read"),
         ("small_model.py:Model --input 1x1x9x9 --calibration data.npz", "expected (n, 1, 9, 9)"),
+        (
+            "small_model.py:Model --input 1x1x8x8 --evaluate small_model.py:never",
+            "never fails: ZeroDivisionError: division by zero",
+        ),
         ("small_model.py:Digamma --input 1x1x8x8", "1 operation of the model cannot be converted"),
     ],
 )
