@@ -14,7 +14,25 @@ BINARY = {"add": "add", "sub": "sub", "mul": "mul", "div": "div"}
 
 def fuse_signals(graph: Graph) -> Graph:
     """The graph with `zip` in the place of complex element-wise operations, and of the product that makes a transform's input."""
-    return replace(graph, nodes=tuple(as_zip(graph, node) or node for node in graph.nodes))
+    return fuse_conjugates(replace(graph, nodes=tuple(as_zip(graph, node) or node for node in graph.nodes)))
+
+
+def fuse_conjugates(graph: Graph) -> Graph:
+    """The graph with `a * conj(b)` as one product, as correlations have it; the conjugate may be either operand."""
+    for node in graph.nodes:
+        if node.op != "zip" or node.attributes["operation"] != "mul":
+            continue
+        shapes = [graph.tensors[name].shape for name in node.inputs]
+        for index in (1, 0) if shapes[0] == shapes[1] else (1,):
+            maker = graph.producer(node.inputs[index])
+            conjugates = maker is not None and maker.op == "unary" and maker.attributes["operation"] == "conj"
+            if maker is None or not conjugates or only_reader(graph, node.inputs[index]) is not node:
+                continue
+            inputs = (node.inputs[1 - index], maker.inputs[0])
+            fused = replace(node, inputs=inputs, attributes={"operation": "conjugate_mul"})
+            graph = without(graph, maker, fused, node.inputs[index])
+            break
+    return graph
 
 
 def as_zip(graph: Graph, node: Node) -> Node | None:
@@ -53,12 +71,13 @@ def fuse_products(graph: Graph, transforms: Transforms) -> Graph:
     if not transforms.present or not transforms.config.multiply:
         return graph
     for node in graph.nodes:
-        transform = graph.producer(node.inputs[0]) if node.op == "zip" and node.attributes["operation"] == "mul" else None
+        product = node.op == "zip" and node.attributes["operation"] in ("mul", "conjugate_mul")
+        transform = graph.producer(node.inputs[0]) if product else None
         if transform is None or transform.op != "fft" or only_reader(graph, node.inputs[0]) is not node:
             continue
         rank = len(graph.tensors[node.inputs[0]].shape)
         if transform.attributes.get("axis", rank - 1) == rank - 1 and graph.tensors[node.inputs[1]].shape:
-            attributes = {"direction": transform.attributes["direction"], "operation": "mul"}
+            attributes = {"direction": transform.attributes["direction"], "operation": node.attributes["operation"]}
             inputs = (transform.inputs[0], node.inputs[1])
             fused = replace(node, op="fft_multiply", inputs=inputs, attributes=attributes)
             graph = without(graph, transform, fused, node.inputs[0])

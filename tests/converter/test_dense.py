@@ -459,6 +459,27 @@ def test_fourier_transforms(runner: Runner) -> None:
     runner.check(lambda x: torch.stft(x, 16, 8, window=window, center=False, return_complex=True).abs(), real(100))
 
 
+def test_correlations(runner: Runner) -> None:
+    """The conjugate is part of the product, whichever operand it is; one that others read too, or that repeats first, is not."""
+    fft, x, y = torch.fft, complex_(3, 16), complex_(3, 16, seed=2)
+    for function in (
+        lambda x, y: fft.ifft(fft.fft(x) * fft.fft(y).conj()),
+        lambda x, y: fft.ifft(fft.fft(x).conj() * fft.fft(y)),
+    ):
+        graph = runner.check(function, x, y).graph
+        assert [(node.op, node.attributes.get("operation")) for node in graph.nodes if node.op != "fft"] == [
+            ("zip", "conjugate_mul")
+        ]
+        (product,) = [node for node in graph.nodes if node.op == "zip"]
+        assert product.devices == ("cpu", "zip")
+    graph = runner.check(lambda x, y: [x * y.conj(), y.conj() + 1j, x[:, :1] * 2 * y], x, y).graph
+    assert "conjugate_mul" in {node.attributes.get("operation") for node in graph.nodes}
+    shared = runner.check(lambda x, y: (lambda c: [x * c, c + y])(y.conj()), x, y).graph
+    assert "conjugate_mul" not in {node.attributes.get("operation") for node in shared.nodes}
+    row = runner.check(lambda x, y: x[0].conj() * y, x, y).graph
+    assert len(row.nodes) <= 3
+
+
 def test_transforms_of_real_signals(runner: Runner) -> None:
     """As such where no accelerator has complex ones only."""
     fft, x, window = torch.fft, real(3, 5, 8), torch.hann_window(16)
