@@ -10,23 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
-from torch._decomp import get_decompositions
 from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.fx import GraphModule
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from cosoc.converter import fx
 from cosoc.converter.checks import Inputs, check_constants, require_no_state, tensors
-from cosoc.converter.dense import LOWERINGS
+from cosoc.converter.decompositions import decompositions
 from cosoc.converter.errors import ConversionError
-from cosoc.converter.operators import INTERPRETATIONS
 from cosoc.converter.support import require_fixed_sizes
-
-aten = torch.ops.aten
 
 SEQUENCES = (Path(nn.utils.rnn.__file__), Path(nn.modules.rnn.__file__))
 """Where PyTorch packs sequences, and computes with packed ones."""
@@ -88,22 +83,6 @@ def remedy(error: BaseException) -> str:
 def first_line(error: BaseException) -> str:
     """First line of an exception's message, or its type."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-DECOMPOSED = (aten.grid_sampler_2d, aten._native_batch_norm_legit.no_stats)
-"""Operations that torch.export leaves whole although PyTorch knows how to write them with others."""
-
-
-def decompositions() -> Any:
-    """PyTorch's table without the operations that are lowered as they are: the rest becomes operations of Core ATen."""
-    table = torch.export.default_decompositions()
-    for target, decomposition in get_decompositions(DECOMPOSED).items():
-        table[target] = decomposition
-    kept = LOWERINGS.keys() | INTERPRETATIONS.keys()
-    for target in list(table):
-        if str(target).removeprefix("aten.") in kept:
-            del table[target]
-    return table
 
 
 @contextmanager

@@ -205,6 +205,17 @@ def test_matrix_products(runner: Runner, shapes: tuple[tuple[int, ...], tuple[in
     runner.check(torch.matmul, whole(*shapes[0]), whole(*shapes[1], seed=1))
 
 
+def test_what_is_written_with_other_operations(runner: Runner) -> None:
+    a, b, c = real(2, 5, 3), real(2, 4, 3, seed=1), real(2, 3, 6, seed=2)
+    runner.check(lambda a, b: [torch.cdist(a, b, p) for p in (1.0, 2.0, 3.0, float("inf"))], a, b)
+    runner.check(nn.Bilinear(3, 6, 4), a[:, 0], c[:, 0])
+    runner.check(lambda m, a, c: [torch.addbmm(m, a, c), torch.addbmm(m, a, c, beta=0.5, alpha=2)], real(5, 6), a, c)
+    runner.check(lambda a: [a.median(), a[:, :4].median()], a)
+    runner.check(
+        lambda a, b: [torch.fmax(a, torch.log(b)), torch.fmin(torch.log(a), b), torch.fmax(torch.log(a), torch.log(b))], a, a * 2
+    )
+
+
 def test_linear_layers(runner: Runner) -> None:
     runner.check(nn.Linear(37, 50), real(13, 37))
     runner.check(nn.Sequential(nn.Linear(37, 20), nn.ReLU(), nn.Linear(20, 3, bias=False)), real(2, 4, 37))
