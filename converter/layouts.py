@@ -86,7 +86,7 @@ def split(shape: Sequence[int], steps: Sequence[int], size: int, stride: int) ->
 
 
 def without_unread(graph: Graph) -> Graph:
-    """The graph without nodes whose results nobody reads."""
+    """The graph without nodes whose results nobody reads, and without tensors that no node has."""
     needed, kept = set(graph.outputs), []
     for node in reversed(graph.nodes):
         if needed & set(node.outputs):

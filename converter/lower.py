@@ -16,6 +16,7 @@ from cosoc.converter.dense.call import MissingValueError, row_major, shape_of
 from cosoc.converter.dense.narrow import wrapped
 from cosoc.converter.errors import ConversionError
 from cosoc.converter.layers import identity, integer_layer, quantized_value
+from cosoc.converter.layouts import without_unread
 from cosoc.converter.placement import kernel_obstacle
 from cosoc.converter.quantize import Quantized
 from cosoc.converter.steps import CONVOLUTIONS, FeatureMap, Step, UnsupportedError, is_tokens
@@ -279,7 +280,8 @@ def lower(
     if lowering.problems:
         raise ConversionError(describe(lowering.problems))
     graph = ir.Graph(name, tuple(names), tuple(outputs), lowering.tensors, tuple(lowering.nodes))
-    return without_unused(graph, lowering.constants)
+    graph = without_unread(graph)
+    return graph, {name: data for name, data in lowering.constants.items() if name in graph.tensors}
 
 
 def is_turned(node: Node) -> bool:
@@ -302,18 +304,3 @@ def output_nodes(module: GraphModule) -> list[Node]:
     """Nodes whose values the model returns, in order."""
     leaves = torch.utils._pytree.tree_leaves(module.graph.output_node().args[0])
     return [node for node in leaves if isinstance(node, Node)]
-
-
-def without_unused(graph: ir.Graph, constants: ir.Constants) -> tuple[ir.Graph, ir.Constants]:
-    """Removes nodes whose results nobody reads, and constants that no node reads."""
-    needed = set(graph.outputs)
-    nodes = []
-    for node in reversed(graph.nodes):
-        if needed & set(node.outputs):
-            nodes.append(node)
-            needed.update(node.inputs)
-    kept = needed | set(graph.inputs) | {name for node in nodes for name in node.outputs}
-    tensors = {name: tensor for name, tensor in graph.tensors.items() if name in kept}
-    return replace(graph, tensors=tensors, nodes=tuple(reversed(nodes))), {
-        name: data for name, data in constants.items() if name in kept
-    }
