@@ -10,18 +10,17 @@
 /// The same without instructions that fuse a product and a sum: float results are the same on all machines.
 #define COSOC_DISPATCH_EXACT(name, body, Argument) COSOC_DISPATCH_AS(name, body, Argument, "avx2")
 
-/// The same with another body, `wide`, where there are 32 registers of 16 floats.
-#define COSOC_DISPATCH_WIDE(name, body, wide, Argument) COSOC_DISPATCH_WIDE_AS(name, body, wide, Argument)
-
+/// COSOC_DISPATCH_WIDE(name, body, wide, Argument) is COSOC_DISPATCH with another body, `wide`, for processors with
+/// AVX-512: 32 registers of 16 floats.
 #if defined(__x86_64__)
-#define COSOC_DISPATCH_WIDE_AS(name, body, wide, Argument)                                            \
-  COSOC_DISPATCH(name##_narrow, body, Argument)                                                       \
+#define COSOC_DISPATCH_WIDE(name, body, wide, Argument)                                                        \
+  COSOC_DISPATCH(name##_narrow, body, Argument)                                                                \
   [[gnu::target("avx2,fma,avx512f,avx512vl,prefer-vector-width=512")]] void name##_avx512(Argument argument) { \
-    wide(argument);                                                                                   \
-  }                                                                                                   \
-  void name(Argument argument) {                                                                      \
-    static const bool avx512 = __builtin_cpu_supports("avx512vl") != 0;                                \
-    avx512 ? name##_avx512(argument) : name##_narrow(argument);                                       \
+    wide(argument);                                                                                            \
+  }                                                                                                            \
+  void name(Argument argument) {                                                                               \
+    static const bool avx512 = __builtin_cpu_supports("avx512vl") != 0;                                        \
+    avx512 ? name##_avx512(argument) : name##_narrow(argument);                                                \
   }
 #define COSOC_DISPATCH_AS(name, body, Argument, set)                                                    \
   void name##_baseline(Argument argument) { body(argument); }                                           \
@@ -31,7 +30,7 @@
     avx2 ? name##_avx2(argument) : name##_baseline(argument);                                           \
   }
 #else
-#define COSOC_DISPATCH_WIDE_AS(name, body, wide, Argument) COSOC_DISPATCH(name, body, Argument)
+#define COSOC_DISPATCH_WIDE(name, body, wide, Argument) COSOC_DISPATCH(name, body, Argument)
 #define COSOC_DISPATCH_AS(name, body, Argument, set) \
   void name(Argument argument) { body(argument); }
 #endif
