@@ -51,9 +51,11 @@ template <class Lanes>
     value = value > e.high ? Vector{} + e.high : value;
     *reinterpret_cast<Memory*>(out + i) = value;
   }
-  for (; i < count; ++i) {
-    const float value =
-        (p.accumulate ? sums[i] + out[i] : sums[i]) + start + (residual == nullptr ? 0.0F : residual[i]);
+  // Always read, as a masked load from nowhere is an error in emulators.
+  const float nothing[Lanes::width] = {};
+  const float* added = residual == nullptr ? nothing : residual + i;
+  for (std::int64_t first = i; i < count; ++i) {
+    const float value = (p.accumulate ? sums[i] + out[i] : sums[i]) + start + added[i - first];
     out[i] = value < e.low ? e.low : value > e.high ? e.high : value;
   }
 }
