@@ -64,8 +64,9 @@ TaskHandle Scheduler::submit(TaskGroup& group, const TaskTemplate& what, std::sp
 
 void Scheduler::submit(TaskGroup& group, std::span<Task* const> roots, std::size_t count) {
   group.pending.fetch_add(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
-  Task* list = nullptr;
-  for (Task* root : roots) {
+  Task* list = roots.front();
+  list->next = nullptr;
+  for (Task* root : roots.subspan(1)) {
     root->next = list;
     list = root;
   }

@@ -263,11 +263,12 @@ class WallClockExecutor final : public Executor {
       await_signal(worker);
       if (worker.signal.exchange(Worker::none, std::memory_order_acquire) == Worker::stop) return;
       Task* list = nullptr;
-      Task* last = worker.tasks;
+      Task* last = worker.tasks;  // at least one
       std::optional<Remote::Core> core;
       if (remote_ != nullptr && devices_[device].is_cpu()) core = remote_->take_core(device);
       Time time = now();
-      for (Task* task = worker.tasks; task != nullptr;) {
+      Task* task = last;
+      do {
         Task* next = task->next;
         task->start = time;
         run(device, *task);
@@ -275,7 +276,7 @@ class WallClockExecutor final : public Executor {
         task->next = list;
         list = task;
         task = next;
-      }
+      } while (task != nullptr);
       if (core) remote_->give_core(*core);
       post(*list, *last);
       work_off_inbox();
