@@ -27,6 +27,21 @@ def results(model: nn.Module, inputs: tuple[torch.Tensor, ...]) -> list[torch.Te
     return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
 
 
+def real(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Normally distributed numbers."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def whole(*shape: int, low: int = -9, high: int = 10, seed: int = 0) -> torch.Tensor:
+    """Integers."""
+    return torch.randint(low, high, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def complex_(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Complex numbers."""
+    return torch.complex(real(*shape, seed=seed), real(*shape, seed=seed + 1))
+
+
 @dataclass
 class Runner:
     """One session on this machine's CPU."""

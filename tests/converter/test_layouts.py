@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,15 +13,9 @@ from torch import nn
 from cosoc.converter import convert
 from cosoc.converter.dense.movement import strided
 from cosoc.converter.layouts import Walk, composed
-from cosoc.runtime import CosocError, Session
+from cosoc.runtime import CosocError
 from tests.converter.dense_models import Runner
 from tests.converter.models import SmallResNet, randomize, samples
-
-
-@pytest.fixture(scope="module")
-def runner(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    with Session(soc=build, mode="cpu", cpu_cores=1) as session:
-        yield Runner(session, tmp_path_factory.mktemp("layouts"))
 
 
 def random_walk(generator: np.random.Generator, elements: int) -> Walk:
