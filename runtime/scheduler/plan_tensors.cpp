@@ -1,4 +1,4 @@
-/// Memory of a plan.
+/// Memory for a plan's tensors.
 #include <algorithm>
 #include <cstring>
 
