@@ -158,10 +158,10 @@ def require_fixed_sizes(module: GraphModule) -> None:
     Raises:
         ConversionError: lists the operations whose result, or its size, depends on the data.
     """
-    varying = {node for node in module.graph.nodes if not is_fixed(node.meta.get("val"))}
+    varying = dict.fromkeys(node for node in module.graph.nodes if not is_fixed(node.meta.get("val")))
     problems = []
     for node in varying:
-        if varying.isdisjoint(node.all_input_nodes):
+        if varying.keys().isdisjoint(node.all_input_nodes):
             number = not isinstance(node.meta["val"], torch.Tensor | tuple | list)
             reason = f"{'its result is a number that' if number else 'the size of its result'} depends on the data"
             problems.append(Problem(node, reason, REMEDIES.get(fx.operation(node).split(".")[0], SIZES_REMEDY)))
