@@ -275,8 +275,9 @@ Status Model::tensor(const std::string& name, std::span<std::byte> bytes) const 
   }
   const std::lock_guard lock(state_->mutex);
   state_->settle();
-  if (!info.constant && state_->last == nullptr)
+  if (!info.constant && state_->last == nullptr) {
     return failure("tensor " + name + ": the model has not run successfully yet");
+  }
   if (bytes.size() != info.type.dense_bytes()) {
     return failure("tensor " + name + " takes " + std::to_string(info.type.dense_bytes()) + " bytes; given are " +
                    std::to_string(bytes.size()));
