@@ -11,6 +11,7 @@ from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.isa import INSTRUCTIONS, MICRO_ENTRIES, Opcode
 
 MAX_FOLD_CHANNELS = 4
+MAX_FOLD_SKIP = 2
 
 
 def faults(config: Conv2DConfig, word: Value) -> dict[Opcode, Value]:
@@ -27,6 +28,8 @@ def faults(config: Conv2DConfig, word: Value) -> dict[Opcode, Value]:
             load.fold_channels > MAX_FOLD_CHANNELS,
             folds & (load.fold_stride == 0),
             folds & (load.words != 1),
+            folds & (load.fold_skip > MAX_FOLD_SKIP),
+            folds & (load.fold_channels != MAX_FOLD_SKIP + 1) & load.fold_skip.any(),
         ],
         Opcode.MICRO: [micro.count > MICRO_ENTRIES],
         Opcode.GEOMETRY: [

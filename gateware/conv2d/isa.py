@@ -113,6 +113,10 @@ _FIELDS: dict[Opcode, tuple[Field, ...]] = {
         Field("fold_left", 4, "pixels of zero_point put before each row when folding"),
         Field("fold_right", 4, "pixels of zero_point put after each row when folding"),
         Field("fold_stride", 3, "pixels from one folded word to the next, at least 1 when folding"),
+        Field("fold_skip", 2, "channels of a word's first pixel that it leaves out: 0..2 when folding 3 channels, else 0"),
+        Field("fold_keep_low", 4, "lowest channels of each word that stay as they were when folding"),
+        Field("fold_keep_high", 4, "highest channels of each word that stay as they were when folding"),
+        Field("fold_blank", 1, "1: all pixels count as pixels of zero_point when folding"),
         Field("zero_point", 16, "of the pixels put around a row when folding", signed=True),
     ),
     Opcode.WEIGHTS: (
