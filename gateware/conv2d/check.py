@@ -28,8 +28,9 @@ def faults(config: Conv2DConfig, word: Value) -> dict[Opcode, Value]:
             load.fold_channels > MAX_FOLD_CHANNELS,
             folds & (load.fold_stride == 0),
             folds & (load.words != 1),
-            folds & (load.fold_skip > MAX_FOLD_SKIP),
-            folds & (load.fold_channels != MAX_FOLD_SKIP + 1) & load.fold_skip.any(),
+            folds & (load.twin != 0) & (load.twin >= load.fold_stride),
+            *(folds & (skip > MAX_FOLD_SKIP) for skip in (load.fold_skip, load.twin_skip)),
+            *(folds & (load.fold_channels != MAX_FOLD_SKIP + 1) & skip.any() for skip in (load.fold_skip, load.twin_skip)),
         ],
         Opcode.MICRO: [micro.count > MICRO_ENTRIES],
         Opcode.GEOMETRY: [

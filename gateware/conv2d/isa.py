@@ -117,6 +117,11 @@ _FIELDS: dict[Opcode, tuple[Field, ...]] = {
         Field("fold_keep_low", 4, "lowest channels of each word that stay as they were when folding"),
         Field("fold_keep_high", 4, "highest channels of each word that stay as they were when folding"),
         Field("fold_blank", 1, "1: all pixels count as pixels of zero_point when folding"),
+        Field("twin", 3, "0: none; else pixels from each folded word to its twin, less than fold_stride"),
+        Field("twin_offset", 16, "in the feature buffer, from each folded word to its twin", signed=True),
+        Field("twin_skip", 2, "fold_skip of twins"),
+        Field("twin_keep_low", 4, "fold_keep_low of twins"),
+        Field("twin_keep_high", 4, "fold_keep_high of twins"),
         Field("zero_point", 16, "of the pixels put around a row when folding", signed=True),
     ),
     Opcode.WEIGHTS: (

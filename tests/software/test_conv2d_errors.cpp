@@ -77,6 +77,14 @@ TEST_CASE("folding has limits of its own") {
   CHECK(check(1, 0, 1) == ErrorCode::bad_parameter);
   CHECK(check(1, 1, 2) == ErrorCode::bad_parameter);
   CHECK(check(0, 0, 2) == ErrorCode::none);
+  for (std::uint8_t channels = 0; channels <= 4; ++channels) {
+    for (std::uint8_t skip = 0; skip <= 3; ++skip) {
+      fold.fold_skip = skip;
+      const bool good = channels == 0 || skip == 0 || (channels == 3 && skip < 3);
+      CAPTURE(channels, skip);
+      CHECK((check(channels, 1, 1) == ErrorCode::none) == good);
+    }
+  }
 }
 
 TEST_CASE("a bad instruction ends its command; what stands before it is executed") {

@@ -26,31 +26,77 @@ std::optional<Generator::Loaded> Generator::load(const Tile& tile) {
 }
 
 void Generator::load_input(const Tile& tile, Region& region) {
+  if (pass_.fold && !pass_.fold->lines.empty()) return load_lines(tile, region);
   const Transfer transfer = transfer_of(places_.in, pass_.in_shape, tile.image, pass_.rows, pass_.columns, tile.in_rows,
                                         tile.in_columns, false);
   for (std::int64_t word = 0; word < pass_.in_shape.words; word += most_words) {
     const std::int64_t words = std::min(most_words, pass_.in_shape.words - word);
     isa::Load load;
-    transfer.place_in(load, word, words);
     load.address = low16(region.begin + word * shape_.in_plane);
     load.address_row_pitch = static_cast<std::uint16_t>(shape_.in_row_pitch);
     load.address_plane_pitch = low16(shape_.in_plane);
-    if (pass_.fold) {
-      const ColumnFold& fold = *pass_.fold;
-      const std::int64_t first = fold.origin + fold.stride * tile.out_columns.begin;
-      const std::int64_t end =
-          fold.origin + fold.stride * (tile.out_columns.end - 1 + pass_.columns.taps.back()) + fold.pixels;
-      load.fold_channels = static_cast<std::uint8_t>(fold.channels);
-      load.fold_left = static_cast<std::uint8_t>(std::max<std::int64_t>(0, -first));
-      load.fold_right = static_cast<std::uint8_t>(std::max<std::int64_t>(0, end - pass_.columns.in));
-      load.fold_stride = static_cast<std::uint8_t>(fold.stride);
-      load.zero_point = static_cast<std::int16_t>(layer_.in_zero_point);
-    }
-    const Effect effect = {{transfer.bytes(word, words)},
-                           {features(region.begin + word * shape_.in_plane, words * shape_.in_plane)},
-                           transfer.cycles(config_, words)};
-    engine_.features.use(region, assembler_.emit(load, effect));
+    if (pass_.fold) set_fold(load, pass_.sequence({}, tile.out_columns));
+    emit_load(load, transfer, word, words, region, features(load.address, words * shape_.in_plane), false);
   }
+}
+
+void Generator::load_lines(const Tile& tile, Region& region) {
+  const Fold& fold = *pass_.fold;
+  const auto lines = std::ssize(fold.lines);
+  bool first = true;
+  for (std::int64_t line = 0; line < lines; ++line) {
+    // Groups that have this line in the tile.
+    const Range groups = {divide_up(tile.in_rows.begin - line, lines), divide_up(tile.in_rows.end - line, lines)};
+    for (const FoldedRow& part : fold.lines[static_cast<std::size_t>(line)]) {
+      const std::int64_t row = fold.row_origin + part.row;  // of group 0
+      const auto groups_above = [&](std::int64_t end) {
+        return std::clamp(divide_up(end - row, fold.row_stride), groups.begin, groups.end);
+      };
+      const std::int64_t begin = groups_above(0);
+      const std::int64_t end = std::max(begin, groups_above(pass_.in_shape.rows));
+      for (const auto& [some, blank] : {std::pair(Range{groups.begin, begin}, true),
+                                        std::pair(Range{begin, end}, false), std::pair(Range{end, groups.end}, true)}) {
+        if (some.size() <= 0) continue;
+        load_part(tile, region, line, part, some, blank, first);
+        first = false;
+      }
+    }
+  }
+}
+
+void Generator::load_part(const Tile& tile, Region& region, std::int64_t line, const FoldedRow& part, Range groups,
+                          bool blank, bool first) {
+  const Fold& fold = *pass_.fold;
+  const auto lines = std::ssize(fold.lines);
+  const FoldedSequence sequence = pass_.sequence(part, tile.out_columns);
+  const std::int64_t row = blank ? 0 : fold.row_origin + part.row + fold.row_stride * groups.begin;
+  Transfer transfer =
+      transfer_of(places_.in, pass_.in_shape, tile.image, {}, {}, {row, row + groups.size()}, sequence.pixels, false);
+  transfer.row_pitch *= blank ? 0 : fold.row_stride;
+  isa::Load load;
+  load.address = low16(region.begin + (groups.begin * lines + line - tile.in_rows.begin) * shape_.in_row_pitch);
+  load.address_row_pitch = static_cast<std::uint16_t>(lines * shape_.in_row_pitch);
+  set_fold(load, sequence);
+  load.fold_keep_low = static_cast<std::uint8_t>(part.lane);
+  load.fold_keep_high = static_cast<std::uint8_t>(word_channels(config_) - part.lane - part.count);
+  load.fold_blank = blank ? 1 : 0;
+  emit_load(load, transfer, 0, 1, region, features(region.begin, region.words), !first);
+}
+
+void Generator::set_fold(isa::Load& load, const FoldedSequence& sequence) const {
+  load.fold_channels = static_cast<std::uint8_t>(pass_.fold->channels);
+  load.fold_left = static_cast<std::uint8_t>(sequence.left);
+  load.fold_right = static_cast<std::uint8_t>(sequence.right);
+  load.fold_stride = static_cast<std::uint8_t>(pass_.fold->stride);
+  load.fold_skip = static_cast<std::uint8_t>(sequence.skip);
+  load.zero_point = static_cast<std::int16_t>(layer_.in_zero_point);
+}
+
+void Generator::emit_load(isa::Load& load, const Transfer& transfer, std::int64_t word, std::int64_t words,
+                          Region& region, const Interval& written, bool beside_own_writes) {
+  transfer.place_in(load, word, words);
+  const Effect effect = {{transfer.bytes(word, words)}, {written}, transfer.cycles(config_, words), beside_own_writes};
+  engine_.features.use(region, assembler_.emit(load, effect));
 }
 
 void Generator::load_residual(const Tile& tile, Region& region) {
@@ -60,14 +106,10 @@ void Generator::load_residual(const Tile& tile, Region& region) {
   for (std::int64_t word = 0; word < pass_.out_shape.words; word += most_words) {
     const std::int64_t words = std::min(most_words, pass_.out_shape.words - word);
     isa::Load load;
-    transfer.place_in(load, word, words);
     load.address = low16(region.begin + word * shape_.out_plane);
     load.address_row_pitch = static_cast<std::uint16_t>(shape_.out_row_pitch);
     load.address_plane_pitch = low16(shape_.out_plane);
-    const Effect effect = {{transfer.bytes(word, words)},
-                           {features(region.begin + word * shape_.out_plane, words * shape_.out_plane)},
-                           transfer.cycles(config_, words)};
-    engine_.features.use(region, assembler_.emit(load, effect));
+    emit_load(load, transfer, word, words, region, features(load.address, words * shape_.out_plane), false);
   }
 }
 

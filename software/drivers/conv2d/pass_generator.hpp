@@ -52,7 +52,15 @@ class Generator {
   bool write_micro_programs();
   std::optional<Loaded> load(const Tile& tile);
   void load_input(const Tile& tile, Region& region);
+  /// Words that rows share: of each line those of each part, and zero points for rows outside of the input.
+  void load_lines(const Tile& tile, Region& region);
+  void load_part(const Tile& tile, Region& region, std::int64_t line, const FoldedRow& part, Range groups, bool blank,
+                 bool first);
   void load_residual(const Tile& tile, Region& region);
+  void set_fold(isa::Load& load, const FoldedSequence& sequence) const;
+  /// LOAD of `words` words of each pixel, which writes `written` of a region.
+  void emit_load(isa::Load& load, const Transfer& transfer, std::int64_t word, std::int64_t words, Region& region,
+                 const Interval& written, bool beside_own_writes);
   bool process(const Tile& tile, Loaded& loaded);
   /// The region of the results of `words` words of a tile; none when there is no room.
   std::optional<Region> results_region(std::int64_t words);

@@ -24,8 +24,10 @@ bool has_tile(const Tile& tile) {
 }
 
 bool is_good(const Config&, const isa::Load& load) {
-  return has_tile(load) && load.fold_channels <= max_fold_channels &&
-         (load.fold_channels == 0 || (load.fold_stride != 0 && load.words == 1));
+  if (!has_tile(load) || load.fold_channels > max_fold_channels) return false;
+  if (load.fold_channels == 0) return true;
+  return load.fold_stride != 0 && load.words == 1 &&
+         load.fold_skip <= (fold_skips(load.fold_channels) ? most_fold_skip : 0);
 }
 bool is_good(const Config&, const isa::Weights& weights) { return all_set(weights.steps); }
 bool is_good(const Config&, const isa::Channels& channels) { return all_set(channels.blocks); }
@@ -128,7 +130,12 @@ Pixel PixelWalk::at(std::uint32_t pixel) const {
           .out_address = compute_.out_address + pixel + row_step(output_.row_step)};
 }
 
-Fold::Fold(const Extents& extents, const isa::Load& load) : pixels(extents.word_channels / load.fold_channels) {
+FoldedWords::FoldedWords(const Extents& extents, const isa::Load& load)
+    : pixels(static_cast<std::size_t>(
+          folded_pixels(static_cast<std::int64_t>(extents.word_channels), load.fold_channels))),
+      first_byte(std::min(word_bytes, load.fold_keep_low * extents.activation_bytes)),
+      end_byte(
+          std::max(first_byte, word_bytes - std::min(word_bytes, load.fold_keep_high * extents.activation_bytes))) {
   const std::size_t length = std::size_t{load.fold_left} + load.columns + load.fold_right;
   words = length < pixels ? 0 : (length - pixels) / load.fold_stride + 1;
 }

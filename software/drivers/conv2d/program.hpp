@@ -104,12 +104,27 @@ void for_each_transfer(const Tile& tile, std::uint64_t base, Visit visit) {
   }
 }
 
-/// The words that a folding LOAD makes of a row.
-struct Fold {
-  Fold(const Extents& extents, const isa::Load& load);
+inline constexpr std::int64_t most_fold_skip = 2;
 
-  std::size_t pixels;  // of a word
-  std::size_t words;   // of a row
+/// Whether LOAD may leave channels of a word's first pixel out: then words may begin with any channel.
+constexpr bool fold_skips(std::int64_t channels) { return channels == most_fold_skip + 1; }
+
+/// Pixels that LOAD takes for a word when it folds `channels` of each: as many as it needs with every `fold_skip`.
+constexpr std::int64_t folded_pixels(std::int64_t word_channels, std::int64_t channels) {
+  return (word_channels + (fold_skips(channels) ? most_fold_skip + channels - 1 : 0)) / channels;
+}
+
+/// The words that a folding LOAD makes of a row.
+struct FoldedWords {
+  FoldedWords(const Extents& extents, const isa::Load& load);
+
+  std::size_t pixels;      // that a word takes
+  std::size_t words;       // of a row
+  std::size_t first_byte;  // of a word that is written
+  std::size_t end_byte;    // behind the last one
+
+  /// A bit for each byte of a word that is written.
+  std::uint32_t bytes() const { return (1U << end_byte) - (1U << first_byte); }
 };
 
 /// Base address `index` of a command.

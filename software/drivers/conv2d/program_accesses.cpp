@@ -9,11 +9,12 @@ namespace cosoc::conv2d {
 void ProgramChecker::visit(const isa::Load& load) {
   for_each_transfer(load, base_of(command_, load.base),
                     [&](std::uint64_t address, std::uint64_t bytes, auto...) { read_memory(address, bytes); });
-  const std::size_t columns = load.fold_channels == 0 ? load.columns : Fold(extents_, load).words;
+  const std::size_t columns = load.fold_channels == 0 ? load.columns : FoldedWords(extents_, load).words;
+  const std::uint32_t bytes = load.fold_channels == 0 ? all_bytes : FoldedWords(extents_, load).bytes();
   for (std::uint32_t row = 0; row < load.rows; ++row) {
     for (std::uint32_t plane = 0; plane < load.words; ++plane) {
       const std::uint32_t address = load.address + row * load.address_row_pitch + plane * load.address_plane_pitch;
-      for (std::uint32_t column = 0; column < columns; ++column) write(features_, address + column);
+      for (std::uint32_t column = 0; column < columns; ++column) write(features_, address + column, bytes);
     }
   }
 }
