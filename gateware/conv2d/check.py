@@ -8,10 +8,8 @@ from amaranth import Cat, Value
 from amaranth.lib import data
 
 from cosoc.gateware.conv2d.config import Conv2DConfig
+from cosoc.gateware.conv2d.fold import MAX_FOLD_CHANNELS, MAX_FOLD_SKIP, SKIPPING_CHANNELS
 from cosoc.gateware.conv2d.isa import INSTRUCTIONS, MICRO_ENTRIES, Opcode
-
-MAX_FOLD_CHANNELS = 4
-MAX_FOLD_SKIP = 2
 
 
 def faults(config: Conv2DConfig, word: Value) -> dict[Opcode, Value]:
@@ -29,7 +27,7 @@ def faults(config: Conv2DConfig, word: Value) -> dict[Opcode, Value]:
             folds & (load.fold_stride == 0),
             folds & (load.words != 1),
             folds & (load.fold_skip > MAX_FOLD_SKIP),
-            folds & (load.fold_channels != MAX_FOLD_SKIP + 1) & load.fold_skip.any(),
+            folds & (load.fold_channels != SKIPPING_CHANNELS) & load.fold_skip.any(),
         ],
         Opcode.MICRO: [micro.count > MICRO_ENTRIES],
         Opcode.GEOMETRY: [
