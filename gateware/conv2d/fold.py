@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal
+from amaranth import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,17 +14,26 @@ FOLD_LATENCY = 2
 
 MAX_FOLD_CHANNELS = 4
 
+SKIPPING_CHANNELS = 3
+"""Pixels of so many channels may be cut by the beginning of a word."""
+
+MAX_FOLD_SKIP = SKIPPING_CHANNELS - 1
+
 
 def folded_pixels(config: Conv2DConfig, channels: int) -> int:
-    """Pixels of a folded word: n = word_channels // channels."""
+    """Pixels that a folded word takes: all that it may hold channels of, whatever it skips."""
+    if channels == SKIPPING_CHANNELS:
+        return -(-(config.word_channels + MAX_FOLD_SKIP) // channels)
     return config.word_channels // channels
 
 
 class Folder(wiring.Component):
     """Shifts the lowest channels of each pixel into a word, or passes whole beats on.
 
-    After a beat with `channels` = c > 0 the word's lowest n * c channels are those of the latest n pixels, the oldest lowest.
+    After a beat with `channels` = c > 0 the word has those of the latest n pixels, the oldest lowest, from channel `skip` up.
     With c = 0 the word is the beat.
+
+    Three channels of n pixels are more than a word has: what enters it is as much older as there are channels above the word.
 
     Args:
         config: width of an activation.
@@ -34,6 +43,7 @@ class Folder(wiring.Component):
         beat: a pixel, or a word to pass on.
         pad: take a pixel of `zero_point` instead.
         channels: 0 to pass on, 1..4 to fold.
+        skip: channels of the oldest pixel that are left out; it matters with three channels only.
         zero_point: value of the channels of a padding pixel.
         word: result, `FOLD_LATENCY` cycles after its beat; it stays until another beat comes.
     """
@@ -46,6 +56,7 @@ class Folder(wiring.Component):
                 "beat": In(BEAT_BITS),
                 "pad": In(1),
                 "channels": In(range(MAX_FOLD_CHANNELS + 1)),
+                "skip": In(range(MAX_FOLD_SKIP + 1)),
                 "zero_point": In(config.activation_bits),
                 "word": Out(BEAT_BITS),
             }
@@ -55,24 +66,33 @@ class Folder(wiring.Component):
         m = Module()
         bits = self._config.activation_bits
         pixel = Signal(BEAT_BITS)
-        channels = Signal.like(self.channels)
+        channels, skip = Signal.like(self.channels), Signal.like(self.skip)
         valid = Signal()
         padding = self.zero_point.replicate(MAX_FOLD_CHANNELS)
         m.d.sync += [
             pixel.eq(self.beat),
             pixel[: len(padding)].eq(Mux(self.pad, padding, self.beat[: len(padding)])),
             channels.eq(self.channels),
+            skip.eq(self.skip),
             valid.eq(self.valid),
         ]
+        skipping = self._skipping(m, valid, pixel, skip)
         with m.If(valid), m.Switch(channels):
             for fold in range(1, MAX_FOLD_CHANNELS + 1):
                 with m.Case(fold):
-                    newest = (folded_pixels(self._config, fold) - 1) * fold
-                    for lane in range(newest + fold):
-                        source = self.word.word_select(lane + fold, bits)
-                        if lane >= newest:
-                            source = pixel.word_select(lane - newest, bits)
-                        m.d.sync += self.word.word_select(lane, bits).eq(source)
+                    newest = skipping if fold == SKIPPING_CHANNELS else pixel[: fold * bits]
+                    m.d.sync += self.word.eq(Cat(self.word[fold * bits :], newest))
             with m.Default():
                 m.d.sync += self.word.eq(pixel)
         return m
+
+    def _skipping(self, m: Module, valid: Value, pixel: Value, skip: Value) -> Value:
+        """The channels that enter a word of pixels of three: the latest ones, but before those that are above the word."""
+        bits = self._config.activation_bits
+        above = folded_pixels(self._config, SKIPPING_CHANNELS) * SKIPPING_CHANNELS - self._config.word_channels
+        before = Signal(above * bits, reset_less=True)
+        latest = Cat(before, pixel[: SKIPPING_CHANNELS * bits])
+        with m.If(valid):
+            m.d.sync += before.eq(latest[SKIPPING_CHANNELS * bits :])
+        choice = [latest[count * bits :][: SKIPPING_CHANNELS * bits] for count in range(MAX_FOLD_SKIP + 1)]
+        return Value.cast(Array(choice)[skip])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Any
 
-from amaranth import Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,10 +14,10 @@ from cosoc.gateware.conv2d.config import Conv2DConfig
 from cosoc.gateware.conv2d.fold import FOLD_LATENCY, MAX_FOLD_CHANNELS, Folder, folded_pixels
 from cosoc.gateware.conv2d.tiles import Counter, TilePlace
 from cosoc.gateware.conv2d.types import ADDRESS_BITS
-from cosoc.gateware.peripheral.core import BEAT_BITS
+from cosoc.gateware.peripheral.core import BEAT_BITS, BEAT_BYTES
 
-LoadItem = data.StructLayout({"address": ADDRESS_BITS, "data": BEAT_BITS, "write": 1, "last": 1})
-"""A word to write, or only the end of a tile: `last` comes with the last word or after it."""
+LoadItem = data.StructLayout({"address": ADDRESS_BITS, "data": BEAT_BITS, "enable": BEAT_BYTES, "write": 1, "last": 1})
+"""A word to write, of it the bytes of `enable`; or only the end of a tile: `last` comes with the last word or after it."""
 
 
 class Phase(IntEnum):
@@ -88,8 +88,9 @@ class TileReceiver(wiring.Component):
             walk.row_end.eq(walk.words.last & walk.pixels.last & walk.final),
             folder.valid.eq(walk.step),
             folder.beat.eq(self.data.payload),
-            folder.pad.eq(~beats),
+            folder.pad.eq(~beats | tile.blank),
             folder.channels.eq(tile.channels),
+            folder.skip.eq(tile.skip),
             folder.zero_point.eq(tile.zero_point),
             self.item.data.eq(folder.word),
         ]
@@ -102,6 +103,7 @@ class TileReceiver(wiring.Component):
         write, address = self._place_words(m, walk)
         last = walk.step & walk.row_end & walk.rows.last
         m.d.comb += [
+            self.item.enable.eq(delayed(m, self._written(tile), 1, name="enable")),
             self.item.address.eq(delayed(m, address, FOLD_LATENCY - 1, name="address")),
             self.item.write.eq(delayed(m, write, FOLD_LATENCY - 1, name="write", resets=True)),
             self.item.last.eq(delayed(m, last, FOLD_LATENCY, name="last", resets=True)),
@@ -143,6 +145,12 @@ class TileReceiver(wiring.Component):
             walk.final.eq(~left & ~right),
             walk.pixels.start(Mux(left, tile.left, tile.columns)),
         ]
+
+    def _written(self, tile: Any) -> Value:
+        """The bytes of its words that are written. A tile stays a cycle longer than its last beat, so these are in time."""
+        lanes = self._config.word_channels
+        written = ((tile.keep_low <= lane) & (tile.keep_high < lanes - lane) for lane in range(lanes))
+        return Cat(bit.replicate(self._config.activation_bytes) for bit in written)
 
     def _pixels_of_word(self, channels: Value) -> Value:
         """n by the number of channels; any where nothing is folded."""

@@ -27,12 +27,16 @@ TilePlace = data.StructLayout(
         "left": 4,
         "right": 4,
         "stride": 3,
+        "skip": 2,
+        "keep_low": 4,
+        "keep_high": 4,
+        "blank": 1,
         "zero_point": 16,
     }
 )
 """What becomes of an engine's beats: `rows` (or none) of `columns` pixels of `words` words.
 
-`left` and `right` are zero unless folding.
+`left`, `right`, `keep_low`, `keep_high` and `blank` are zero unless folding; `skip` matters only then.
 """
 
 TileJob = data.StructLayout(

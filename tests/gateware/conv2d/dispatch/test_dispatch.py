@@ -128,6 +128,8 @@ def bad_instructions(rng: random.Random) -> list[int]:
     words += [one(Opcode.LOAD, fold_channels=c, fold_stride=1, words=1) for c in (5, 6, 7)]
     words += [one(Opcode.LOAD, fold_channels=c, fold_stride=0, words=1) for c in (1, 4)]
     words += [one(Opcode.LOAD, fold_channels=2, fold_stride=1, words=w) for w in (2, 129, 255)]
+    words.append(one(Opcode.LOAD, fold_channels=3, fold_stride=1, words=1, fold_skip=3))
+    words += [one(Opcode.LOAD, fold_channels=c, fold_stride=1, words=1, fold_skip=s) for c in (1, 2, 4) for s in (1, 2)]
     words += [one(Opcode.MICRO, count=c) for c in (5, 6, 7)]
     words += [one(Opcode.GEOMETRY, phases_log2=p) for p in (2, 3, 7)]
     words += [random_instruction(rng) & ~15 | opcode for opcode in range(8, 16)]
