@@ -147,7 +147,7 @@ _FIELDS: dict[Opcode, tuple[Field, ...]] = {
         Field("columns", 12, "columns of the input, likewise"),
         Field("plane_pitch", 16, "from one word of a pixel to the next"),
         Field("zero_point", 16, "of operands outside the input", signed=True),
-        Field("stride_rows", 3, "input rows from one output row to the next", nonzero=True),
+        Field("stride_rows", 4, "input rows from one output row to the next", nonzero=True),
         Field("stride_columns", 3, "input columns from one output column to the next", nonzero=True),
         Field("out_columns", 12, "output columns", nonzero=True),
         Field("group_rows", 5, "pixel_lanes // out_columns"),

@@ -79,11 +79,20 @@ TEST_CASE("folding has limits of its own") {
   CHECK(check(0, 0, 2) == ErrorCode::none);
   for (std::uint8_t channels = 0; channels <= 4; ++channels) {
     for (std::uint8_t skip = 0; skip <= 3; ++skip) {
-      fold.fold_skip = skip;
       const bool good = channels == 0 || skip == 0 || (channels == 3 && skip < 3);
-      CAPTURE(channels, skip);
-      CHECK((check(channels, 1, 1) == ErrorCode::none) == good);
+      for (std::uint8_t isa::Load::*field : {&isa::Load::fold_skip, &isa::Load::twin_skip}) {
+        CAPTURE(channels, skip);
+        fold.*field = skip;
+        CHECK((check(channels, 1, 1) == ErrorCode::none) == good);
+        fold.*field = 0;
+      }
     }
+  }
+  for (std::uint8_t twin = 0; twin <= 7; ++twin) {
+    fold.twin = twin;
+    CAPTURE(twin);
+    CHECK((check(2, 4, 1) == ErrorCode::none) == (twin < 4));
+    CHECK(check(0, 0, 1) == ErrorCode::none);
   }
 }
 

@@ -60,7 +60,6 @@ void check_folding(const Config& used, isa::Load load, bool dense) {
   constexpr std::size_t columns = 9;
   constexpr std::size_t lanes = word_bytes / sizeof(Activation);
   const std::size_t pitch = dense ? 1 : 3;
-  fill(engine, 0, 3 * 40 * word_bytes);
   load.rows = 3;
   load.columns = columns;
   load.words = 1;
@@ -68,13 +67,16 @@ void check_folding(const Config& used, isa::Load load, bool dense) {
   load.pixel_pitch = static_cast<std::uint16_t>(pitch);
   load.address_row_pitch = 30;
   load.zero_point = sizeof(Activation) == 1 ? -7 : -1234;
-  const isa::Load before = {.rows = 1, .columns = 90, .words = 1, .pixel_pitch = 1};
-  REQUIRE(engine.run(Program(before, load, dump(0, 90))) == ErrorCode::none);
+  constexpr std::size_t twins = 100;  // words from words to twins
+  load.twin_offset = twins;
+  const isa::Load before = {.rows = 1, .columns = twins + 90, .words = 1, .pixel_pitch = 1};
+  fill(engine, 0, (twins + 90) * word_bytes);
+  REQUIRE(engine.run(Program(before, load, dump(0, twins + 90))) == ErrorCode::none);
 
   const Activation* memory = engine.at<Activation>(0);
   const Activation* found = engine.at<Activation>(1);
   const std::size_t channels = load.fold_channels;
-  const std::size_t needed = lanes + (channels == 3 ? 2 : 0);  // channels
+  const std::size_t needed_pixels = (lanes + (channels == 3 ? 2 : 0) + channels - 1) / channels;
   for (std::size_t y = 0; y < 3; ++y) {
     std::vector<Activation> sequence(load.fold_left * channels, static_cast<Activation>(load.zero_point));
     for (std::size_t i = 0; i < columns * channels; ++i) {
@@ -84,12 +86,19 @@ void check_folding(const Config& used, isa::Load load, bool dense) {
     sequence.resize(sequence.size() + load.fold_right * channels, static_cast<Activation>(load.zero_point));
     for (std::size_t word = 0; word < 30; ++word) {
       const std::size_t first = word * load.fold_stride * channels;
-      const bool made = first + (needed + channels - 1) / channels * channels <= sequence.size();
+      const bool made = first + needed_pixels * channels <= sequence.size();
+      const bool has_twin =
+          load.twin != 0 && first + load.twin * channels + needed_pixels * channels <= sequence.size();
       for (std::size_t lane = 0; lane < lanes; ++lane) {
-        const bool kept = !made || lane < load.fold_keep_low || lane + load.fold_keep_high >= lanes;
-        const std::size_t at = (y * 30 + word) * lanes + lane;
-        CAPTURE(y, word, lane, kept);
-        REQUIRE(found[at] == (kept ? memory[at] : sequence[first + load.fold_skip + lane]));
+        const auto check = [&](std::size_t index, bool kept, std::size_t value) {
+          const std::size_t at = index * lanes + lane;
+          CAPTURE(y, word, lane, kept);
+          REQUIRE(found[at] == (kept ? memory[at] : sequence[first + value + lane]));
+        };
+        const auto keeps = [&](std::size_t low, std::size_t high) { return lane < low || lane + high >= lanes; };
+        check(y * 30 + word, !made || keeps(load.fold_keep_low, load.fold_keep_high), load.fold_skip);
+        check(twins + y * 30 + word, !has_twin || keeps(load.twin_keep_low, load.twin_keep_high),
+              load.twin * channels + load.twin_skip);
       }
     }
   }
@@ -111,6 +120,30 @@ TEST_CASE("LOAD folds channels of neighbouring pixels") {
       load.fold_left = 15;
       load.fold_right = 0;
       check_folding<std::int16_t>(config_of(4, 8, 2, 16), load, true);
+    }
+  }
+}
+
+TEST_CASE("LOAD gives folded words twins that begin some pixels later") {
+  for (std::uint8_t channels = 1; channels <= 4; ++channels) {
+    for (std::uint8_t stride = 2; stride <= 5; ++stride) {
+      for (std::uint8_t twin = 1; twin < stride; ++twin) {
+        CAPTURE(channels, stride, twin);
+        isa::Load load;
+        load.fold_channels = channels;
+        load.fold_stride = stride;
+        load.fold_left = 4;
+        load.fold_right = 5;
+        load.twin = twin;
+        load.twin_keep_low = 1;
+        load.twin_keep_high = twin;
+        if (channels == 3) {
+          load.fold_skip = static_cast<std::uint8_t>(twin % 3);
+          load.twin_skip = static_cast<std::uint8_t>((twin + 1) % 3);
+        }
+        check_folding<std::int8_t>(config, load, true);
+        check_folding<std::int16_t>(config_of(4, 8, 2, 16), load, false);
+      }
     }
   }
 }

@@ -26,7 +26,7 @@ std::optional<Generator::Loaded> Generator::load(const Tile& tile) {
 }
 
 void Generator::load_input(const Tile& tile, Region& region) {
-  if (pass_.fold && !pass_.fold->lines.empty()) return load_lines(tile, region);
+  if (pass_.fold && pass_.fold->lines > 0) return load_lines(tile, region);
   const Transfer transfer = transfer_of(places_.in, pass_.in_shape, tile.image, pass_.rows, pass_.columns, tile.in_rows,
                                         tile.in_columns, false);
   for (std::int64_t word = 0; word < pass_.in_shape.words; word += most_words) {
@@ -42,45 +42,68 @@ void Generator::load_input(const Tile& tile, Region& region) {
 
 void Generator::load_lines(const Tile& tile, Region& region) {
   const Fold& fold = *pass_.fold;
-  const auto lines = std::ssize(fold.lines);
+  // Groups that have a line in the tile.
+  const auto groups_of = [&](std::int64_t line) {
+    return Range{divide_up(tile.in_rows.begin - line, fold.lines), divide_up(tile.in_rows.end - line, fold.lines)};
+  };
   bool first = true;
-  for (std::int64_t line = 0; line < lines; ++line) {
-    // Groups that have this line in the tile.
-    const Range groups = {divide_up(tile.in_rows.begin - line, lines), divide_up(tile.in_rows.end - line, lines)};
-    for (const FoldedRow& part : fold.lines[static_cast<std::size_t>(line)]) {
-      const std::int64_t row = fold.row_origin + part.row;  // of group 0
-      const auto groups_above = [&](std::int64_t end) {
-        return std::clamp(divide_up(end - row, fold.row_stride), groups.begin, groups.end);
-      };
-      const std::int64_t begin = groups_above(0);
-      const std::int64_t end = std::max(begin, groups_above(pass_.in_shape.rows));
-      for (const auto& [some, blank] : {std::pair(Range{groups.begin, begin}, true),
-                                        std::pair(Range{begin, end}, false), std::pair(Range{end, groups.end}, true)}) {
-        if (some.size() <= 0) continue;
-        load_part(tile, region, line, part, some, blank, first);
-        first = false;
-      }
+  for (const FoldedLoad& load : fold.loads) {
+    Range words = groups_of(load.word.line);
+    if (load.twin) {
+      Range twins = groups_of(load.twin->line);
+      const Range both = {words.begin, std::min(words.end, twins.end)};
+      load_groups(tile, region, load, both, first);
+      words.begin = twins.begin = both.end;
+      load_groups(tile, region, {*load.twin, {}}, twins, first);
     }
+    load_groups(tile, region, {load.word, {}}, words, first);
   }
 }
 
-void Generator::load_part(const Tile& tile, Region& region, std::int64_t line, const FoldedRow& part, Range groups,
-                          bool blank, bool first) {
+void Generator::load_groups(const Tile& tile, Region& region, const FoldedLoad& load, Range groups, bool& first) {
+  const std::int64_t row = pass_.fold->row_origin + load.word.row;  // of group 0
+  const auto groups_above = [&](std::int64_t end) {
+    return std::clamp(divide_up(end - row, pass_.fold->row_stride), groups.begin, groups.end);
+  };
+  if (groups.size() <= 0) return;
+  const std::int64_t begin = groups_above(0);
+  const std::int64_t end = std::max(begin, groups_above(pass_.in_shape.rows));
+  for (const Range some : {Range{groups.begin, begin}, Range{begin, end}, Range{end, groups.end}}) {
+    if (some.size() == 0) continue;
+    load_rows(tile, region, load, some, some.begin != begin || begin == end, !first);
+    first = false;
+  }
+}
+
+void Generator::load_rows(const Tile& tile, Region& region, const FoldedLoad& load, Range groups, bool blank,
+                          bool beside_own_writes) {
   const Fold& fold = *pass_.fold;
-  const auto lines = std::ssize(fold.lines);
-  const FoldedSequence sequence = pass_.sequence(part, tile.out_columns);
-  const std::int64_t row = blank ? 0 : fold.row_origin + part.row + fold.row_stride * groups.begin;
+  const auto address = [&](std::int64_t line) {
+    return region.begin + (groups.begin * fold.lines + line - tile.in_rows.begin) * shape_.in_row_pitch;
+  };
+  const FoldedSequence sequence = pass_.sequence(load, tile.out_columns);
+  const std::int64_t row = blank ? 0 : fold.row_origin + load.word.row + fold.row_stride * groups.begin;
   Transfer transfer =
       transfer_of(places_.in, pass_.in_shape, tile.image, {}, {}, {row, row + groups.size()}, sequence.pixels, false);
   transfer.row_pitch *= blank ? 0 : fold.row_stride;
-  isa::Load load;
-  load.address = low16(region.begin + (groups.begin * lines + line - tile.in_rows.begin) * shape_.in_row_pitch);
-  load.address_row_pitch = static_cast<std::uint16_t>(lines * shape_.in_row_pitch);
-  set_fold(load, sequence);
-  load.fold_keep_low = static_cast<std::uint8_t>(part.lane);
-  load.fold_keep_high = static_cast<std::uint8_t>(word_channels(config_) - part.lane - part.count);
-  load.fold_blank = blank ? 1 : 0;
-  emit_load(load, transfer, 0, 1, region, features(region.begin, region.words), !first);
+  isa::Load instruction;
+  instruction.address = low16(address(load.word.line));
+  instruction.address_row_pitch = static_cast<std::uint16_t>(fold.lines * shape_.in_row_pitch);
+  set_fold(instruction, sequence);
+  const auto above = [&](const FoldedRow& part) {
+    return static_cast<std::uint8_t>(word_channels(config_) - part.lane - part.count);
+  };
+  instruction.fold_keep_low = static_cast<std::uint8_t>(load.word.lane);
+  instruction.fold_keep_high = above(load.word);
+  instruction.fold_blank = blank ? 1 : 0;
+  if (load.twin) {
+    instruction.twin = static_cast<std::uint8_t>(sequence.twin);
+    instruction.twin_skip = static_cast<std::uint8_t>(sequence.twin_skip);
+    instruction.twin_offset = signed16(address(load.twin->line) - address(load.word.line) - sequence.behind);
+    instruction.twin_keep_low = static_cast<std::uint8_t>(load.twin->lane);
+    instruction.twin_keep_high = above(*load.twin);
+  }
+  emit_load(instruction, transfer, 0, 1, region, features(region.begin, region.words), beside_own_writes);
 }
 
 void Generator::set_fold(isa::Load& load, const FoldedSequence& sequence) const {

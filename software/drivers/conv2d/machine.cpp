@@ -102,13 +102,18 @@ void Machine::load_folded(const isa::Load& load) {
                         out = std::copy_n(pixel, pixel_bytes, out);
                       }
                     });
+  const auto write = [&](std::uint32_t address, const WrittenBytes& written, const std::int8_t* values) {
+    std::copy(values + written.begin, values + written.end,
+              feature(address).begin() + static_cast<std::ptrdiff_t>(written.begin));
+  };
   for (std::uint32_t row = 0; row < load.rows; ++row) {
     for (std::uint32_t k = 0; k < folded.words; ++k) {
-      const std::int8_t* values = rows.data() + row * row_bytes + k * load.fold_stride * pixel_bytes +
-                                  load.fold_skip * extents_.activation_bytes;
-      Word& word = feature(load.address + row * load.address_row_pitch + k);
-      std::copy(values + folded.first_byte, values + folded.end_byte,
-                word.begin() + static_cast<std::ptrdiff_t>(folded.first_byte));
+      const std::int8_t* values = rows.data() + row * row_bytes + k * load.fold_stride * pixel_bytes;
+      const std::uint32_t address = load.address + row * load.address_row_pitch + k;
+      write(address, folded.of_word, values + load.fold_skip * extents_.activation_bytes);
+      if (k >= folded.twins) continue;
+      write(address + static_cast<std::uint32_t>(load.twin_offset), folded.of_twin,
+            values + load.twin * pixel_bytes + load.twin_skip * extents_.activation_bytes);
     }
   }
 }

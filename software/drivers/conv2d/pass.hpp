@@ -44,13 +44,20 @@ struct FoldedValue {
   std::int64_t channel = 0;
 };
 
-/// Values of a row of each patch in the words of a line: `count` of them from `value` on, in the lanes from `lane` up.
-/// The values of a row are the channels of its first pixel, those of the next, and so on.
+/// Values of row `row` of each patch in the words of line `line` of a group: `count` of them from `value` on, in the
+/// lanes from `lane` up. The values of a row are the channels of its first pixel, those of the next, and so on.
 struct FoldedRow {
+  std::int64_t line = 0;
   std::int64_t row = 0;
   std::int64_t value = 0;
   std::int64_t lane = 0;
   std::int64_t count = 0;
+};
+
+/// What one LOAD makes of a row, as a word and its twin.
+struct FoldedLoad {
+  FoldedRow word;
+  std::optional<FoldedRow> twin;
 };
 
 /// Pixels of few channels side by side in words, see LOAD. The column axis then counts words, and its `origin` and
@@ -62,19 +69,24 @@ struct Fold {
   std::int64_t pixels = 1;  // that LOAD takes for a word
   std::int64_t stride = 1;
   std::int64_t origin = 0;
-  std::vector<std::vector<FoldedValue>> values;  // by word of the reduction and lane; row -1 where a lane has none
-  std::vector<std::vector<FoldedRow>> lines;     // of a group
-  std::int64_t row_stride = 1;                   // input rows from one group to the next
-  std::int64_t row_origin = 0;                   // input row of the first group's row 0
+  std::vector<std::vector<FoldedValue>> values = {};  // by word of the reduction and lane; row -1 where a lane has none
+  std::int64_t lines = 0;                             // of a group
+  std::vector<FoldedLoad> loads = {};                 // of a group
+  std::int64_t row_stride = 1;                        // input rows from one group to the next
+  std::int64_t row_origin = 0;                        // input row of the first group's row 0
+  std::int64_t margin = 0;  // columns at the end of each line that LOAD writes although no result has them
 };
 
-/// What LOAD passes over in a row of the input: these pixels with padding around them, and `skip` channels before a
-/// word.
+/// What LOAD passes over in a row of the input: these pixels with padding around them. Words leave out `skip` channels.
+/// Twins begin `twin` pixels later, and that of column k comes with word k + `behind`.
 struct FoldedSequence {
   Range pixels;
   std::int64_t left = 0;
   std::int64_t right = 0;
   std::int64_t skip = 0;
+  std::int64_t twin = 0;
+  std::int64_t twin_skip = 0;
+  std::int64_t behind = 0;
 };
 
 /// Shape of a tensor in memory, in pixels and words of 16 bytes.
@@ -107,8 +119,8 @@ struct Pass {
   /// Words of a reduction: what a block multiplies for each pixel.
   std::int64_t reduction() const { return taps() * block_words; }
   Size stored() const;
-  /// Of words for the output columns `out` of a folded input, with the values of `part`.
-  FoldedSequence sequence(const FoldedRow& part, Range out) const;
+  /// Of words for the output columns `out` of a folded input.
+  FoldedSequence sequence(const FoldedLoad& load, Range out) const;
 };
 
 /// Positions of the convolution's result that pooled positions need.

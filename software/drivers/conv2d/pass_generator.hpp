@@ -52,10 +52,11 @@ class Generator {
   bool write_micro_programs();
   std::optional<Loaded> load(const Tile& tile);
   void load_input(const Tile& tile, Region& region);
-  /// Words that rows share: of each line those of each part, and zero points for rows outside of the input.
   void load_lines(const Tile& tile, Region& region);
-  void load_part(const Tile& tile, Region& region, std::int64_t line, const FoldedRow& part, Range groups, bool blank,
-                 bool first);
+  /// What `load` makes of its row of each of some groups: zero points where that is outside of the input.
+  void load_groups(const Tile& tile, Region& region, const FoldedLoad& load, Range groups, bool& first);
+  void load_rows(const Tile& tile, Region& region, const FoldedLoad& load, Range groups, bool blank,
+                 bool beside_own_writes);
   void load_residual(const Tile& tile, Region& region);
   void set_fold(isa::Load& load, const FoldedSequence& sequence) const;
   /// LOAD of `words` words of each pixel, which writes `written` of a region.

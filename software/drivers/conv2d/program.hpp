@@ -114,17 +114,24 @@ constexpr std::int64_t folded_pixels(std::int64_t word_channels, std::int64_t ch
   return (word_channels + (fold_skips(channels) ? most_fold_skip + channels - 1 : 0)) / channels;
 }
 
-/// The words that a folding LOAD makes of a row.
+/// The bytes of a word that a folding LOAD writes: all but those of some channels.
+struct WrittenBytes {
+  WrittenBytes(const Extents& extents, std::size_t keep_low, std::size_t keep_high);
+
+  std::size_t begin;
+  std::size_t end;
+  /// A bit for each.
+  std::uint32_t mask() const { return (1U << end) - (1U << begin); }
+};
+
+/// What a folding LOAD makes of a row.
 struct FoldedWords {
   FoldedWords(const Extents& extents, const isa::Load& load);
 
-  std::size_t pixels;      // that a word takes
-  std::size_t words;       // of a row
-  std::size_t first_byte;  // of a word that is written
-  std::size_t end_byte;    // behind the last one
-
-  /// A bit for each byte of a word that is written.
-  std::uint32_t bytes() const { return (1U << end_byte) - (1U << first_byte); }
+  std::size_t words;
+  std::size_t twins;  // not more
+  WrittenBytes of_word;
+  WrittenBytes of_twin;
 };
 
 /// Base address `index` of a command.

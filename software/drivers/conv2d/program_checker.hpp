@@ -82,6 +82,7 @@ class ProgramChecker {
   void check_banks(const isa::Compute& compute, const PixelWalk& walk, const std::vector<MicroOperation>& program);
   void read_operands(const isa::Compute& compute, const PixelWalk& walk, const std::vector<MicroOperation>& program);
   void write_results(const isa::Compute& compute, const PixelWalk& walk);
+  void write_folded(const isa::Load& load);
 
   void read(Buffer& buffer, std::uint64_t address);
   void write(Buffer& buffer, std::uint64_t address, std::uint32_t bytes = all_bytes);
