@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Module, Mux, Signal, Value
+from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,12 +28,10 @@ def folded_pixels(config: Conv2DConfig, channels: int) -> int:
 
 
 class Folder(wiring.Component):
-    """Shifts the lowest channels of each pixel into a word, or passes whole beats on.
+    """Shifts the lowest channels of each pixel into a register, of which a word is seen, or passes whole beats on.
 
-    After a beat with `channels` = c > 0 the word has those of the latest n pixels, the oldest lowest, from channel `skip` up.
-    With c = 0 the word is the beat.
-
-    Three channels of n pixels are more than a word has: what enters it is as much older as there are channels above the word.
+    After a beat with `channels` = c > 0 the register has those of the latest n pixels, the oldest lowest, and the word is what it
+    has from channel `skip` up. With c = 0 the word is the beat.
 
     Args:
         config: width of an activation.
@@ -43,8 +41,8 @@ class Folder(wiring.Component):
         beat: a pixel, or a word to pass on.
         pad: take a pixel of `zero_point` instead.
         channels: 0 to pass on, 1..4 to fold.
-        skip: channels of the oldest pixel that are left out; it matters with three channels only.
         zero_point: value of the channels of a padding pixel.
+        skip: channels of the oldest pixel that `word` leaves out in the same cycle: zero but with three channels.
         word: result, `FOLD_LATENCY` cycles after its beat; it stays until another beat comes.
     """
 
@@ -56,8 +54,8 @@ class Folder(wiring.Component):
                 "beat": In(BEAT_BITS),
                 "pad": In(1),
                 "channels": In(range(MAX_FOLD_CHANNELS + 1)),
-                "skip": In(range(MAX_FOLD_SKIP + 1)),
                 "zero_point": In(config.activation_bits),
+                "skip": In(range(MAX_FOLD_SKIP + 1)),
                 "word": Out(BEAT_BITS),
             }
         )
@@ -66,33 +64,22 @@ class Folder(wiring.Component):
         m = Module()
         bits = self._config.activation_bits
         pixel = Signal(BEAT_BITS)
-        channels, skip = Signal.like(self.channels), Signal.like(self.skip)
-        valid = Signal()
+        channels, valid = Signal.like(self.channels), Signal()
+        folded = Signal(folded_pixels(self._config, SKIPPING_CHANNELS) * SKIPPING_CHANNELS * bits)
         padding = self.zero_point.replicate(MAX_FOLD_CHANNELS)
         m.d.sync += [
             pixel.eq(self.beat),
             pixel[: len(padding)].eq(Mux(self.pad, padding, self.beat[: len(padding)])),
             channels.eq(self.channels),
-            skip.eq(self.skip),
             valid.eq(self.valid),
         ]
-        skipping = self._skipping(m, valid, pixel, skip)
+        words = Array(folded[count * bits :][:BEAT_BITS] for count in range(MAX_FOLD_SKIP + 1))
+        m.d.comb += self.word.eq(words[self.skip])
         with m.If(valid), m.Switch(channels):
             for fold in range(1, MAX_FOLD_CHANNELS + 1):
                 with m.Case(fold):
-                    newest = skipping if fold == SKIPPING_CHANNELS else pixel[: fold * bits]
-                    m.d.sync += self.word.eq(Cat(self.word[fold * bits :], newest))
+                    end = folded_pixels(self._config, fold) * fold * bits
+                    m.d.sync += folded[:end].eq(Cat(folded[fold * bits : end], pixel[: fold * bits]))
             with m.Default():
-                m.d.sync += self.word.eq(pixel)
+                m.d.sync += folded[:BEAT_BITS].eq(pixel)
         return m
-
-    def _skipping(self, m: Module, valid: Value, pixel: Value, skip: Value) -> Value:
-        """The channels that enter a word of pixels of three: the latest ones, but before those that are above the word."""
-        bits = self._config.activation_bits
-        above = folded_pixels(self._config, SKIPPING_CHANNELS) * SKIPPING_CHANNELS - self._config.word_channels
-        before = Signal(above * bits, reset_less=True)
-        latest = Cat(before, pixel[: SKIPPING_CHANNELS * bits])
-        with m.If(valid):
-            m.d.sync += before.eq(latest[SKIPPING_CHANNELS * bits :])
-        choice = [latest[count * bits :][: SKIPPING_CHANNELS * bits] for count in range(MAX_FOLD_SKIP + 1)]
-        return Value.cast(Array(choice)[skip])

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, Value
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -123,14 +123,14 @@ class LoadUnit(wiring.Component):
             place.words.eq(fields.words),
             place.address.eq(fields.address + fields.address_row_pitch * port),
             place.row_step.eq(fields.address_row_pitch * ports),
-            place.plane_pitch.eq(fields.address_plane_pitch),
+            place.word_step.eq(Mux(folds, fields.twin_offset, fields.address_plane_pitch)),
             place.channels.eq(fields.fold_channels),
             place.left.eq(Mux(folds, fields.fold_left, 0)),
             place.right.eq(Mux(folds, fields.fold_right, 0)),
-            place.stride.eq(fields.fold_stride),
-            place.skip.eq(fields.fold_skip),
-            place.keep_low.eq(Mux(folds, fields.fold_keep_low, 0)),
-            place.keep_high.eq(Mux(folds, fields.fold_keep_high, 0)),
+            place.twin.eq(Mux(folds, fields.twin, 0)),
+            place.next_word.eq(fields.fold_stride - fields.twin),
+            place.word_channels.eq(Mux(folds, Cat(fields.fold_skip, fields.fold_keep_low, fields.fold_keep_high), 0)),
+            place.twin_channels.eq(Cat(fields.twin_skip, fields.twin_keep_low, fields.twin_keep_high)),
             place.blank.eq(folds & fields.fold_blank),
             place.zero_point.eq(fields.zero_point),
         ]

@@ -36,6 +36,7 @@ LIMITS = {
     "out_part": 4,
     "fold_channels": MAX_FOLD_CHANNELS + 1,
     "fold_skip": MAX_FOLD_SKIP + 1,
+    "twin_skip": MAX_FOLD_SKIP + 1,
 }
 """What these fields must stay below."""
 
@@ -179,7 +180,9 @@ def random_instruction(rng: np.random.Generator) -> Instruction:
         fields |= {"stride_rows": 1, "stride_columns": 1, "phases_log2": 0}
     if fields.get("fold_channels"):
         fields |= {"words": 1, "fold_stride": max(1, fields["fold_stride"])}
-        fields["fold_skip"] *= fields["fold_channels"] == SKIPPING_CHANNELS
+        fields["twin"] %= fields["fold_stride"]
+        for skip in ("fold_skip", "twin_skip"):
+            fields[skip] *= fields["fold_channels"] == SKIPPING_CHANNELS
     if layout.nonzero and rng.integers(12) == 0:
         fields[layout.nonzero[rng.integers(len(layout.nonzero))]] = 0
     return opcode, fields

@@ -12,7 +12,7 @@ from cosoc.gateware.conv2d.config import WORD_BYTES, Conv2DConfig
 from cosoc.gateware.conv2d.fork import JOIN_LATENCY
 from cosoc.gateware.conv2d.isa import Opcode
 from cosoc.gateware.conv2d.load import LOAD_IDLE, LOAD_LATENCY, LOAD_REQUEST_LATENCY, LoadUnit
-from tests.gateware.conv2d.load.tiles import ADDRESSES, Words, expected_words, random_folded, random_plain
+from tests.gateware.conv2d.load.tiles import ADDRESSES, Word, expected_words, random_folded, random_plain
 from tests.gateware.conv2d.unit_bench import BenchInstruction, UnitBench
 
 ORIGIN = 0x1234_FFFF_F000
@@ -45,14 +45,14 @@ class LoadBench(UnitBench):
             self.sink(port, stream, lambda payload, cycle, port=port: self._write(port, payload))
             for port, stream in enumerate(self.unit.write)
         ]
-        self._expected: list[Words] = []
+        self._expected: list[list[Word]] = []
         self.on_finished = self._check
 
     def execute(self, tiles: list[dict[str, int]], *, cycles: int = 20_000) -> None:
         program = [BenchInstruction(Opcode.LOAD, fields, ORIGIN, count % 16) for count, fields in enumerate(tiles)]
         self._expected = [expected_words(self.config, fields, MEMORY) for fields in tiles]
         self.run(program, cycles=cycles)
-        words = [(word.port, address, word.enable) for expected in self._expected for address, word in expected.items()]
+        words = [(word.port, word.address, word.enable) for expected in self._expected for word in expected]
         assert sorted(self.writes) == sorted(words)
         for port, requests in enumerate(self.requests):
             assert requests == self._expected_requests(tiles, port)
@@ -66,10 +66,11 @@ class LoadBench(UnitBench):
                 content[byte] = value
 
     def _check(self, count: int) -> None:
-        for address, word in self._expected[count - 1].items():
-            found = self.buffer.get(address)
-            assert found is not None, f"instruction {count - 1} finished without word {address:#x}"
-            assert np.array_equal(np.frombuffer(found, np.uint8)[word.written], word.data[word.written]), f"word {address:#x}"
+        for word in self._expected[count - 1]:
+            found = self.buffer.get(word.address)
+            assert found is not None, f"instruction {count - 1} finished without word {word.address:#x}"
+            content = np.frombuffer(found, np.uint8)[word.written]
+            assert np.array_equal(content, word.data[word.written]), f"word {word.address:#x}"
 
     def _expected_requests(self, tiles: list[dict[str, int]], port: int) -> list[tuple[int, int, int]]:
         """A transfer for each row whose pixels follow one another, otherwise for each pixel."""
@@ -116,7 +117,7 @@ def test_folding_with_every_stride_and_skip(bits, channels, skip):
     config = small(bits, 1)
     tiles = [
         random_folded(rng, config, 300 * i, channels)
-        | {"fold_stride": stride, "fold_left": left, "fold_right": right, "fold_skip": skip}
+        | {"fold_stride": stride, "fold_left": left, "fold_right": right, "fold_skip": skip, "twin": 0}
         for i, (stride, left, right) in enumerate((s, a, b) for s in (1, 2, 3, 4) for a in (0, 1, 15) for b in (0, 1, 15))
     ]
     LoadBench(config, stalls=("random",), seed=channels).execute(tiles)
@@ -192,6 +193,7 @@ def test_fold_fields_do_not_matter_without_folding():
     bench = LoadBench(small())
     unused = {"fold_left": 15, "fold_right": 9, "fold_stride": 7, "zero_point": -3}
     unused |= {"fold_skip": 3, "fold_keep_low": 15, "fold_keep_high": 15, "fold_blank": 1}
+    unused |= {"twin": 1, "twin_offset": 99, "twin_skip": 2, "twin_keep_low": 3, "twin_keep_high": 3}
     bench.execute([plain(2, 3, 2, **unused)])
     assert len(bench.writes) == 2 * 3 * 2
     assert bench.data[0].taken[-1] - bench.data[0].taken[0] == 2 * 3 * 2 - 1
