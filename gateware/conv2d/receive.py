@@ -164,16 +164,14 @@ class TileReceiver(wiring.Component):
         return chosen
 
     def _place_words(self, m: Module, walk: Walk) -> tuple[Value, Value, Value]:
-        """Whether the last beat ended a word, where that goes, and which channels of it: the walk decides, and this follows.
+        """Whether the last beat ended a word, where that goes, and which channels of it: the walk decides in one cycle, and this
+        follows in the next, for which a tile stays longer than its last beat.
 
-        It does so in the next cycle; a tile stays a cycle longer than its last beat, so that it is still there. When folding, the
-        n-th pixel of a row ends a word; from then on twins and words take turns, or one pixel in `next_word` ends a word. As a twin
-        ends before the next word does, it takes the place that a pixel's second word has in other tiles.
+        A twin ends before the next word does, so it has the turn that a pixel's second word has in other tiles.
         """
         address, next_pixel, next_row = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         starts, stepped, beat, ended_row, ended_pixel = Signal(), Signal(), Signal(), Signal(), Signal()
-        until, tile, write = Counter("until", bits=4), walk.tile, Signal()
-        is_twin, has_twin = Signal(), Signal()
+        tile, write = walk.tile, Signal()
         m.d.sync += [
             starts.eq(~walk.active),
             stepped.eq(walk.step),
@@ -181,13 +179,8 @@ class TileReceiver(wiring.Component):
             ended_row.eq(walk.step & walk.row_end),
             ended_pixel.eq(walk.words.last),
         ]
-        m.d.comb += [write.eq(stepped & Mux(walk.folds, until.last, beat)), has_twin.eq(walk.twins & ~is_twin)]
-        with m.If(starts | ended_row):
-            m.d.sync += [until.start(self._pixels_of_word(tile.channels)), is_twin.eq(0)]
-        with m.Elif(stepped):
-            m.d.sync += until.step()
-            with m.If(until.last):
-                m.d.sync += [until.start(Mux(has_twin, tile.twin, tile.next_word)), is_twin.eq(has_twin)]
+        ends, is_twin, has_twin = self._end_words(m, walk, starts | ended_row, stepped)
+        m.d.comb += write.eq(stepped & Mux(walk.folds, ends, beat))
         with m.If(starts):
             m.d.sync += [address.eq(tile.address), next_pixel.eq(tile.address + 1), next_row.eq(tile.address + tile.row_step)]
         with m.Elif(ended_row):
@@ -197,3 +190,18 @@ class TileReceiver(wiring.Component):
             with m.If(ended_pixel & ~has_twin):
                 m.d.sync += [address.eq(next_pixel), next_pixel.eq(next_pixel + 1)]
         return write, address, Mux(is_twin, tile.twin_channels, tile.word_channels)
+
+    def _end_words(self, m: Module, walk: Walk, row_starts: Value, stepped: Value) -> tuple[Value, Value, Value]:
+        """Whether a pixel ends a folded word; whether the word that ends with it or next is a twin, and whether it has one.
+
+        The n-th pixel of a row ends a word. From then on words take turns with their twins, if they have any.
+        """
+        until, is_twin, has_twin, tile = Counter("until", bits=4), Signal(), Signal(), walk.tile
+        m.d.comb += has_twin.eq(walk.twins & ~is_twin)
+        with m.If(row_starts):
+            m.d.sync += [until.start(self._pixels_of_word(tile.channels)), is_twin.eq(0)]
+        with m.Elif(stepped):
+            m.d.sync += until.step()
+            with m.If(until.last):
+                m.d.sync += [until.start(Mux(has_twin, tile.twin, tile.next_word)), is_twin.eq(has_twin)]
+        return until.last, is_twin, has_twin

@@ -85,7 +85,7 @@ def _weights(config: Conv2DConfig) -> Resources:
 
 
 def _load(config: Conv2DConfig) -> Resources:
-    return Resources(ff=365, dsp=1) + Resources(lut=1175, ff=1100) * config.memory_ports
+    return Resources(ff=410, dsp=1) + Resources(lut=1325, ff=1130) * config.memory_ports
 
 
 def _store(config: Conv2DConfig) -> Resources:
