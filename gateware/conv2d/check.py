@@ -8,9 +8,8 @@ from amaranth import Cat, Value
 from amaranth.lib import data
 
 from cosoc.gateware.conv2d.config import Conv2DConfig
+from cosoc.gateware.conv2d.fold import MAX_FOLD_CHANNELS, MAX_FOLD_SKIP, SKIPPING_CHANNELS
 from cosoc.gateware.conv2d.isa import INSTRUCTIONS, MICRO_ENTRIES, Opcode
-
-MAX_FOLD_CHANNELS = 4
 
 
 def faults(config: Conv2DConfig, word: Value) -> dict[Opcode, Value]:
@@ -27,6 +26,9 @@ def faults(config: Conv2DConfig, word: Value) -> dict[Opcode, Value]:
             load.fold_channels > MAX_FOLD_CHANNELS,
             folds & (load.fold_stride == 0),
             folds & (load.words != 1),
+            folds & (load.twin != 0) & (load.twin >= load.fold_stride),
+            *(folds & (skip > MAX_FOLD_SKIP) for skip in (load.fold_skip, load.twin_skip)),
+            *(folds & (load.fold_channels != SKIPPING_CHANNELS) & skip.any() for skip in (load.fold_skip, load.twin_skip)),
         ],
         Opcode.MICRO: [micro.count > MICRO_ENTRIES],
         Opcode.GEOMETRY: [

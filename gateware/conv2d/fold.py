@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal
+from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,17 +14,24 @@ FOLD_LATENCY = 2
 
 MAX_FOLD_CHANNELS = 4
 
+SKIPPING_CHANNELS = 3
+"""Pixels of so many channels may be cut by the beginning of a word."""
+
+MAX_FOLD_SKIP = SKIPPING_CHANNELS - 1
+
 
 def folded_pixels(config: Conv2DConfig, channels: int) -> int:
-    """Pixels of a folded word: n = word_channels // channels."""
+    """Pixels that a folded word takes: all that it may hold channels of, whatever it skips."""
+    if channels == SKIPPING_CHANNELS:
+        return -(-(config.word_channels + MAX_FOLD_SKIP) // channels)
     return config.word_channels // channels
 
 
 class Folder(wiring.Component):
-    """Shifts the lowest channels of each pixel into a word, or passes whole beats on.
+    """Shifts the lowest channels of each pixel into a register, of which a word is seen, or passes whole beats on.
 
-    After a beat with `channels` = c > 0 the word's lowest n * c channels are those of the latest n pixels, the oldest lowest.
-    With c = 0 the word is the beat.
+    After a beat with `channels` = c > 0 the register has those of the latest n pixels, the oldest lowest, and the word is what it
+    has from channel `skip` up. With c = 0 the word is the beat.
 
     Args:
         config: width of an activation.
@@ -35,6 +42,7 @@ class Folder(wiring.Component):
         pad: take a pixel of `zero_point` instead.
         channels: 0 to pass on, 1..4 to fold.
         zero_point: value of the channels of a padding pixel.
+        skip: channels of the oldest pixel that `word` leaves out in the same cycle: zero but with three channels.
         word: result, `FOLD_LATENCY` cycles after its beat; it stays until another beat comes.
     """
 
@@ -47,6 +55,7 @@ class Folder(wiring.Component):
                 "pad": In(1),
                 "channels": In(range(MAX_FOLD_CHANNELS + 1)),
                 "zero_point": In(config.activation_bits),
+                "skip": In(range(MAX_FOLD_SKIP + 1)),
                 "word": Out(BEAT_BITS),
             }
         )
@@ -55,8 +64,8 @@ class Folder(wiring.Component):
         m = Module()
         bits = self._config.activation_bits
         pixel = Signal(BEAT_BITS)
-        channels = Signal.like(self.channels)
-        valid = Signal()
+        channels, valid = Signal.like(self.channels), Signal()
+        folded = Signal(folded_pixels(self._config, SKIPPING_CHANNELS) * SKIPPING_CHANNELS * bits)
         padding = self.zero_point.replicate(MAX_FOLD_CHANNELS)
         m.d.sync += [
             pixel.eq(self.beat),
@@ -64,15 +73,13 @@ class Folder(wiring.Component):
             channels.eq(self.channels),
             valid.eq(self.valid),
         ]
+        words = Array(folded[count * bits :][:BEAT_BITS] for count in range(MAX_FOLD_SKIP + 1))
+        m.d.comb += self.word.eq(words[self.skip])
         with m.If(valid), m.Switch(channels):
             for fold in range(1, MAX_FOLD_CHANNELS + 1):
                 with m.Case(fold):
-                    newest = (folded_pixels(self._config, fold) - 1) * fold
-                    for lane in range(newest + fold):
-                        source = self.word.word_select(lane + fold, bits)
-                        if lane >= newest:
-                            source = pixel.word_select(lane - newest, bits)
-                        m.d.sync += self.word.word_select(lane, bits).eq(source)
+                    end = folded_pixels(self._config, fold) * fold * bits
+                    m.d.sync += folded[:end].eq(Cat(folded[fold * bits : end], pixel[: fold * bits]))
             with m.Default():
-                m.d.sync += self.word.eq(pixel)
+                m.d.sync += folded[:BEAT_BITS].eq(pixel)
         return m

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Module, Mux, Signal, Value
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -43,6 +43,9 @@ LOAD_IDLE = 1
 
 _WritePlace = data.StructLayout({"address": ADDRESS_BITS, "write": 1, "last": 1})
 """What waits beside a word: where it goes, whether there is one, and whether it is the last of its job."""
+
+_Word = data.StructLayout({"data": BEAT_BITS, "enable": BEAT_BYTES})
+"""A word, and which of its bytes are written."""
 
 _WORDS = 8
 """Words that wait for the buffer."""
@@ -120,11 +123,15 @@ class LoadUnit(wiring.Component):
             place.words.eq(fields.words),
             place.address.eq(fields.address + fields.address_row_pitch * port),
             place.row_step.eq(fields.address_row_pitch * ports),
-            place.plane_pitch.eq(fields.address_plane_pitch),
+            place.word_step.eq(Mux(folds, fields.twin_offset, fields.address_plane_pitch)),
             place.channels.eq(fields.fold_channels),
             place.left.eq(Mux(folds, fields.fold_left, 0)),
             place.right.eq(Mux(folds, fields.fold_right, 0)),
-            place.stride.eq(fields.fold_stride),
+            place.twin.eq(Mux(folds, fields.twin, 0)),
+            place.next_word.eq(fields.fold_stride - fields.twin),
+            place.word_channels.eq(Mux(folds, Cat(fields.fold_skip, fields.fold_keep_low, fields.fold_keep_high), 0)),
+            place.twin_channels.eq(Cat(fields.twin_skip, fields.twin_keep_low, fields.twin_keep_high)),
+            place.blank.eq(folds & fields.fold_blank),
             place.zero_point.eq(fields.zero_point),
         ]
 
@@ -184,19 +191,20 @@ class LoadEngine(wiring.Component):
         """
         item = receiver.item
         m.submodules.places = places = Queue(_WritePlace, _WORDS, bounded=True, behind=FOLD_LATENCY, front=True)
-        m.submodules.words = words = Queue(BEAT_BITS, _WORDS, bounded=True)
+        m.submodules.words = words = Queue(_Word, _WORDS, bounded=True)
         head = places.output.payload
         takes = places.output.valid & places.output.ready
         m.d.comb += [
             receiver.enable.eq(places.space),
             *(places.input.payload[name].eq(item[name]) for name in _WritePlace.members),
             places.input.valid.eq(item.write | item.last),
-            words.input.payload.eq(item.data),
+            words.input.payload.data.eq(item.data),
+            words.input.payload.enable.eq(item.enable),
             words.input.valid.eq(places.input.valid),
             self.write.valid.eq(places.output.valid & head.write),
             self.write.payload.address.eq(head.address),
-            self.write.payload.data.eq(words.output.payload),
-            self.write.payload.enable.eq((1 << BEAT_BYTES) - 1),
+            self.write.payload.data.eq(words.output.payload.data),
+            self.write.payload.enable.eq(words.output.payload.enable),
             places.output.ready.eq(self.write.ready | ~head.write),
             words.output.ready.eq(takes),
             self.done.eq(takes & head.last),

@@ -85,7 +85,7 @@ def _weights(config: Conv2DConfig) -> Resources:
 
 
 def _load(config: Conv2DConfig) -> Resources:
-    return Resources(ff=300, dsp=1) + Resources(lut=1030, ff=790) * config.memory_ports
+    return Resources(ff=410, dsp=1) + Resources(lut=1325, ff=1130) * config.memory_ports
 
 
 def _store(config: Conv2DConfig) -> Resources:

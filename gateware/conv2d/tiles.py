@@ -15,6 +15,9 @@ _COUNT = 12
 _MEMORY_BITS = 60
 """Addresses and pitches in memory are in units of beats."""
 
+WordChannels = data.StructLayout({"skip": 2, "keep_low": 4, "keep_high": 4})
+"""Channels of its first pixel that a folded word leaves out, and its lowest and highest ones that are not written."""
+
 TilePlace = data.StructLayout(
     {
         "rows": _COUNT,
@@ -22,17 +25,24 @@ TilePlace = data.StructLayout(
         "words": 8,
         "address": ADDRESS_BITS,
         "row_step": ADDRESS_BITS,
-        "plane_pitch": ADDRESS_BITS,
+        "word_step": ADDRESS_BITS,
         "channels": 3,
         "left": 4,
         "right": 4,
-        "stride": 3,
+        "twin": 3,
+        "next_word": 3,
+        "word_channels": WordChannels,
+        "twin_channels": WordChannels,
+        "blank": 1,
         "zero_point": 16,
     }
 )
 """What becomes of an engine's beats: `rows` (or none) of `columns` pixels of `words` words.
 
-`left` and `right` are zero unless folding.
+`twin`: pixels from a word to its twin, 0 where words have none. `next_word`: from a word, or its twin if it has one, to the next.
+`word_step`: in the feature buffer, from a word of a pixel to the next, or from a folded word to its twin.
+
+`left`, `right`, `twin`, `word_channels` and `blank` are zero unless folding; `next_word` matters only then.
 """
 
 TileJob = data.StructLayout(

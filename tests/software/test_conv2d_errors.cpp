@@ -77,6 +77,23 @@ TEST_CASE("folding has limits of its own") {
   CHECK(check(1, 0, 1) == ErrorCode::bad_parameter);
   CHECK(check(1, 1, 2) == ErrorCode::bad_parameter);
   CHECK(check(0, 0, 2) == ErrorCode::none);
+  for (std::uint8_t channels = 0; channels <= 4; ++channels) {
+    for (std::uint8_t skip = 0; skip <= 3; ++skip) {
+      const bool good = channels == 0 || skip == 0 || (channels == 3 && skip < 3);
+      for (std::uint8_t isa::Load::*field : {&isa::Load::fold_skip, &isa::Load::twin_skip}) {
+        CAPTURE(channels, skip);
+        fold.*field = skip;
+        CHECK((check(channels, 1, 1) == ErrorCode::none) == good);
+        fold.*field = 0;
+      }
+    }
+  }
+  for (std::uint8_t twin = 0; twin <= 7; ++twin) {
+    fold.twin = twin;
+    CAPTURE(twin);
+    CHECK((check(2, 4, 1) == ErrorCode::none) == (twin < 4));
+    CHECK(check(0, 0, 1) == ErrorCode::none);
+  }
 }
 
 TEST_CASE("a bad instruction ends its command; what stands before it is executed") {

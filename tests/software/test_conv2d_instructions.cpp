@@ -53,43 +53,54 @@ TEST_CASE("LOAD without gaps gives the same as with them") {
   }
 }
 
+/// Folds 3 rows of 9 pixels into words that hold something before, and compares every channel.
 template <class Activation>
-void check_folding(const Config& used, std::uint8_t channels, std::uint8_t stride, std::uint8_t left,
-                   std::uint8_t right, bool dense) {
+void check_folding(const Config& used, isa::Load load, bool dense) {
   Engine engine(used);
   constexpr std::size_t columns = 9;
+  constexpr std::size_t lanes = word_bytes / sizeof(Activation);
   const std::size_t pitch = dense ? 1 : 3;
-  fill(engine, 0, 3 * 40 * word_bytes);
-  isa::Load load{.rows = 3,
-                 .columns = columns,
-                 .words = 1,
-                 .row_pitch = 40,
-                 .pixel_pitch = static_cast<std::uint16_t>(pitch),
-                 .address_row_pitch = 30};
-  load.fold_channels = channels;
-  load.fold_left = left;
-  load.fold_right = right;
-  load.fold_stride = stride;
+  load.rows = 3;
+  load.columns = columns;
+  load.words = 1;
+  load.row_pitch = 40;
+  load.pixel_pitch = static_cast<std::uint16_t>(pitch);
+  load.address_row_pitch = 30;
   load.zero_point = sizeof(Activation) == 1 ? -7 : -1234;
-  REQUIRE(engine.run(Program(load, dump(0, 90))) == ErrorCode::none);
+  constexpr std::size_t twins = 100;  // words from words to twins
+  load.twin_offset = twins;
+  const isa::Load before = {.rows = 1, .columns = twins + 90, .words = 1, .pixel_pitch = 1};
+  fill(engine, 0, (twins + 90) * word_bytes);
+  REQUIRE(engine.run(Program(before, load, dump(0, twins + 90))) == ErrorCode::none);
 
-  const std::size_t pixels = word_bytes / sizeof(Activation) / channels;
-  const std::size_t length = left + columns + right;
+  const Activation* memory = engine.at<Activation>(0);
+  const Activation* found = engine.at<Activation>(1);
+  const std::size_t channels = load.fold_channels;
+  const std::size_t needed_pixels = (lanes + (channels == 3 ? 2 : 0) + channels - 1) / channels;
   for (std::size_t y = 0; y < 3; ++y) {
-    std::size_t words = 0;
-    for (std::size_t first = 0; first + pixels <= length; first += stride, ++words) {
-      for (std::size_t i = 0; i < pixels * channels; ++i) {
-        const std::size_t pixel = first + i / channels;
-        Activation expected = static_cast<Activation>(load.zero_point);
-        if (pixel >= left && pixel < left + columns) {
-          expected = engine.at<Activation>(
-              0)[(y * 40 + (pixel - left) * pitch) * word_bytes / sizeof(Activation) + i % channels];
-        }
-        CAPTURE(y, words, i);
-        REQUIRE(engine.at<Activation>(1)[(y * 30 + words) * word_bytes / sizeof(Activation) + i] == expected);
+    std::vector<Activation> sequence(load.fold_left * channels, static_cast<Activation>(load.zero_point));
+    for (std::size_t i = 0; i < columns * channels; ++i) {
+      const Activation value = memory[(y * 40 + i / channels * pitch) * lanes + i % channels];
+      sequence.push_back(load.fold_blank != 0 ? static_cast<Activation>(load.zero_point) : value);
+    }
+    sequence.resize(sequence.size() + load.fold_right * channels, static_cast<Activation>(load.zero_point));
+    for (std::size_t word = 0; word < 30; ++word) {
+      const std::size_t first = word * load.fold_stride * channels;
+      const bool made = first + needed_pixels * channels <= sequence.size();
+      const bool has_twin =
+          load.twin != 0 && first + load.twin * channels + needed_pixels * channels <= sequence.size();
+      for (std::size_t lane = 0; lane < lanes; ++lane) {
+        const auto check = [&](std::size_t index, bool kept, std::size_t value) {
+          const std::size_t at = index * lanes + lane;
+          CAPTURE(y, word, lane, kept);
+          REQUIRE(found[at] == (kept ? memory[at] : sequence[first + value + lane]));
+        };
+        const auto keeps = [&](std::size_t low, std::size_t high) { return lane < low || lane + high >= lanes; };
+        check(y * 30 + word, !made || keeps(load.fold_keep_low, load.fold_keep_high), load.fold_skip);
+        check(twins + y * 30 + word, !has_twin || keeps(load.twin_keep_low, load.twin_keep_high),
+              load.twin * channels + load.twin_skip);
       }
     }
-    CHECK(bytes_of(engine, 1, y * 30 + words) == std::vector<std::int8_t>(word_bytes, Machine::unspecified));
   }
 }
 
@@ -97,9 +108,64 @@ TEST_CASE("LOAD folds channels of neighbouring pixels") {
   for (std::uint8_t channels = 1; channels <= 4; ++channels) {
     for (const std::uint8_t stride : {1, 2, 5}) {
       CAPTURE(channels, stride);
-      check_folding<std::int8_t>(config, channels, stride, 3, 2, channels % 2 == 0);
-      check_folding<std::int8_t>(config, channels, stride, 0, 15, channels % 2 != 0);
-      check_folding<std::int16_t>(config_of(4, 8, 2, 16), channels, stride, 15, 0, true);
+      isa::Load load;
+      load.fold_channels = channels;
+      load.fold_stride = stride;
+      load.fold_left = 3;
+      load.fold_right = 2;
+      check_folding<std::int8_t>(config, load, channels % 2 == 0);
+      load.fold_left = 0;
+      load.fold_right = 15;
+      check_folding<std::int8_t>(config, load, channels % 2 != 0);
+      load.fold_left = 15;
+      load.fold_right = 0;
+      check_folding<std::int16_t>(config_of(4, 8, 2, 16), load, true);
+    }
+  }
+}
+
+TEST_CASE("LOAD gives folded words twins that begin some pixels later") {
+  for (std::uint8_t channels = 1; channels <= 4; ++channels) {
+    for (std::uint8_t stride = 2; stride <= 5; ++stride) {
+      for (std::uint8_t twin = 1; twin < stride; ++twin) {
+        CAPTURE(channels, stride, twin);
+        isa::Load load;
+        load.fold_channels = channels;
+        load.fold_stride = stride;
+        load.fold_left = 4;
+        load.fold_right = 5;
+        load.twin = twin;
+        load.twin_keep_low = 1;
+        load.twin_keep_high = twin;
+        if (channels == 3) {
+          load.fold_skip = static_cast<std::uint8_t>(twin % 3);
+          load.twin_skip = static_cast<std::uint8_t>((twin + 1) % 3);
+        }
+        check_folding<std::int8_t>(config, load, true);
+        check_folding<std::int16_t>(config_of(4, 8, 2, 16), load, false);
+      }
+    }
+  }
+}
+
+TEST_CASE("LOAD folds into some channels of words, from any channel of a pixel of three, and blank rows") {
+  for (std::uint8_t skip = 0; skip <= 2; ++skip) {
+    for (const auto& [low, high] :
+         {std::pair(0, 0), std::pair(5, 6), std::pair(0, 11), std::pair(15, 0), std::pair(3, 4), std::pair(10, 10)}) {
+      for (const std::uint8_t blank : {0, 1}) {
+        CAPTURE(skip, low, high, blank);
+        isa::Load load;
+        load.fold_channels = 3;
+        load.fold_stride = 2;
+        load.fold_left = 3;
+        load.fold_right = 4;
+        load.fold_skip = skip;
+        load.fold_keep_low = static_cast<std::uint8_t>(low);
+        load.fold_keep_high = static_cast<std::uint8_t>(high);
+        load.fold_blank = blank;
+        check_folding<std::int8_t>(config, load, true);
+        check_folding<std::int16_t>(config_of(4, 8, 2, 16), load, false);
+      }
     }
   }
 }

@@ -197,6 +197,24 @@ TEST_CASE("memory of two ports comes in any order") {
              Contains("writes word 1 of the feature buffer, which it also writes"));
 }
 
+TEST_CASE("LOADs may write different channels of a word at the same time") {
+  const Config two = config_of(8, 4, 2, 8, 2);
+  const auto check = [&](const auto&... loads) { return Stream(two).check(Program(loads...)); };
+  const auto channels = [](std::uint8_t first, std::uint8_t end) {
+    isa::Load load = load_word(0);
+    load.columns = word_bytes;
+    load.fold_channels = load.fold_stride = 1;
+    load.fold_keep_low = first;
+    load.fold_keep_high = static_cast<std::uint8_t>(word_bytes - end);
+    return load;
+  };
+  CHECK(check(channels(0, 8), channels(8, 16)) == "");
+  CHECK_THAT(check(channels(0, 8), channels(7, 16)), Contains("needs wait_load of at most 0"));
+  CHECK_THAT(check(channels(0, 8), channels(8, 16), channels(4, 8)), Contains("needs wait_load of at most 0"));
+  CHECK(check(channels(0, 8), after(channels(8, 16), 0), channels(0, 8)) == "");
+  CHECK_THAT(check(channels(0, 8), load_word(0)), Contains("needs wait_load of at most 0"));
+}
+
 TEST_CASE("waits protect over other units, and over what a unit did before") {
   Program program = prologue();
   program.add(after(compute(0, 1), 0, 0)).add(after(store_word(1), no, no, 0));

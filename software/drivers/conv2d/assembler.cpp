@@ -46,11 +46,11 @@ void Assembler::wait_for_writers(Entry& entry, const Interval& read) {
   }
 }
 
-void Assembler::wait_for_all(Entry& entry, const Interval& write) {
+void Assembler::wait_for_all(Entry& entry, const Interval& write, bool beside_own_writes) {
   History& history = histories_[write.memory];
   // COMPUTE reads and writes the feature buffer in order, STORE never writes a byte twice.
-  const bool ordered = write.memory != static_cast<std::uint32_t>(Memory::micro) &&
-                       (entry.unit == isa::Unit::compute || entry.unit == isa::Unit::store);
+  const bool ordered = beside_own_writes || (write.memory != static_cast<std::uint32_t>(Memory::micro) &&
+                                             (entry.unit == isa::Unit::compute || entry.unit == isa::Unit::store));
   const auto first = isolate(write);
   auto part = first;
   for (; part != history.end() && part->first < write.end; ++part) {
@@ -69,7 +69,7 @@ void Assembler::wait_for_all(Entry& entry, const Interval& write) {
 double Assembler::add(Entry entry, const Effect& effect) {
   const std::size_t unit = index_of(entry.unit);
   for (const Interval& read : effect.reads) wait_for_writers(entry, read);
-  for (const Interval& write : effect.writes) wait_for_all(entry, write);
+  for (const Interval& write : effect.writes) wait_for_all(entry, write, effect.beside_own_writes);
   entry.start = free_[unit];
   for (std::size_t other = 0; other < unit_count; ++other) {
     if (entry.after[other] > 0) entry.start = std::max(entry.start, finished_[other][entry.after[other] - 1]);

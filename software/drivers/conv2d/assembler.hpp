@@ -31,6 +31,7 @@ struct Effect {
   std::vector<Interval> reads;
   std::vector<Interval> writes;
   double cycles = 1;
+  bool beside_own_writes = false;  // it writes nothing that its unit's instructions wrote there since others used it
 };
 
 /// Takes instructions in an order that would be right if each finished before the next began, and makes a stream of
@@ -82,7 +83,7 @@ class Assembler {
 
   double add(Entry entry, const Effect& effect);
   void wait_for_writers(Entry& entry, const Interval& read);
-  void wait_for_all(Entry& entry, const Interval& write);
+  void wait_for_all(Entry& entry, const Interval& write, bool beside_own_writes);
   /// The history split at the interval's ends: the part that begins with it.
   History::iterator isolate(const Interval& interval);
 

@@ -35,21 +35,23 @@ Status check_pitches(const Pass& pass) {
 }  // namespace
 
 /// Ways to execute a pass, by the resident tensors that it uses: of whole images. Rows of a resident input may make
-/// pixel lanes share banks; then another way is to load it with other pitches.
+/// pixel lanes share banks; then another way is to load it with other pitches. Few channels can be folded in two ways.
 std::vector<Choice> Compilation::options(const LayerCall& call, const Pass& pass) {
-  Choice loading = {pass, {}};
-  if (pass.images != 1) return {loading};
-  if (call.layer.residual && !pass.pooling) {
+  Residency residency;
+  if (pass.images == 1 && call.layer.residual && !pass.pooling) {
     if (const Resident* residual = residents_.find(call.residual, pass.out_shape))
-      loading.residency.residual = residual->tensor;
+      residency.residual = residual->tensor;
   }
-  const Resident* in = pass.fold ? nullptr : residents_.find(call.in, pass.in_shape);
-  if (in == nullptr) return {loading};
-  Choice resident = {with_whole_input(pass), loading.residency};
+  std::vector<Choice> loading = {{pass, residency}};
+  if (auto sharing = with_shared_words(config_, call.layer, pass)) loading.push_back({std::move(*sharing), residency});
+  const Resident* in = pass.fold || pass.images != 1 ? nullptr : residents_.find(call.in, pass.in_shape);
+  if (in == nullptr) return loading;
+  Choice resident = {with_whole_input(pass), residency};
   resident.residency.in = in->tensor;
   const std::int64_t pixels = pass.rows.out * pass.columns.out;
   if (read_phases(config_, resident.pass, in->tensor.row_pitch, pass.columns.out, pixels) == 0) return {resident};
-  return {resident, loading};
+  loading.insert(loading.begin(), std::move(resident));
+  return loading;
 }
 
 /// Decides on the tiling; false when nothing fits.

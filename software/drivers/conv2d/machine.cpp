@@ -84,7 +84,7 @@ void Machine::execute(const isa::Load& load) {
 }
 
 void Machine::load_folded(const isa::Load& load) {
-  const Fold fold(extents_, load);
+  const FoldedWords folded(extents_, load);
   const std::size_t pixel_bytes = load.fold_channels * extents_.activation_bytes;
   // The rows as sequences of pixels with the padding around them; a padding pixel has the zero point in every channel.
   const std::size_t row_bytes = (std::size_t{load.fold_left} + load.columns + load.fold_right) * pixel_bytes;
@@ -95,18 +95,25 @@ void Machine::load_folded(const isa::Load& load) {
   for_each_transfer(load, base_of(command_, load.base),
                     [&](std::uint64_t address, std::uint64_t bytes, std::uint32_t row, std::uint32_t first_column,
                         std::uint32_t columns) {
-                      const std::int8_t* pixel = read(address, bytes).data();
+                      const std::int8_t* pixel = read(address, bytes).data();  // what is not used is read all the same
+                      if (load.fold_blank != 0) return;
                       std::int8_t* out = rows.data() + row * row_bytes + (load.fold_left + first_column) * pixel_bytes;
                       for (std::uint32_t column = 0; column < columns; ++column, pixel += word_bytes) {
                         out = std::copy_n(pixel, pixel_bytes, out);
                       }
                     });
+  const auto write = [&](std::uint32_t address, const WrittenBytes& written, const std::int8_t* values) {
+    std::copy(values + written.begin, values + written.end,
+              feature(address).begin() + static_cast<std::ptrdiff_t>(written.begin));
+  };
   for (std::uint32_t row = 0; row < load.rows; ++row) {
-    for (std::uint32_t k = 0; k < fold.words; ++k) {
-      Word& word = feature(load.address + row * load.address_row_pitch + k);
-      word.fill(unspecified);
-      std::copy_n(rows.data() + row * row_bytes + k * load.fold_stride * pixel_bytes, fold.pixels * pixel_bytes,
-                  word.data());
+    for (std::uint32_t k = 0; k < folded.words; ++k) {
+      const std::int8_t* values = rows.data() + row * row_bytes + k * load.fold_stride * pixel_bytes;
+      const std::uint32_t address = load.address + row * load.address_row_pitch + k;
+      write(address, folded.of_word, values + load.fold_skip * extents_.activation_bytes);
+      if (k >= folded.twins) continue;
+      write(address + static_cast<std::uint32_t>(load.twin_offset), folded.of_twin,
+            values + load.twin * pixel_bytes + load.twin_skip * extents_.activation_bytes);
     }
   }
 }

@@ -26,6 +26,11 @@ class WeightReader {
   /// tap `lane` of that word and its neighbours.
   std::int8_t at(std::int64_t out, std::int64_t word, std::int64_t lane) const {
     if (out >= layer_.out_channels) return 0;
+    if (pass_.fold) {
+      const auto& [row, column, channel] =
+          pass_.fold->values[static_cast<std::size_t>(word)][static_cast<std::size_t>(lane)];
+      return row < 0 ? std::int8_t{0} : weight_at(out, row, column, channel);
+    }
     const std::int64_t tap = word / pass_.block_words;
     const auto columns = static_cast<std::int64_t>(pass_.columns.taps.size());
     const std::int64_t row = pass_.rows.kernel[static_cast<std::size_t>(tap / columns)];
@@ -35,11 +40,6 @@ class WeightReader {
     if (pass_.window) {
       column = lane < window_columns ? lane : -1;
       channel = out / out_group_ * in_group_;
-    } else if (pass_.fold) {
-      const std::int64_t pixel = lane / pass_.fold->channels;
-      if (pixel >= pass_.fold->pixels) return 0;
-      column = pass_.fold->kernel[tap_column][static_cast<std::size_t>(pixel)];
-      channel = lane % pass_.fold->channels;
     } else {
       const std::int64_t first = pass_.first_words[static_cast<std::size_t>(out / config_.output_lanes)];
       column = pass_.columns.kernel[tap_column];

@@ -6,8 +6,6 @@
 namespace cosoc::conv2d {
 namespace {
 
-constexpr std::int64_t most_fold_channels = 4;
-constexpr std::int64_t most_fold_padding = 15;  // LOAD.fold_left and fold_right
 constexpr std::int64_t most_pixel_pitch = 1023;
 
 std::int64_t floor_modulo(std::int64_t a, std::int64_t b) { return ((a % b) + b) % b; }
@@ -59,34 +57,6 @@ Axis transposed_axis(std::int64_t in, std::int64_t out, std::int64_t kernel, std
     axis.kernel = {-1};
   }
   return axis;
-}
-
-/// Folds the channels of neighbouring pixels into words where this saves steps.
-void fold(const Config& config, const Layer& layer, Pass& pass) {
-  Axis& axis = pass.columns;
-  if (layer.groups != 1 || layer.in_channels > most_fold_channels || axis.in_step != 1) return;
-  ColumnFold fold = {layer.in_channels, word_channels(config) / layer.in_channels, axis.stride, axis.origin, {}};
-  std::vector<std::int64_t> taps;
-  std::size_t covered = 0;
-  while (covered < axis.taps.size()) {
-    const std::int64_t word = axis.taps[covered] / fold.stride;
-    std::vector<std::int64_t> kernel(static_cast<std::size_t>(fold.pixels), -1);
-    const std::size_t before = covered;
-    for (; covered < axis.taps.size(); ++covered) {
-      const std::int64_t pixel = axis.taps[covered] - word * fold.stride;
-      if (pixel >= fold.pixels) break;
-      kernel[static_cast<std::size_t>(pixel)] = axis.kernel[covered];
-    }
-    if (covered == before) return;  // no word begins close enough to this tap
-    taps.push_back(word);
-    fold.kernel.push_back(std::move(kernel));
-  }
-  const std::int64_t after = fold.origin + fold.stride * (axis.out - 1 + taps.back()) + fold.pixels - axis.in;
-  if (taps.size() >= axis.taps.size() || -fold.origin > most_fold_padding || after > most_fold_padding) return;
-  axis.stride = 1;
-  axis.taps = std::move(taps);
-  axis.kernel.clear();
-  pass.fold = std::move(fold);
 }
 
 /// The words of the input that each block of output channels multiplies.
@@ -209,7 +179,7 @@ std::vector<Pass> passes_of(const Config& config, const Layer& layer) {
                                       layer.dilation.columns, padding.left);
     skip_unused_inputs(common.rows);
     skip_unused_inputs(common.columns);
-    if (common.computes) fold(config, layer, common);
+    if (common.computes) fold_columns(config, layer, common);
     flatten(common);
     if (common.computes) use_window(config, layer, common);
     return {common};

@@ -52,7 +52,16 @@ class Generator {
   bool write_micro_programs();
   std::optional<Loaded> load(const Tile& tile);
   void load_input(const Tile& tile, Region& region);
+  void load_lines(const Tile& tile, Region& region);
+  /// What `load` makes of its row of each of some groups: zero points where that is outside of the input.
+  void load_groups(const Tile& tile, Region& region, const FoldedLoad& load, Range groups, bool& first);
+  void load_rows(const Tile& tile, Region& region, const FoldedLoad& load, Range groups, bool blank,
+                 bool beside_own_writes);
   void load_residual(const Tile& tile, Region& region);
+  void set_fold(isa::Load& load, const FoldedSequence& sequence) const;
+  /// LOAD of `words` words of each pixel, which writes `written` of a region.
+  void emit_load(isa::Load& load, const Transfer& transfer, std::int64_t word, std::int64_t words, Region& region,
+                 const Interval& written, bool beside_own_writes);
   bool process(const Tile& tile, Loaded& loaded);
   /// The region of the results of `words` words of a tile; none when there is no room.
   std::optional<Region> results_region(std::int64_t words);

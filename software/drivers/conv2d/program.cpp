@@ -24,8 +24,11 @@ bool has_tile(const Tile& tile) {
 }
 
 bool is_good(const Config&, const isa::Load& load) {
-  return has_tile(load) && load.fold_channels <= max_fold_channels &&
-         (load.fold_channels == 0 || (load.fold_stride != 0 && load.words == 1));
+  if (!has_tile(load) || load.fold_channels > max_fold_channels) return false;
+  if (load.fold_channels == 0) return true;
+  const std::int64_t most_skip = fold_skips(load.fold_channels) ? most_fold_skip : 0;
+  return load.fold_stride != 0 && load.words == 1 && (load.twin == 0 || load.twin < load.fold_stride) &&
+         std::max(load.fold_skip, load.twin_skip) <= most_skip;
 }
 bool is_good(const Config&, const isa::Weights& weights) { return all_set(weights.steps); }
 bool is_good(const Config&, const isa::Channels& channels) { return all_set(channels.blocks); }
@@ -128,9 +131,21 @@ Pixel PixelWalk::at(std::uint32_t pixel) const {
           .out_address = compute_.out_address + pixel + row_step(output_.row_step)};
 }
 
-Fold::Fold(const Extents& extents, const isa::Load& load) : pixels(extents.word_channels / load.fold_channels) {
+WrittenBytes::WrittenBytes(const Extents& extents, std::size_t keep_low, std::size_t keep_high)
+    : begin(std::min(word_bytes, keep_low * extents.activation_bytes)),
+      end(std::max(begin, word_bytes - std::min(word_bytes, keep_high * extents.activation_bytes))) {}
+
+FoldedWords::FoldedWords(const Extents& extents, const isa::Load& load)
+    : of_word(extents, load.fold_keep_low, load.fold_keep_high),
+      of_twin(extents, load.twin_keep_low, load.twin_keep_high) {
+  const auto pixels =
+      static_cast<std::size_t>(folded_pixels(static_cast<std::int64_t>(extents.word_channels), load.fold_channels));
   const std::size_t length = std::size_t{load.fold_left} + load.columns + load.fold_right;
-  words = length < pixels ? 0 : (length - pixels) / load.fold_stride + 1;
+  const auto made = [&](std::size_t first) {
+    return length < first + pixels ? 0 : (length - first - pixels) / load.fold_stride + 1;
+  };
+  words = made(0);
+  twins = load.twin == 0 ? 0 : made(load.twin);
 }
 
 std::uint64_t base_of(const Command& command, std::size_t index) {

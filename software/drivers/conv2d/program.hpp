@@ -104,12 +104,34 @@ void for_each_transfer(const Tile& tile, std::uint64_t base, Visit visit) {
   }
 }
 
-/// The words that a folding LOAD makes of a row.
-struct Fold {
-  Fold(const Extents& extents, const isa::Load& load);
+inline constexpr std::int64_t most_fold_skip = 2;
 
-  std::size_t pixels;  // of a word
-  std::size_t words;   // of a row
+/// Whether LOAD may leave channels of a word's first pixel out: then words may begin with any channel.
+constexpr bool fold_skips(std::int64_t channels) { return channels == most_fold_skip + 1; }
+
+/// Pixels that LOAD takes for a word when it folds `channels` of each: as many as it needs with every `fold_skip`.
+constexpr std::int64_t folded_pixels(std::int64_t word_channels, std::int64_t channels) {
+  return (word_channels + (fold_skips(channels) ? most_fold_skip + channels - 1 : 0)) / channels;
+}
+
+/// The bytes of a word that a folding LOAD writes: all but those of some channels.
+struct WrittenBytes {
+  WrittenBytes(const Extents& extents, std::size_t keep_low, std::size_t keep_high);
+
+  std::size_t begin;
+  std::size_t end;
+  /// A bit for each.
+  std::uint32_t mask() const { return (1U << end) - (1U << begin); }
+};
+
+/// What a folding LOAD makes of a row.
+struct FoldedWords {
+  FoldedWords(const Extents& extents, const isa::Load& load);
+
+  std::size_t words;
+  std::size_t twins;  // not more
+  WrittenBytes of_word;
+  WrittenBytes of_twin;
 };
 
 /// Base address `index` of a command.

@@ -9,11 +9,23 @@ namespace cosoc::conv2d {
 void ProgramChecker::visit(const isa::Load& load) {
   for_each_transfer(load, base_of(command_, load.base),
                     [&](std::uint64_t address, std::uint64_t bytes, auto...) { read_memory(address, bytes); });
-  const std::size_t columns = load.fold_channels == 0 ? load.columns : Fold(extents_, load).words;
+  if (load.fold_channels != 0) return write_folded(load);
   for (std::uint32_t row = 0; row < load.rows; ++row) {
     for (std::uint32_t plane = 0; plane < load.words; ++plane) {
       const std::uint32_t address = load.address + row * load.address_row_pitch + plane * load.address_plane_pitch;
-      for (std::uint32_t column = 0; column < columns; ++column) write(features_, address + column);
+      for (std::uint32_t column = 0; column < load.columns; ++column) write(features_, address + column);
+    }
+  }
+}
+
+void ProgramChecker::write_folded(const isa::Load& load) {
+  const FoldedWords folded(extents_, load);
+  for (std::uint32_t row = 0; row < load.rows; ++row) {
+    for (std::uint32_t k = 0; k < folded.words; ++k) {
+      const std::uint32_t address = load.address + row * load.address_row_pitch + k;
+      write(features_, address, folded.of_word.mask());
+      if (k >= folded.twins) continue;
+      write(features_, address + static_cast<std::uint32_t>(load.twin_offset), folded.of_twin.mask());
     }
   }
 }

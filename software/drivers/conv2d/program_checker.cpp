@@ -98,8 +98,9 @@ void ProgramChecker::unprotected(std::string_view action, std::string_view place
           " it: needs " + std::string(wait_names[index_of(unit)]) + " of at most " + std::to_string(distance));
 }
 
-bool ProgramChecker::is_ordered_write_after_write(const Use& use) const {
+bool ProgramChecker::is_ordered_write_after_write(const Use& use, std::uint32_t bytes) const {
   if (use.writer_unit != unit_) return false;
+  if ((use.bytes & bytes) == 0) return true;
   if (unit_ == Unit::compute) return true;
   if (use.writer == number_) return false;
   return unit_ == Unit::weights || config_.memory_ports == 1;
@@ -112,8 +113,9 @@ void ProgramChecker::read(Use& use, std::string_view place, std::uint64_t addres
   use.readers[index_of(unit_)] = number_;
 }
 
-void ProgramChecker::write(Use& use, std::string_view place, std::uint64_t address) {
-  if (use.writer != 0 && !is_finished(use.writer_unit, use.writer) && !is_ordered_write_after_write(use)) {
+void ProgramChecker::write(Use& use, std::string_view place, std::uint64_t address, std::uint32_t bytes) {
+  const bool finished = use.writer == 0 || is_finished(use.writer_unit, use.writer);
+  if (!finished && !is_ordered_write_after_write(use, bytes)) {
     unprotected("writes", place, address, "writes", use.writer_unit, use.writer);
   }
   for (std::size_t i = 0; i < units; ++i) {
@@ -123,7 +125,8 @@ void ProgramChecker::write(Use& use, std::string_view place, std::uint64_t addre
       unprotected("writes", place, address, "reads", unit, use.readers[i]);
     }
   }
-  use = {.writer = number_, .writer_unit = unit_, .written = true, .readers = {}};
+  const std::uint32_t unfinished = finished ? 0 : use.bytes;
+  use = {.writer = number_, .writer_unit = unit_, .written = true, .readers = {}, .bytes = unfinished | bytes};
 }
 
 void ProgramChecker::read(Buffer& buffer, std::uint64_t address) {
@@ -134,9 +137,9 @@ void ProgramChecker::read(Buffer& buffer, std::uint64_t address) {
   read(buffer.words[word], buffer.name, word);
 }
 
-void ProgramChecker::write(Buffer& buffer, std::uint64_t address) {
+void ProgramChecker::write(Buffer& buffer, std::uint64_t address, std::uint32_t bytes) {
   const std::uint64_t word = address % buffer.words.size();
-  write(buffer.words[word], buffer.name, word);
+  write(buffer.words[word], buffer.name, word, bytes);
 }
 
 ProgramChecker::Use& ProgramChecker::memory_word(std::uint64_t address) {
@@ -154,7 +157,7 @@ void ProgramChecker::read_memory(std::uint64_t address, std::uint64_t bytes) {
 
 void ProgramChecker::write_memory(std::uint64_t address, std::uint64_t bytes) {
   for (std::uint64_t i = 0; i < bytes; i += word_bytes) {
-    write(memory_word(address + i), "memory", (address + i) / word_bytes);
+    write(memory_word(address + i), "memory", (address + i) / word_bytes, all_bytes);
   }
 }
 

@@ -25,6 +25,8 @@ namespace cosoc::conv2d {
 ///   COMPUTEs use, without contradictions.
 /// - The pixel lanes that read in one cycle read from different banks.
 ///
+/// LOADs may write different channels of one word at the same time.
+///
 /// Each unit works in order, so that a COMPUTE may overwrite results and operands of an earlier one without a wait; but
 /// the rows of a tile come in any order when there are two memory ports, and a COMPUTE that reads results of an earlier
 /// one must wait for it.
@@ -43,6 +45,7 @@ class ProgramChecker {
 
  private:
   static constexpr std::size_t units = 4;
+  static constexpr std::uint32_t all_bytes = (1U << word_bytes) - 1;
   /// For each unit, a number of its counted instructions, from the stream's begin.
   using Counts = std::array<std::uint32_t, units>;
 
@@ -51,7 +54,8 @@ class ProgramChecker {
     std::uint32_t writer = 0;  // number of the last one that wrote
     isa::Unit writer_unit = isa::Unit::load;
     bool written = false;
-    Counts readers{};  // last ones that read after the last write
+    Counts readers{};         // last ones that read after the last write
+    std::uint32_t bytes = 0;  // a bit for each that the last ones wrote, whose writes may not be finished
   };
   struct Buffer {
     std::string_view name;
@@ -78,15 +82,16 @@ class ProgramChecker {
   void check_banks(const isa::Compute& compute, const PixelWalk& walk, const std::vector<MicroOperation>& program);
   void read_operands(const isa::Compute& compute, const PixelWalk& walk, const std::vector<MicroOperation>& program);
   void write_results(const isa::Compute& compute, const PixelWalk& walk);
+  void write_folded(const isa::Load& load);
 
   void read(Buffer& buffer, std::uint64_t address);
-  void write(Buffer& buffer, std::uint64_t address);
+  void write(Buffer& buffer, std::uint64_t address, std::uint32_t bytes = all_bytes);
   void read_memory(std::uint64_t address, std::uint64_t bytes);
   void write_memory(std::uint64_t address, std::uint64_t bytes);
   Use& memory_word(std::uint64_t address);
   void read(Use& use, std::string_view place, std::uint64_t address);
-  void write(Use& use, std::string_view place, std::uint64_t address);
-  bool is_ordered_write_after_write(const Use& use) const;
+  void write(Use& use, std::string_view place, std::uint64_t address, std::uint32_t bytes);
+  bool is_ordered_write_after_write(const Use& use, std::uint32_t bytes) const;
   bool is_finished(isa::Unit unit, std::uint32_t number) const {
     return number <= known_[static_cast<std::size_t>(unit)];
   }

@@ -19,12 +19,11 @@ Range rows_of(const Tiling& tiling, std::int64_t extent, std::int64_t tile) {
   return {tile == 0 ? 0 : end(tile), tile + 1 == tiling.row_tiles ? extent : end(tile + 1)};
 }
 
-Range folded_pixels(const Pass& pass, Range out) {
-  const ColumnFold& fold = *pass.fold;
-  const std::int64_t first = fold.origin + fold.stride * out.begin;
-  const std::int64_t end = fold.origin + fold.stride * (out.end - 1 + pass.columns.taps.back()) + fold.pixels;
-  const Range range = {std::max<std::int64_t>(first, 0), std::min(end, pass.columns.in)};
-  return range.begin < range.end ? range : Range{0, 0};
+/// Pixels of the rows that a tile of folded words is made of.
+Range folded_columns(const Pass& pass, Range out) {
+  if (pass.fold->lines > 0) return {0, pass.columns.in};  // such tiles have whole rows
+  const Range pixels = pass.sequence({}, out).pixels;
+  return pixels.begin < pixels.end ? pixels : Range{0, 0};
 }
 
 /// Whether the lanes of a group that begins at output column `column` read without conflicts in 2^phases cycles.
@@ -73,12 +72,13 @@ bool fits(const Config& config, const Pass& pass, bool residual, const Residency
   const TileShape shape = shape_of(config, pass, tiling, tiles, residency);
   // Rows of a tile lie in a resident tensor as they do in memory.
   const bool whole_rows = tiling.column_tiles == 1;
-  if (!whole_rows && pass.window) return false;
+  if (!whole_rows && (pass.window || (pass.fold && pass.fold->lines > 0))) return false;
   if (!whole_rows && (residency.in || residency.residual || residency.out)) return false;
   // Results and residuals share their pitches.
   if (residual && residency.out.has_value() != residency.residual.has_value() && tiling.row_tiles > 1) return false;
   if (residency.out && residency.residual && residency.out->row_pitch != residency.residual->row_pitch) return false;
-  if (shape.in_row_pitch > most_extent) return false;
+  const std::int64_t lines = pass.fold ? std::max<std::int64_t>(pass.fold->lines, 1) : 1;
+  if (lines * shape.in_row_pitch > most_extent) return false;
   if (tiling.whole_results) {
     const auto computes = [](const Tile& tile) { return tile.out_rows.size() > 0; };
     if (!whole_rows || pass.images > 1 || residual || !std::all_of(tiles.begin(), tiles.end(), computes)) return false;
@@ -119,7 +119,7 @@ std::vector<Tile> tiles_of(const Pass& pass, const Tiling& tiling) {
         }
         if (tiling.whole_results && row > 0) tile.out_rows.begin = tiles.back().out_rows.end;
         tile.in_rows = pass.rows.inputs(tile.out_rows);
-        tile.in_columns = pass.fold ? folded_pixels(pass, tile.out_columns) : pass.columns.inputs(tile.out_columns);
+        tile.in_columns = pass.fold ? folded_columns(pass, tile.out_columns) : pass.columns.inputs(tile.out_columns);
         if (tile.in_rows.size() == 0 || tile.in_columns.size() == 0) tile.in_rows = tile.in_columns = {0, 0};
         tiles.push_back(tile);
       }
@@ -130,7 +130,7 @@ std::vector<Tile> tiles_of(const Pass& pass, const Tiling& tiling) {
 
 std::int64_t buffered_columns(const Pass& pass, const Tile& tile) {
   if (tile.in_columns.size() == 0 || !pass.fold) return tile.in_columns.size();
-  return tile.out_columns.size() + pass.columns.taps.back();
+  return tile.out_columns.size() + pass.columns.taps.back() + pass.fold->margin;
 }
 
 TileShape shape_of(const Config& config, const Pass& pass, const Tiling& tiling, std::span<const Tile> tiles,

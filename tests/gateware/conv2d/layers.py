@@ -40,6 +40,7 @@ class Layer:
         padding: top, left, bottom, right.
         window: of a depthwise layer of three kernel columns and stride 1 that keeps its columns: three taps in a step.
         fold: channels of neighbouring pixels share words.
+        halves: of a folded layer, one LOAD writes the low channels of its words, another one the high ones.
         residual: a residual is added.
         strict: every instruction waits for all before it, instead of those that it needs.
         activations, weights: which values operands have: any, or extremes.
@@ -54,6 +55,7 @@ class Layer:
     depthwise: bool = False
     window: bool = False
     fold: bool = False
+    halves: bool = False
     residual: bool = False
     pooling: Pooling | None = None
     strict: bool = False

@@ -24,7 +24,7 @@ class Tap:
 
 
 def taps(config: Conv2DConfig, layer: Layer) -> list[Tap]:
-    """The micro-operations of a layer. Of a folded row each word holds several kernel columns."""
+    """The micro-operations of a layer. Of a folded row each word holds several kernel columns: whole pixels."""
     if layer.window:
         columns = [(0, (0, 1, 2))]
     elif not layer.fold:

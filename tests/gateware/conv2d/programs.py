@@ -1,7 +1,7 @@
 """Makes programs of single layers that fit the buffers at once, and lays out their tensors in memory.
 
-One LOAD, one WEIGHTS, one CHANNELS, one COMPUTE (or one for each block), one STORE: `build` chooses addresses, pitches and phases
-as a compiler would, and nothing else. The result of a layer is `golden.convolve`.
+One LOAD (or two for parts of the same words), one WEIGHTS, one CHANNELS, one COMPUTE (or one for each block), one STORE: `build`
+chooses addresses, pitches and phases as a compiler would, and nothing else. The result of a layer is `golden.convolve`.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def build(config: Conv2DConfig, layer: Layer, tensors: Tensors) -> Program:
     if end > config.feature_words or steps > config.weight_steps or blocks > config.channel_blocks:
         raise ValueError(f"{layer} needs {end} feature words, {steps} steps and {blocks} blocks")
     micro = taps(config, layer)
-    program: list[Instruction] = [_load(config, layer, tensors, source)]
+    program = _loads(config, layer, tensors, source)
     if layer.residual:
         program.append((Opcode.LOAD, {"base": RESIDUAL, **_dense(residual), **residual.fields()}))
     program += [
@@ -120,12 +120,18 @@ def _input_region(config: Conv2DConfig, layer: Layer) -> Region:
 def _fold_right(config: Conv2DConfig, layer: Layer) -> int:
     """Pixels after a row, so that the last output column has all its words."""
     last = (layer.out_size[1] - 1 + taps(config, layer)[-1].column) * layer.stride[1]
-    return max(0, last + config.word_channels // layer.size[2] - layer.padding[1] - layer.size[1])
+    return max(0, last + _folded_pixels(config, layer) - layer.padding[1] - layer.size[1])
+
+
+def _folded_pixels(config: Conv2DConfig, layer: Layer) -> int:
+    """Pixels that a folded word takes; of three channels one more than it holds whole ones, because it might skip some."""
+    channels = layer.size[2]
+    return (config.word_channels + 4) // 3 if channels == 3 else config.word_channels // channels
 
 
 def _folded_columns(config: Conv2DConfig, layer: Layer) -> int:
     pixels = layer.padding[1] + layer.size[1] + _fold_right(config, layer)
-    return (pixels - config.word_channels // layer.size[2]) // layer.stride[1] + 1
+    return (pixels - _folded_pixels(config, layer)) // layer.stride[1] + 1
 
 
 def _dense(region: Region) -> dict[str, int]:
@@ -139,7 +145,7 @@ def _dense(region: Region) -> dict[str, int]:
     }
 
 
-def _load(config: Conv2DConfig, layer: Layer, tensors: Tensors, source: Region) -> Instruction:
+def _loads(config: Conv2DConfig, layer: Layer, tensors: Tensors, source: Region) -> list[Instruction]:
     rows, columns, channels = layer.size
     fields = {"base": INPUT, **_dense(Region(0, rows, columns, source.words, 0)), **source.fields()}
     if layer.fold:
@@ -150,7 +156,10 @@ def _load(config: Conv2DConfig, layer: Layer, tensors: Tensors, source: Region) 
             "fold_stride": layer.stride[1],
             "zero_point": tensors.in_zero_point,
         }
-    return Opcode.LOAD, fields
+    if layer.halves:
+        half = config.word_channels // 2
+        return [(Opcode.LOAD, fields | {f"fold_keep_{side}": half}) for side in ("low", "high")]
+    return [(Opcode.LOAD, fields)]
 
 
 def _micro(config: Conv2DConfig, layer: Layer, source: Region, micro: list[Tap]) -> list[Instruction]:

@@ -32,6 +32,7 @@ LAYERS = [
     Layer(size=(9, 17, 4), out_channels=4, kernel=(2, 3), stride=(4, 4)),
     Layer(size=(9, 12, 3), out_channels=8, kernel=(7, 7), stride=(2, 2), padding=(3, 3, 3, 3), fold=True),
     Layer(size=(4, 6, 4), out_channels=4, kernel=(2, 4), padding=(1, 2, 0, 1), fold=True),
+    Layer(size=(6, 9, 3), out_channels=8, kernel=(3, 5), stride=(1, 2), padding=(1, 2, 1, 2), fold=True, halves=True),
     Layer(size=(7, 5, 19), kernel=(3, 3), stride=(2, 2), padding=SAME, depthwise=True),
     Layer(size=(4, 4, 20), kernel=(3, 3), padding=SAME, depthwise=True, residual=True),
     Layer(size=(5, 7, 35), kernel=(3, 3), padding=SAME, depthwise=True, window=True, residual=True),

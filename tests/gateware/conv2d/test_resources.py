@@ -50,7 +50,7 @@ def test_large_engine_fits_twice():
         ("weights", {"input_lanes": 16, "output_lanes": 16, "pixel_lanes": 8, "memory_ports": 2}, 240),
         ("output", {"input_lanes": 4, "output_lanes": 16, "pixel_lanes": 8}, 20052),
         ("features", {"input_lanes": 8, "output_lanes": 8, "pixel_lanes": 8, "memory_ports": 2}, 12337),
-        ("load", {"input_lanes": 16, "output_lanes": 16, "pixel_lanes": 8, "memory_ports": 2}, 2055),
+        ("load", {"input_lanes": 16, "output_lanes": 16, "pixel_lanes": 8, "memory_ports": 2}, 2638),
         ("store", {"input_lanes": 16, "output_lanes": 16, "pixel_lanes": 8, "memory_ports": 2}, 2804),
         ("dispatch", {"input_lanes": 16, "output_lanes": 16, "pixel_lanes": 8}, 2554),
     ],

@@ -102,6 +102,7 @@ async def folded(dut):
     items = [Layer(size=(9, 12, 3), out_channels=8, kernel=(7, 7), stride=(2, 2), padding=(3, 3, 3, 3), fold=True)]
     items += [Layer(size=(5, 7, 1), out_channels=6, kernel=(3, 3), padding=SAME, fold=True)]
     items += [Layer(size=(4, 6, c), out_channels=4, kernel=(2, 4), padding=(1, 2, 0, 1), fold=True) for c in (2, 4)]
+    items += [replace(item, halves=True) for item in items[:2]]
     await layers(dut, *items)
 
 
@@ -281,7 +282,7 @@ def random_layer(rng: np.random.Generator) -> Layer:
         return replace(layer, depthwise=True)
     if kind == 1:
         channels = 2 + below(min(4, CONFIG.word_channels // layer.stride[1]) - 1)
-        layer = replace(layer, size=(*layer.size[:2], channels), fold=True)
+        layer = replace(layer, size=(*layer.size[:2], channels), fold=True, halves=below(2) == 0)
     if below(3) == 0 and min(layer.out_size) >= 2:
         layer = replace(layer, pooling=Pooling(window=(2, 2), stride=(1 + below(2), 1 + below(2)), padding=(0, 0, 1, 1)))
     return layer

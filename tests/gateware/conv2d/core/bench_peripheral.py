@@ -8,8 +8,8 @@ import os
 import cocotb
 import numpy as np
 
-from cosoc.gateware.conv2d.check import MAX_FOLD_CHANNELS
 from cosoc.gateware.conv2d.config import BASES, COMMAND, Conv2DConfig
+from cosoc.gateware.conv2d.fold import MAX_FOLD_CHANNELS, MAX_FOLD_SKIP, SKIPPING_CHANNELS
 from cosoc.gateware.conv2d.isa import INSTRUCTIONS, MICRO_ENTRIES, Opcode
 from cosoc.gateware.layout.page import Error
 from tests.gateware.conv2d.core.image import Image
@@ -30,7 +30,14 @@ SCRATCH = 0x30000
 EXTENTS = ("rows", "columns", "steps", "blocks", "pixels", "micro_count", "window_rows", "window_columns")
 """Fields that say how long an instruction takes."""
 
-LIMITS = {"count": MICRO_ENTRIES + 1, "phases_log2": 2, "out_part": 4, "fold_channels": MAX_FOLD_CHANNELS + 1}
+LIMITS = {
+    "count": MICRO_ENTRIES + 1,
+    "phases_log2": 2,
+    "out_part": 4,
+    "fold_channels": MAX_FOLD_CHANNELS + 1,
+    "fold_skip": MAX_FOLD_SKIP + 1,
+    "twin_skip": MAX_FOLD_SKIP + 1,
+}
 """What these fields must stay below."""
 
 MICRO_PROGRAM: list[Instruction] = [
@@ -173,6 +180,9 @@ def random_instruction(rng: np.random.Generator) -> Instruction:
         fields |= {"stride_rows": 1, "stride_columns": 1, "phases_log2": 0}
     if fields.get("fold_channels"):
         fields |= {"words": 1, "fold_stride": max(1, fields["fold_stride"])}
+        fields["twin"] %= fields["fold_stride"]
+        for skip in ("fold_skip", "twin_skip"):
+            fields[skip] *= fields["fold_channels"] == SKIPPING_CHANNELS
     if layout.nonzero and rng.integers(12) == 0:
         fields[layout.nonzero[rng.integers(len(layout.nonzero))]] = 0
     return opcode, fields

@@ -126,6 +126,8 @@ def instruction_fault(word: int) -> Error:
     bad = any(f[name] == 0 for name in nonzero)
     if opcode is Opcode.LOAD and f["fold_channels"] > 0:
         bad |= f["fold_channels"] > 4 or f["fold_stride"] == 0 or f["words"] != 1
+        bad |= max(f["fold_skip"], f["twin_skip"]) > (2 if f["fold_channels"] == 3 else 0)
+        bad |= f["twin"] > 0 and f["twin"] >= f["fold_stride"]
     if opcode is Opcode.MICRO:
         bad |= f["count"] > 4
     if opcode is Opcode.GEOMETRY:

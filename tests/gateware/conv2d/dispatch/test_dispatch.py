@@ -13,6 +13,9 @@ from cosoc.gateware.layout.page import Error
 from tests.gateware.conv2d.dispatch.bench import Behaviour, DispatchBench
 from tests.gateware.conv2d.dispatch.reference import Stream, decoded, encoded, random_instruction
 
+FOLDS = {"fold_channels": 3, "fold_stride": 1, "words": 1, "fold_skip": 0, "twin": 0, "twin_skip": 0}
+"""A LOAD that folds."""
+
 NO_WAITS = {f"wait_{unit.name.lower()}": NO_WAIT for unit in Unit}
 
 
@@ -125,9 +128,13 @@ def bad_instructions(rng: random.Random) -> list[int]:
         return broken(random_instruction(rng, opcodes=(opcode,)), **fields)
 
     words = [one(opcode, **{name: 0}) for opcode, layout in INSTRUCTIONS.items() for name in layout.nonzero]
-    words += [one(Opcode.LOAD, fold_channels=c, fold_stride=1, words=1) for c in (5, 6, 7)]
-    words += [one(Opcode.LOAD, fold_channels=c, fold_stride=0, words=1) for c in (1, 4)]
-    words += [one(Opcode.LOAD, fold_channels=2, fold_stride=1, words=w) for w in (2, 129, 255)]
+    words += [one(Opcode.LOAD, **FOLDS | {"fold_channels": c}) for c in (5, 6, 7)]
+    words += [one(Opcode.LOAD, **FOLDS | {"fold_channels": c, "fold_stride": 0}) for c in (1, 4)]
+    words += [one(Opcode.LOAD, **FOLDS | {"fold_channels": 2, "words": w}) for w in (2, 129, 255)]
+    for skip in ("fold_skip", "twin_skip"):
+        words.append(one(Opcode.LOAD, **FOLDS | {skip: 3}))
+        words += [one(Opcode.LOAD, **FOLDS | {"fold_channels": c, skip: s}) for c in (1, 2, 4) for s in (1, 2)]
+    words += [one(Opcode.LOAD, **FOLDS | {"fold_stride": s, "twin": d}) for s in range(1, 8) for d in range(s, 8)]
     words += [one(Opcode.MICRO, count=c) for c in (5, 6, 7)]
     words += [one(Opcode.GEOMETRY, phases_log2=p) for p in (2, 3, 7)]
     words += [random_instruction(rng) & ~15 | opcode for opcode in range(8, 16)]
@@ -146,6 +153,20 @@ def test_bad_instructions():
             stream.add([random_instruction(rng)], address=0x1000 * (index + 1) + 0x800, bases=random_bases(rng))
     assert stream.errors.count(Error.BAD_OPCODE) == 8
     DispatchBench(stream, Behaviour(), seed=8).run(limit=8000)
+
+
+def test_loads_that_may_fold():
+    """Every distance of twins that is less than the stride, every skip; and values that do not matter without folding."""
+    rng = random.Random(13)
+    fields = [{"fold_stride": s, "twin": d} for s in range(1, 8) for d in range(s)]
+    fields += [{"fold_skip": s, "twin_skip": t} for s in range(3) for t in range(3)]
+    fields += [{"fold_channels": c} for c in (1, 2, 4)]
+    fields += [{"fold_channels": 0, "fold_skip": 3}, {"fold_channels": 0, "twin_skip": 3}, {"fold_channels": 0, "twin": 7}]
+    load = random_instruction(rng, opcodes=(Opcode.LOAD,))
+    stream = Stream()
+    stream.add([broken(load, **FOLDS | more) for more in fields], address=0x1000, bases=random_bases(rng))
+    assert len(stream.units[Unit.LOAD]) == len(fields)
+    DispatchBench(stream, Behaviour(), seed=13).run(limit=4000)
 
 
 def test_noise():

@@ -12,7 +12,7 @@ from cosoc.gateware.conv2d.config import WORD_BYTES, Conv2DConfig
 from cosoc.gateware.conv2d.fork import JOIN_LATENCY
 from cosoc.gateware.conv2d.isa import Opcode
 from cosoc.gateware.conv2d.load import LOAD_IDLE, LOAD_LATENCY, LOAD_REQUEST_LATENCY, LoadUnit
-from tests.gateware.conv2d.load.tiles import ADDRESSES, Words, expected_words, random_folded, random_plain
+from tests.gateware.conv2d.load.tiles import ADDRESSES, Word, expected_words, random_folded, random_plain
 from tests.gateware.conv2d.unit_bench import BenchInstruction, UnitBench
 
 ORIGIN = 0x1234_FFFF_F000
@@ -20,48 +20,57 @@ ORIGIN = 0x1234_FFFF_F000
 
 MEMORY = random.Random(1).randbytes(1024 * WORD_BYTES)
 
+EMPTY = 0xEE
+
+ALL = (1 << WORD_BYTES) - 1
+"""The whole word is written."""
+
 
 def small(bits: int = 8, ports: int = 1) -> Conv2DConfig:
     return Conv2DConfig(activation_bits=bits, memory_ports=ports, input_lanes=8, output_lanes=8, pixel_lanes=1)
 
 
 class LoadBench(UnitBench):
-    """Writes go into `buffer`; when an instruction finishes, its words must be there, and nothing else at the end."""
+    """Writes go into `buffer`; when an instruction finishes, its words must be there, and no other bytes be written at the end.
+
+    Bytes that are not written are `EMPTY`.
+    """
 
     def __init__(self, config: Conv2DConfig, **arguments: object) -> None:
         super().__init__(LoadUnit(config), MEMORY, origin=ORIGIN, **arguments)
         self.config = config
         self.buffer: dict[int, bytearray] = {}
-        self.writes: list[tuple[int, int]] = []
+        self.writes: list[tuple[int, int, int]] = []
         self.results = [
             self.sink(port, stream, lambda payload, cycle, port=port: self._write(port, payload))
             for port, stream in enumerate(self.unit.write)
         ]
-        self._expected: list[Words] = []
+        self._expected: list[list[Word]] = []
         self.on_finished = self._check
 
     def execute(self, tiles: list[dict[str, int]], *, cycles: int = 20_000) -> None:
         program = [BenchInstruction(Opcode.LOAD, fields, ORIGIN, count % 16) for count, fields in enumerate(tiles)]
         self._expected = [expected_words(self.config, fields, MEMORY) for fields in tiles]
         self.run(program, cycles=cycles)
-        words = [(port, address) for expected in self._expected for address, (_, port) in expected.items()]
+        words = [(word.port, word.address, word.enable) for expected in self._expected for word in expected]
         assert sorted(self.writes) == sorted(words)
         for port, requests in enumerate(self.requests):
             assert requests == self._expected_requests(tiles, port)
 
     def _write(self, port: int, payload: int) -> None:
         address, word, enable = payload % ADDRESSES, payload >> 16 & (1 << 128) - 1, payload >> 144
-        self.writes.append((port, address))
-        content = self.buffer.setdefault(address, bytearray(WORD_BYTES))
+        self.writes.append((port, address, enable))
+        content = self.buffer.setdefault(address, bytearray([EMPTY] * WORD_BYTES))
         for byte, value in enumerate(word.to_bytes(WORD_BYTES, "little")):
             if enable >> byte & 1:
                 content[byte] = value
 
     def _check(self, count: int) -> None:
-        for address, (word, _) in self._expected[count - 1].items():
-            written = self.buffer.get(address)
-            assert written is not None, f"instruction {count - 1} finished without word {address:#x}"
-            assert np.array_equal(np.frombuffer(written, np.uint8)[: len(word)], word), f"word {address:#x}"
+        for word in self._expected[count - 1]:
+            found = self.buffer.get(word.address)
+            assert found is not None, f"instruction {count - 1} finished without word {word.address:#x}"
+            content = np.frombuffer(found, np.uint8)[word.written]
+            assert np.array_equal(content, word.data[word.written]), f"word {word.address:#x}"
 
     def _expected_requests(self, tiles: list[dict[str, int]], port: int) -> list[tuple[int, int, int]]:
         """A transfer for each row whose pixels follow one another, otherwise for each pixel."""
@@ -101,16 +110,74 @@ def test_random_tiles(bits, ports, stalls):
     bench.execute(tiles)
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize(("channels", "skip"), [(1, 0), (2, 0), (3, 0), (3, 1), (3, 2), (4, 0)])
 @pytest.mark.parametrize("bits", [8, 16])
-def test_folding_with_every_stride(bits, channels):
+def test_folding_with_every_stride_and_skip(bits, channels, skip):
     rng = random.Random(f"{bits} {channels}")
     config = small(bits, 1)
     tiles = [
-        random_folded(rng, config, 300 * i, channels) | {"fold_stride": stride, "fold_left": left, "fold_right": right}
+        random_folded(rng, config, 300 * i, channels)
+        | {"fold_stride": stride, "fold_left": left, "fold_right": right, "fold_skip": skip, "twin": 0}
         for i, (stride, left, right) in enumerate((s, a, b) for s in (1, 2, 3, 4) for a in (0, 1, 15) for b in (0, 1, 15))
     ]
     LoadBench(config, stalls=("random",), seed=channels).execute(tiles)
+
+
+@pytest.mark.parametrize("stalls", ["never", "mostly"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_tiles_that_follow_one_another_keep_their_own_channels(bits, stalls):
+    """All masks, in tiles of one word, so that the words of several wait for the buffer; between them also whole words."""
+    rng = random.Random(bits)
+    config, lanes = small(bits), 128 // bits
+    kept = [{"fold_keep_low": low, "fold_keep_high": high} for low in range(16) for high in range(16)]
+    tiles = []
+    for i, masks in enumerate(rng.sample(kept, len(kept))):
+        tiles.append(plain(1, lanes // 4, address=2 * i, fold_channels=4, fold_stride=1, **masks))
+        if rng.random() < 0.5:
+            tiles.append(plain(1, 1, address=2 * i + 1))
+    bench = LoadBench(config, stalls=(stalls,), latency=3)
+    bench.execute(tiles)
+    enables = {enable for _, _, enable in bench.writes}
+    assert {0, ALL} < enables
+    assert len(enables) == 1 + lanes * (lanes + 1) // 2
+
+
+@pytest.mark.parametrize("ports", [1, 2])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_rows_of_two_tiles_share_words(bits, ports):
+    """The end of a kernel row in the low channels, that of the next one above them; what neither writes stays as it was."""
+    size, lanes = bits // 8, 128 // bits
+    for low in range(1, lanes - 1):
+        first = plain(2, 12, address=8, fold_channels=3, fold_left=1, fold_stride=2, fold_skip=1, fold_keep_high=lanes - low)
+        second = plain(2, 12, address=8, fold_channels=3, fold_right=1, fold_stride=2, fold_skip=2, fold_keep_low=low)
+        second |= {"fold_keep_high": 1, "offset": 24}
+        bench = LoadBench(small(bits, ports), stalls=("random",), seed=low)
+        bench.execute([first, second])
+        a, b = ([MEMORY[16 * (start + p) :][: 3 * size] for p in range(12)] for start in (0, 24))
+        lower, upper = (bytes(3 * size) + b"".join(a))[size:], b"".join(b)[2 * size :]
+        words = (13 - -(-(lanes + 2) // 3)) // 2 + 1
+        for word in range(words):
+            at = 6 * size * word
+            expected = lower[at:][: low * size] + upper[at:][low * size : 16 - size] + bytes([EMPTY] * size)
+            assert bytes(bench.buffer[8 + word]) == expected
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_blank_rows_are_read_and_hold_the_zero_point(bits, channels):
+    """Between rows that are not blank; a blank row takes what another one takes."""
+    config = small(bits)
+    zero_point = -0x7B if bits == 8 else -0x7BCD
+    rows = {"fold_channels": channels, "fold_left": 2, "fold_right": 3, "fold_stride": 1, "zero_point": zero_point}
+    tiles = [plain(2, 20, address=100 * i, address_row_pitch=40, fold_blank=i % 2, **rows) for i in range(6)]
+    bench = LoadBench(config, latency=10)
+    bench.execute(tiles)
+    blank = (zero_point % (1 << bits)).to_bytes(bits // 8, "little") * config.word_channels
+    for tile in (1, 3, 5):
+        assert {bytes(bench.buffer[100 * tile + column]) for column in range(10)} == {blank}
+    assert len(bench.data[0].taken) == 6 * 2 * 20
+    per_tile = 2 * (2 + 20 + 3) + LOAD_IDLE
+    assert np.diff(bench.finished).tolist() == [per_tile] * 5
 
 
 def test_a_row_too_narrow_for_a_word_writes_nothing_and_finishes():
@@ -118,13 +185,17 @@ def test_a_row_too_narrow_for_a_word_writes_nothing_and_finishes():
     narrow = plain(2, 3, fold_channels=1, fold_left=6, fold_right=6, fold_stride=1)
     exact = plain(2, 3, address=64, fold_channels=1, fold_left=6, fold_right=7, fold_stride=1)
     bench.execute([narrow, exact, narrow])
-    assert sorted(bench.writes) == [(0, 64), (0, 67)]
+    assert sorted(bench.writes) == [(0, 64, ALL), (0, 67, ALL)]
 
 
 def test_fold_fields_do_not_matter_without_folding():
     """Neither for the words nor for the cycles."""
     bench = LoadBench(small())
-    bench.execute([plain(2, 3, 2, fold_left=15, fold_right=9, fold_stride=7, zero_point=-3)])
+    unused = {"fold_left": 15, "fold_right": 9, "fold_stride": 7, "zero_point": -3}
+    unused |= {"fold_skip": 3, "fold_keep_low": 15, "fold_keep_high": 15, "fold_blank": 1}
+    unused |= {"twin": 1, "twin_offset": 99, "twin_skip": 2, "twin_keep_low": 3, "twin_keep_high": 3}
+    bench.execute([plain(2, 3, 2, **unused)])
+    assert len(bench.writes) == 2 * 3 * 2
     assert bench.data[0].taken[-1] - bench.data[0].taken[0] == 2 * 3 * 2 - 1
 
 
