@@ -38,6 +38,50 @@ std::optional<SharedWords> shared_words(std::int64_t most_rows, std::int64_t ker
   return SharedWords{std::max(step, kernel_rows - (count - 1) * step), step, count};
 }
 
+/// A word of a patch: its line, counted from that of the first group, and the patch's row that its group begins with.
+struct Tap {
+  std::int64_t line = 0;
+  std::int64_t first_row = 0;
+};
+
+/// Lines of words for the rows of a kernel.
+struct Lines {
+  std::vector<FoldedRow> rows;
+  std::int64_t of_group = 0;
+  std::vector<Tap> taps;  // of a patch, by lines
+};
+
+/// Each group has a line for each whole word of each row up to the next result's, then one of shared words; none where
+/// too few rows fit into one.
+std::optional<Lines> lines_of(const Layer& layer, std::int64_t lanes) {
+  const std::int64_t values = layer.kernel.columns * layer.in_channels;
+  const std::int64_t whole = values / lanes;  // words of a row that are full
+  const std::int64_t rest = values % lanes;
+  const std::int64_t stride = layer.stride.rows;
+  const std::int64_t whole_lines = std::min(stride, layer.kernel.rows) * whole;
+  Lines lines = {{}, whole_lines + (rest > 0 ? 1 : 0), {}};
+  for (std::int64_t line = 0; line < whole_lines; ++line) {
+    lines.rows.push_back({line, line / whole, line % whole * lanes, 0, lanes});
+  }
+  for (std::int64_t row = 0; row < layer.kernel.rows; ++row) {
+    for (std::int64_t word = 0; word < whole; ++word) {
+      lines.taps.push_back({row / stride * lines.of_group + row % stride * whole + word, row / stride * stride});
+    }
+  }
+  if (rest > 0) {
+    const auto shared = shared_words(lanes / rest, layer.kernel.rows, stride);
+    if (!shared) return {};
+    for (std::int64_t row = 0; row < shared->rows; ++row) {
+      lines.rows.push_back({whole_lines, row, whole * lanes, row * rest, rest});
+    }
+    for (std::int64_t row = 0; row < shared->count * shared->row_step; row += shared->row_step) {
+      lines.taps.push_back({row / stride * lines.of_group + whole_lines, row});
+    }
+  }
+  std::ranges::sort(lines.taps, {}, &Tap::line);
+  return lines;
+}
+
 /// Which values the lanes of the words of a patch have. Where words hold a value twice, the second has no weight.
 class PatchValues {
  public:
@@ -171,44 +215,16 @@ void fold_columns(const Config& config, const Layer& layer, Pass& pass) {
 std::optional<Pass> with_shared_words(const Config& config, const Layer& layer, const Pass& pass) {
   if (!may_fold(layer, pass) || pass.rows.in_step != 1 || layer.dilation != Size{1, 1}) return {};
   if (pass.in_shape.columns > most_columns) return {};
-  const std::int64_t lanes = word_channels(config);
-  const std::int64_t values = layer.kernel.columns * layer.in_channels;
-  const std::int64_t whole = values / lanes;  // words of a row that are full
-  const std::int64_t rest = values % lanes;
-  const std::int64_t stride = layer.stride.rows;
+  const auto shared = lines_of(layer, word_channels(config));
+  if (!shared) return {};
+  const auto& [rows, lines, taps] = *shared;
+  if (std::ssize(taps) >= pass.reduction() || lines > most_lines || taps.back().line > most_row_tap) return {};
 
-  std::vector<FoldedRow> rows;
-  const std::int64_t whole_lines = std::min(stride, layer.kernel.rows) * whole;
-  for (std::int64_t line = 0; line < whole_lines; ++line) {
-    rows.push_back({line, line / whole, line % whole * lanes, 0, lanes});
-  }
-  SharedWords shared = {0, 0, 0};
-  if (rest > 0) {
-    const auto found = shared_words(lanes / rest, layer.kernel.rows, stride);
-    if (!found) return {};
-    shared = *found;
-    for (std::int64_t row = 0; row < shared.rows; ++row) {
-      rows.push_back({whole_lines, row, whole * lanes, row * rest, rest});
-    }
-  }
-  const std::int64_t lines = whole_lines + (rest > 0 ? 1 : 0);
-
-  std::vector<std::pair<std::int64_t, std::int64_t>> taps;  // line, row of the patch that its group begins with
-  for (std::int64_t row = 0; row < layer.kernel.rows; ++row) {
-    for (std::int64_t word = 0; word < whole; ++word) {
-      taps.emplace_back(row / stride * lines + row % stride * whole + word, row / stride * stride);
-    }
-  }
-  for (std::int64_t i = 0; i < shared.count; ++i) {
-    taps.emplace_back(i * shared.row_step / stride * lines + whole_lines, i * shared.row_step);
-  }
-  std::sort(taps.begin(), taps.end());
-  if (std::ssize(taps) >= pass.reduction() || lines > most_lines || taps.back().first > most_row_tap) return {};
-
-  Fold fold = {layer.in_channels, folded_pixels(lanes, layer.in_channels), layer.stride.columns, -layer.padding.left};
+  Fold fold = {layer.in_channels, folded_pixels(word_channels(config), layer.in_channels), layer.stride.columns,
+               -layer.padding.left};
   fold.lines = lines;
   fold.loads = pair(rows, fold);
-  fold.row_stride = stride;
+  fold.row_stride = layer.stride.rows;
   fold.row_origin = -layer.padding.top;
   PatchValues patch(config, layer);
   Pass sharing = pass;
@@ -219,7 +235,7 @@ std::optional<Pass> with_shared_words(const Config& config, const Layer& layer, 
   }
   sharing.rows.stride = lines;
   sharing.rows.out = pass.rows.out;
-  sharing.rows.in = lines * (pass.rows.out - 1) + sharing.rows.taps.back() + 1;
+  sharing.rows.in = lines * (pass.rows.out - 1) + taps.back().line + 1;
   sharing.columns = {};
   sharing.columns.in = pass.in_shape.columns;
   sharing.columns.out = pass.columns.out;
