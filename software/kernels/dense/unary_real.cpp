@@ -27,7 +27,7 @@ constexpr std::int64_t angle_block = 1024;
       out[i] = expression;                                                \
     }                                                                     \
   }                                                                       \
-  COSOC_DISPATCH(map_##name, loop_##name, const RealCall&)
+  COSOC_DISPATCH_WIDE(map_##name, loop_##name, loop_##name, const RealCall&)
 
 /// The same of angles: large ones are left to the C library.
 #define COSOC_MAP_ANGLES(name)                                                                \
@@ -111,7 +111,7 @@ COSOC_MAP(angle, std::isnan(x) ? x : x < 0.0F ? std::numbers::pi_v<float> : 0.0F
     out[i] = y > threshold ? in[i] : soft;
   }
 }
-COSOC_DISPATCH(map_softplus, loop_softplus, const RealCall&)
+COSOC_DISPATCH_WIDE(map_softplus, loop_softplus, loop_softplus, const RealCall&)
 
 struct Entry {
   std::string_view operation;
