@@ -14,9 +14,6 @@ namespace {
 
 constexpr std::array<std::string_view, 2> kinds = {"average", "max"};
 
-/// Elements of planes whose averages XNNPACK computes: its sums are float32, ours float64.
-constexpr std::int64_t max_xnnpack_average = 1024;
-
 /// One axis of a window: the elements first, first + step .. before last, and the length that an average counts.
 struct Reach {
   std::int64_t first, last, step, counted;
@@ -69,8 +66,8 @@ class Pool final : public Operation {
     }
     auto* positions = outputs.size() == 2 ? outputs[1].as<std::int64_t>() : nullptr;
     const std::int64_t planes = inputs[0].type->shape[0] * inputs[0].type->shape[1];
-    const bool whole = volume(out) == 1 && !o_.max && volume(in) <= max_xnnpack_average;
-    const std::int64_t done = whole ? xnnpack::average_planes(plane, planes, volume(in), to) : 0;
+    const bool averages = volume(out) == 1 && !o_.max;
+    const std::int64_t done = averages ? xnnpack::average_planes(plane, planes, volume(in), to) : 0;
     plane += done * volume(in);
     to += done;
     for (std::int64_t i = done; i < planes; ++i, plane += volume(in)) {

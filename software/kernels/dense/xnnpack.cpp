@@ -1,9 +1,11 @@
 #include "kernels/dense/xnnpack.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <limits>
 
+#include "kernels/dense/scratch.hpp"
 #include "kernels/dense/xnnpack_library.hpp"
 #include "kernels/dispatch.hpp"
 
@@ -55,8 +57,17 @@ constexpr float greatest_factor = 0x1p39F;
 /// Channels or planes that XNNPACK gets at a time, so that they are still in a second-level cache after `within`.
 constexpr std::int64_t part_floats = 1 << 16;
 
-/// Channels or planes of which some follow that have `overread` floats.
-std::int64_t followed(std::int64_t count, std::int64_t floats) { return count - (overread + floats - 1) / floats; }
+/// Channels or planes behind which others follow that have `overread` floats; for the last ones see `with_room`.
+std::int64_t followed(std::int64_t count, std::int64_t floats) {
+  return std::max<std::int64_t>(count - (overread + floats - 1) / floats, 0);
+}
+
+/// A copy behind which `overread` floats are there.
+const float* with_room(const float* in, std::int64_t count) {
+  float* const copy = scratch_floats(count + overread);
+  std::copy_n(in, count, copy);
+  return copy;
+}
 
 /// `compute(part, first, count)` for parts of planes until one fails or has values out of range; how many it computed.
 template <class Compute>
@@ -65,35 +76,54 @@ std::int64_t compute_planes(const float* in, std::int64_t planes, std::int64_t e
   const std::int64_t last = followed(planes, elements);
   const std::int64_t most = std::max<std::int64_t>(part_floats / elements, 1);
   std::int64_t first = 0;
-  while (first < last) {
-    const std::int64_t count = std::min(most, last - first);
+  while (first < planes) {
+    const std::int64_t count = first < last ? std::min(most, last - first) : planes - first;
     const float* part = in + first * elements;
     if (!within(part, count * elements, least_factor, greatest_factor)) break;
+    if (first >= last) part = with_room(part, count * elements);
     if (!compute(part, first, static_cast<std::size_t>(count))) break;
     first += count;
   }
   return first;
 }
 
-/// A convolution for which `suits_depthwise`, and behind which more floats follow.
-bool convolve_part(const Call& call) {
+/// A convolution for which `suits_depthwise`; `is_last` when nothing needs to follow its operand.
+bool convolve_part(const Call& call, bool is_last) {
   const Problem& p = call.problem;
   const auto channels = static_cast<std::size_t>(p.groups);
   const auto size = [](std::int64_t value) { return static_cast<std::uint32_t>(value); };
+  const std::int64_t floats = p.groups * volume(p.in);
+  if (!within(call.in, floats, least_factor, greatest_factor) ||
+      !within(call.weights, p.groups * volume(p.kernel), least_factor, greatest_factor) ||
+      (call.epilogue.bias != nullptr && !within(call.epilogue.bias, p.groups, least_factor, greatest_factor))) {
+    return false;
+  }
+  const float* const in = is_last ? with_room(call.in, floats) : call.in;
   const Functions& xnn = *functions();
-  return within(call.in, p.groups * volume(p.in), least_factor, greatest_factor) &&
-         within(call.weights, p.groups * volume(p.kernel), least_factor, greatest_factor) &&
-         (call.epilogue.bias == nullptr || within(call.epilogue.bias, p.groups, least_factor, greatest_factor)) &&
-         run(
-             [&](xnn_operator_t* made) {
-               return xnn.create_convolution2d_nchw_f32(1, 1, 1, 1, 3, 3, 2, 2, 1, 1, size(p.groups), 1, 1, channels,
-                                                        channels, call.weights, call.epilogue.bias, call.epilogue.low,
-                                                        call.epilogue.high, 0, made);
-             },
-             [&](xnn_operator_t made) {
-               return xnn.setup_convolution2d_nchw_f32(made, 1, size(p.in[1]), size(p.in[2]), call.in, call.out,
-                                                       nullptr);
-             });
+  return run(
+      [&](xnn_operator_t* made) {
+        return xnn.create_convolution2d_nchw_f32(1, 1, 1, 1, 3, 3, 2, 2, 1, 1, size(p.groups), 1, 1, channels, channels,
+                                                 call.weights, call.epilogue.bias, call.epilogue.low,
+                                                 call.epilogue.high, 0, made);
+      },
+      [&](xnn_operator_t made) {
+        return xnn.setup_convolution2d_nchw_f32(made, 1, size(p.in[1]), size(p.in[2]), in, call.out, nullptr);
+      });
+}
+
+/// Floats of the widest vectors: a multiple of them is read exactly.
+constexpr std::int64_t widest = 16;
+
+bool map_vectors(const RealCall& call, const float* in, float* out, std::int64_t count) {
+  if (count == 0) return true;
+  const auto elements = static_cast<std::size_t>(count);
+  const Functions& xnn = *functions();
+  if (call.operation == "sigmoid") {
+    return run([&](xnn_operator_t* made) { return xnn.create_sigmoid_nc_f32(1, 1, 1, 0, made); },
+               [&](xnn_operator_t made) { return xnn.setup_sigmoid_nc_f32(made, elements, in, out, nullptr); });
+  }
+  return run([&](xnn_operator_t* made) { return xnn.create_elu_nc_f32(1, 1, 1, call.parameters[0], 0, made); },
+             [&](xnn_operator_t made) { return xnn.setup_elu_nc_f32(made, elements, in, out, nullptr); });
 }
 
 }  // namespace
@@ -109,20 +139,17 @@ bool has_map(std::string_view operation, std::span<const float> parameters) {
 }
 
 bool map(const RealCall& call) {
-  // Whole vectors, of which the widest has 16 floats.
-  if (call.count % 16 != 0) return false;
-  const auto count = static_cast<std::size_t>(call.count);
-  const Functions& xnn = *functions();
-  if (call.operation == "sigmoid") {
-    // Below -87 it has 0 for subnormal numbers and the last normal ones.
-    return within(call.in, call.count, 0.0F, 87.0F) &&
-           run([&](xnn_operator_t* made) { return xnn.create_sigmoid_nc_f32(1, 1, 1, 0, made); },
-               [&](xnn_operator_t made) { return xnn.setup_sigmoid_nc_f32(made, count, call.in, call.out, nullptr); });
-  }
-  // Some of its kernels lose the sign of -0.
-  return within(call.in, call.count, 0x1p-100F, 0x1p100F) &&
-         run([&](xnn_operator_t* made) { return xnn.create_elu_nc_f32(1, 1, 1, call.parameters[0], 0, made); },
-             [&](xnn_operator_t made) { return xnn.setup_elu_nc_f32(made, count, call.in, call.out, nullptr); });
+  // Below -87 its sigmoid has 0 for subnormal numbers and the last normal ones; some of its ELUs lose the sign of -0.
+  const bool ordinary = call.operation == "sigmoid" ? within(call.in, call.count, 0.0F, 87.0F)
+                                                    : within(call.in, call.count, 0x1p-100F, 0x1p100F);
+  if (!ordinary) return false;
+  const std::int64_t rest = call.count % widest;
+  if (!map_vectors(call, call.in, call.out, call.count - rest)) return false;
+  std::array<float, widest> in{}, out{};
+  std::copy_n(call.in + call.count - rest, rest, in.begin());
+  if (rest != 0 && !map_vectors(call, in.data(), out.data(), widest)) return false;
+  std::copy_n(out.begin(), rest, call.out + call.count - rest);
+  return true;
 }
 
 bool suits_depthwise(const Problem& p, const Epilogue& epilogue) {
@@ -149,11 +176,14 @@ void convolve_depthwise(const Call& call) {
                        .weights = call.weights + first * volume(problem.kernel),
                        .epilogue = epilogue,
                        .out = call.out + first * out_floats};
-    if (first >= last || !convolve_part(part)) convolve_direct(part);
+    if (!convolve_part(part, first >= last)) convolve_direct(part);
   }
 }
 
 std::int64_t average_planes(const float* in, std::int64_t planes, std::int64_t elements, float* out) {
+  // Its sums are float32, ours float64.
+  constexpr std::int64_t most = 1024;
+  if (elements > most) return 0;
   return compute_planes(in, planes, elements, [&](const float* part, std::int64_t first, std::size_t count) {
     const Functions& xnn = *functions();
     return run(

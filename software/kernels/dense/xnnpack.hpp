@@ -5,7 +5,8 @@
 /// - It takes subnormal numbers for zeros, and limits, which all its sums have, make a NaN the lower one. So it gets
 ///   operands of which every value is in a range (`within`) that leads to no such number.
 /// - It reads behind the end of its operands, though less than `overread` floats. So it gets parts of tensors behind
-///   which more follows, or counts that it reads in whole vectors.
+///   which more follows, counts that it reads in whole vectors, and a copy of what is left at the end. Ordinary values
+///   have the same result wherever they lie.
 /// - An operator keeps the operands of a call, so every call makes its own, which takes 0.1 us and a copy of its
 /// weights.
 #pragma once
