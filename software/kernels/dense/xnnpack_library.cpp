@@ -4,21 +4,24 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <array>
 #include <optional>
 
 namespace cosoc::dense::xnnpack {
 namespace {
 
-// Its own functions must not be taken from other libraries of the process; the address sanitizer refuses to do without.
-#ifdef __SANITIZE_ADDRESS__
-constexpr int binding = 0;
-#else
-constexpr int binding = RTLD_DEEPBIND;
-#endif
+/// The library's own functions, and those that it needs, must not be other libraries' of the process. Sanitizers, which
+/// a program may have that this was not compiled with, end it when their functions are passed over so.
+int binding() {
+  constexpr std::array sanitizers = {"__asan_init", "__tsan_init", "__msan_init"};
+  const auto is_there = [](const char* name) { return ::dlsym(RTLD_DEFAULT, name) != nullptr; };
+  return std::ranges::any_of(sanitizers, is_there) ? 0 : RTLD_DEEPBIND;
+}
 
 std::optional<Functions> load() {
   // It stays loaded: other threads may compute until the process ends.
-  void* const library = ::dlopen("libXNNPACK.so.0", RTLD_NOW | RTLD_LOCAL | binding);
+  void* const library = ::dlopen("libXNNPACK.so.0", RTLD_NOW | RTLD_LOCAL | binding());
   if (library == nullptr) return std::nullopt;
   // Later versions split set-up in two, and have the number of channels there.
   if (::dlsym(library, "xnn_reshape_sigmoid_nc_f32") != nullptr) return std::nullopt;

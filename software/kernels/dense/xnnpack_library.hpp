@@ -30,6 +30,7 @@ namespace cosoc::dense::xnnpack {
   each(setup_resize_bilinear2d_nchw_f32)
 
 struct Functions {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): the name of a member.
 #define COSOC_XNNPACK_MEMBER(name) decltype(&xnn_##name) name = nullptr
   COSOC_XNNPACK_FUNCTIONS(COSOC_XNNPACK_MEMBER);
 #undef COSOC_XNNPACK_MEMBER
