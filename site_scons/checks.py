@@ -14,11 +14,15 @@ _HEADERS = {
     "tl/expected.hpp": "libexpected-dev",
     "CLI/CLI.hpp": "libcli11-dev",
 }
+_XNNPACK = "xnnpack.h"
 _SYSTEM_INCLUDE = Path("/usr/include")
 
 
 def configure(env: Any) -> None:
-    """Stops with one message that lists everything missing; results are kept in the output folder."""
+    """Stops with one message that lists everything missing; results are kept in the output folder.
+
+    Without XNNPACK's header, of libxnnpack-dev and libpthreadpool-dev, CPU kernels do without it: it is not there for the board.
+    """
     missing = []
     folder = env["OUTPUT"].abspath
     os.makedirs(folder, exist_ok=True)  # SCons makes the folder of the checks, but not that of their log.
@@ -29,6 +33,7 @@ def configure(env: Any) -> None:
         headers = _HEADERS | ({"catch2/catch.hpp": "catch2"} if env["OPTIONS"].native else {})
         # The preprocessor is enough to find them; to compile them takes seconds each.
         missing += [f"{h} ({package})" for h, package in headers.items() if not _found(context, h)]
+        env["XNNPACK_FLAGS"] = ["-DCOSOC_XNNPACK"] if _found(context, _XNNPACK) else []
     programs = {"clang++-16": "clang-16", "verilator": "./dev setup"} if env["OPTIONS"].native else {"dtc": "device-tree-compiler"}
     missing += [f"{name} ({package})" for name, package in programs.items() if not env.WhereIs(name)]
     context.Finish()

@@ -72,6 +72,8 @@ def tidy(target: Any, source: Any, env: Any) -> int:
     flags = [
         "-std=c++20",
         "-Wno-unknown-attributes",
+        "-Wno-ignored-attributes",
+        *env["XNNPACK_FLAGS"],
         *(f"-I{env.Dir(folder).abspath}" for folder in folders),
         *env["VERILATED_INCLUDES"],
     ]

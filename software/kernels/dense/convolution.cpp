@@ -5,6 +5,7 @@
 #include "kernels/dense/convolve.hpp"
 #include "kernels/dense/operation.hpp"
 #include "kernels/dense/panels.hpp"
+#include "kernels/dense/xnnpack.hpp"
 #include "kernels/prepare.hpp"
 
 namespace cosoc {
@@ -156,7 +157,8 @@ class Convolution final : public Operation, public Preparable {
       case Way::unrolled:
         return convolve_unrolled(call);
       case Way::direct:
-        return convolve_direct(call);
+        return xnnpack::suits_depthwise(call.problem, call.epilogue) ? xnnpack::convolve_depthwise(call)
+                                                                     : convolve_direct(call);
       case Way::transposed:
         return convolve_transposed(call);
     }

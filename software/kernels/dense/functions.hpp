@@ -53,6 +53,13 @@ COSOC_INLINE float whole_power(const Reduced& e) {
 
 COSOC_INLINE float exp(float x) { return whole_power(reduce(x)); }
 
+/// exp(x) for -87 < x < 88.
+COSOC_INLINE float middle_exp(float x) {
+  const float n = rounded(x * 0x1.715476p0F);
+  const Reduced e = with_power((x - n * 0x1.62ep-1F) - n * 0x1.0bfbe8p-15F, n);
+  return (e.power + 1.0F) * power_of_two(e.exponent);
+}
+
 COSOC_INLINE float exp2(float x) {
   x = x < -151.0F ? -151.0F : x;
   x = x > 129.0F ? 129.0F : x;
@@ -145,7 +152,7 @@ inline constexpr float far_erf = 0.927734375F;
 COSOC_INLINE float erf(float x) {
   const float magnitude = std::fabs(x);
   const float t = magnitude > 4.0F ? 4.0F : magnitude;
-  const float far = with_sign(1.0F - functions::exp(log_erfc(t)), x);
+  const float far = with_sign(1.0F - middle_exp(log_erfc(t)), x);
   const float result = magnitude > far_erf ? far : near_erf(x);
   return x == x ? result : x;
 }
@@ -154,7 +161,7 @@ COSOC_INLINE float erf(float x) {
 COSOC_INLINE float erfc(float x) {
   const float magnitude = std::fabs(x);
   const float t = magnitude > 4.0F ? 4.0F : magnitude;
-  float rest = functions::exp(log_erfc(t));
+  float rest = middle_exp(log_erfc(t));
   rest = magnitude > 4.0F ? 0.0F : rest;
   const float far = x < 0.0F ? 2.0F - rest : rest;
   const float result = magnitude > far_erf ? far : 1.0F - near_erf(x);

@@ -6,6 +6,7 @@
 #include "kernels/dense/operation.hpp"
 #include "kernels/dense/pool_rows.hpp"
 #include "kernels/dense/spatial.hpp"
+#include "kernels/dense/xnnpack.hpp"
 
 namespace cosoc {
 namespace dense {
@@ -65,7 +66,11 @@ class Pool final : public Operation {
     }
     auto* positions = outputs.size() == 2 ? outputs[1].as<std::int64_t>() : nullptr;
     const std::int64_t planes = inputs[0].type->shape[0] * inputs[0].type->shape[1];
-    for (std::int64_t i = 0; i < planes; ++i, plane += volume(in)) {
+    const bool averages = volume(out) == 1 && !o_.max;
+    const std::int64_t done = averages ? xnnpack::average_planes(plane, planes, volume(in), to) : 0;
+    plane += done * volume(in);
+    to += done;
+    for (std::int64_t i = done; i < planes; ++i, plane += volume(in)) {
       for (std::int64_t d = 0; d < out[0]; ++d) {
         const Reach depth = reach(0, d, in, out);
         for (std::int64_t h = 0; h < out[1]; ++h) {

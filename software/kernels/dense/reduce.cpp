@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/dense/operation.hpp"
+#include "kernels/dense/xnnpack.hpp"
 
 namespace cosoc {
 namespace dense {
@@ -88,6 +89,10 @@ class Reduce final : public Operation {
  private:
   bool finds_position() const { return table[operation_].output == DType::int64; }
   bool reduces(std::int64_t axis) const { return std::ranges::find(axes_, axis) != axes_.end(); }
+  /// Whether the axes are the last ones, whose elements follow each other.
+  bool reduces_last(std::size_t rank) const {
+    return !axes_.empty() && axes_[0] + static_cast<std::int64_t>(axes_.size()) == static_cast<std::int64_t>(rank);
+  }
 
   template <class T>
   void reduce(const TensorView& input, const TensorView& output) const {
@@ -97,6 +102,9 @@ class Reduce final : public Operation {
       return accumulate<bool, bool>(input, output, true, [](bool a, bool b) { return a && b; });
     } else {
       using Sum = typename Wide<T>::Type;
+      if constexpr (std::is_same_v<T, float>) {
+        if (op == "mean" && reduces_last(input.type->shape.size())) return average(input, output);
+      }
       if (op == "sum" || op == "mean") {
         const auto count = input.type->elements() / output.type->elements();
         accumulate<T, Sum>(
@@ -114,6 +122,19 @@ class Reduce final : public Operation {
           return accumulate<T, T>(input, output, least, [](T a, T b) { return a > b || a != a ? a : b; });
         accumulate<T, T>(input, output, greatest, [](T a, T b) { return a < b || a != a ? a : b; });
       }
+    }
+  }
+
+  /// Averages of elements that follow each other.
+  static void average(const TensorView& input, const TensorView& output) {
+    const std::int64_t planes = output.type->elements();
+    const std::int64_t elements = input.type->elements() / planes;
+    const float* in = input.as<float>();
+    float* out = output.as<float>();
+    const auto add = [](double sum, float value) { return sum + static_cast<double>(value); };
+    for (std::int64_t i = xnnpack::average_planes(in, planes, elements, out); i < planes; ++i) {
+      const double sum = along_row<float>(in + i * elements, 1, elements, 0.0, 0.0, add);
+      out[i] = static_cast<float>(sum / static_cast<double>(elements));
     }
   }
 

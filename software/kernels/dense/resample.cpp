@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "kernels/dense/operation.hpp"
+#include "kernels/dense/xnnpack.hpp"
 
 namespace cosoc {
 namespace dense {
@@ -44,16 +45,22 @@ class Resample final : public Operation {
   }
 
   Status run(std::span<const TensorView> inputs, std::span<const TensorView> outputs) const override {
-    Shape shape = inputs[0].type->shape;
-    const std::size_t first = shape.size() - size_.size();
-    const float* in = inputs[0].as<float>();
+    // All axes before those that change are one.
+    const Shape& whole = inputs[0].type->shape;
+    const AroundAxis axes = around(whole, whole.size() - size_.size() - 1);
+    Shape shape = {axes.outer * axes.length};
+    shape.insert(shape.end(), whole.end() - static_cast<std::ptrdiff_t>(size_.size()), whole.end());
+    const std::int64_t done = xnnpack_planes(shape, inputs[0].as<float>(), outputs[0].as<float>());
+    const float* in = inputs[0].as<float>() + done * axes.inner;
+    float* const out = outputs[0].as<float>() + done * (outputs[0].type->elements() / shape[0]);
+    shape[0] -= done;
     std::vector<float> between;
     for (std::size_t i = 0; i < size_.size(); ++i) {
       const bool last = i + 1 == size_.size();
-      const AroundAxis axes = around(shape, first + i);
-      shape[first + i] = size_[i];
-      std::vector<float> made(last ? 0 : static_cast<std::size_t>(axes.outer * size_[i] * axes.inner));
-      resample(axes, size_[i], steps_[i], in, last ? outputs[0].as<float>() : made.data());
+      const AroundAxis along = around(shape, 1 + i);
+      shape[1 + i] = size_[i];
+      std::vector<float> made(last ? 0 : static_cast<std::size_t>(along.outer * size_[i] * along.inner));
+      resample(along, size_[i], steps_[i], in, last ? out : made.data());
       between = std::move(made);
       in = between.data();
     }
@@ -65,6 +72,16 @@ class Resample final : public Operation {
   }
 
  private:
+  /// How many of the first planes XNNPACK has computed.
+  std::int64_t xnnpack_planes(const Shape& shape, const float* in, float* out) const {
+    if (mode_ != linear || size_.size() != 2) return 0;
+    const xnnpack::Plane from = {shape[1], shape[2]}, to = {size_[0], size_[1]};
+    const auto step = [](std::int64_t length, std::int64_t made) { return double(length) / double(made); };
+    // The steps of a model may be others than those between the sizes.
+    if (steps_[0] != step(from.rows, to.rows) || steps_[1] != step(from.columns, to.columns)) return 0;
+    return xnnpack::resample_planes(in, shape[0], from, to, aligned_, out);
+  }
+
   Taps taps(std::int64_t position, std::int64_t size, double step) const {
     const auto limited = [&](double value) { return std::min(static_cast<std::int64_t>(std::floor(value)), size - 1); };
     Taps taps;

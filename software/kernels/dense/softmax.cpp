@@ -18,21 +18,40 @@ struct Call {
   bool logarithm;
 };
 
+/// Elements of one vector that are taken together: maxima and sums need not wait for each other.
+constexpr std::int64_t lanes = 32;
+
+/// Powers of `count` elements, which are added to `sums`.
+[[gnu::always_inline]] inline void add_powers(const float* in, float greatest, std::int64_t count, float* out,
+                                              float* sums) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float power = functions::exp(in[i] - greatest);
+    out[i] = power;
+    sums[i] += power;
+  }
+}
+
+/// The largest of `count` elements that are no NaN.
+[[gnu::always_inline]] inline float greatest_of(const float* in, std::int64_t count) {
+  float found[lanes];
+  std::fill_n(found, lanes, -functions::infinity);
+  std::int64_t first = 0;
+  for (; first + lanes <= count; first += lanes) {
+    for (std::int64_t i = 0; i < lanes; ++i) found[i] = in[first + i] > found[i] ? in[first + i] : found[i];
+  }
+  for (; first < count; ++first) found[0] = in[first] > found[0] ? in[first] : found[0];
+  return *std::max_element(found, found + lanes);
+}
+
 /// One vector whose elements follow each other.
 [[gnu::always_inline]] inline void along(const Call& call) {
-  float greatest = -functions::infinity;
-  for (std::int64_t i = 0; i < call.length; ++i) greatest = call.in[i] > greatest ? call.in[i] : greatest;
-  // Several sums, so that additions need not wait for each other.
-  constexpr std::int64_t width = 16;
-  float sums[width] = {};
-  for (std::int64_t first = 0; first < call.length; first += width) {
-    const std::int64_t count = std::min(width, call.length - first);
-    for (std::int64_t i = 0; i < count; ++i) {
-      const float power = functions::exp(call.in[first + i] - greatest);
-      call.out[first + i] = power;
-      sums[i] += power;
-    }
+  const float greatest = greatest_of(call.in, call.length);
+  float sums[lanes] = {};
+  std::int64_t first = 0;
+  for (; first + lanes <= call.length; first += lanes) {
+    add_powers(call.in + first, greatest, lanes, call.out + first, sums);
   }
+  add_powers(call.in + first, greatest, call.length - first, call.out + first, sums);
   double sum = 0.0;
   for (const float part : sums) sum += part;
   if (call.logarithm) {
@@ -75,7 +94,7 @@ struct Call {
 
 [[gnu::always_inline]] inline void softmax_any(const Call& call) { call.inner == 1 ? along(call) : across(call); }
 
-COSOC_DISPATCH(softmax, softmax_any, const Call&)
+COSOC_DISPATCH_WIDE(softmax, softmax_any, softmax_any, const Call&)
 
 class Softmax final : public Operation {
  public:

@@ -6,10 +6,19 @@
 #include "kernels/dense/angles.hpp"
 #include "kernels/dense/functions.hpp"
 #include "kernels/dense/unary.hpp"
+#include "kernels/dense/xnnpack.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace cosoc::dense {
 namespace {
+
+RealCall part_of(const RealCall& call, std::int64_t first, std::int64_t most) {
+  RealCall part = call;
+  part.in += first;
+  part.out += first;
+  part.count = std::min(most, call.count - first);
+  return part;
+}
 
 /// Elements whose angles are looked at before they are turned.
 constexpr std::int64_t angle_block = 1024;
@@ -27,17 +36,14 @@ constexpr std::int64_t angle_block = 1024;
       out[i] = expression;                                                \
     }                                                                     \
   }                                                                       \
-  COSOC_DISPATCH(map_##name, loop_##name, const RealCall&)
+  COSOC_DISPATCH_WIDE(map_##name, loop_##name, loop_##name, const RealCall&)
 
 /// The same of angles: large ones are left to the C library.
 #define COSOC_MAP_ANGLES(name)                                                                \
   COSOC_MAP(small_##name, functions::name(x))                                                 \
   void map_##name(const RealCall& call) {                                                     \
     for (std::int64_t first = 0; first < call.count; first += angle_block) {                  \
-      RealCall block = call;                                                                  \
-      block.in += first;                                                                      \
-      block.out += first;                                                                     \
-      block.count = std::min(angle_block, call.count - first);                                \
+      const RealCall block = part_of(call, first, angle_block);                               \
       if (has_small_angles(block)) {                                                          \
         map_small_##name(block);                                                              \
       } else {                                                                                \
@@ -111,7 +117,7 @@ COSOC_MAP(angle, std::isnan(x) ? x : x < 0.0F ? std::numbers::pi_v<float> : 0.0F
     out[i] = y > threshold ? in[i] : soft;
   }
 }
-COSOC_DISPATCH(map_softplus, loop_softplus, const RealCall&)
+COSOC_DISPATCH_WIDE(map_softplus, loop_softplus, loop_softplus, const RealCall&)
 
 struct Entry {
   std::string_view operation;
@@ -140,7 +146,14 @@ constexpr std::array table = {
 bool map_real(const RealCall& call) {
   const auto found = std::ranges::find(table, call.operation, &Entry::operation);
   if (found == table.end()) return false;
-  found->map(call);
+  if (!xnnpack::has_map(call.operation, call.parameters)) {
+    found->map(call);
+    return true;
+  }
+  for (std::int64_t first = 0; first < call.count; first += xnnpack::map_block) {
+    const RealCall part = part_of(call, first, xnnpack::map_block);
+    if (!xnnpack::map(part)) found->map(part);
+  }
   return true;
 }
 
