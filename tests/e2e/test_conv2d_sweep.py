@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain
@@ -232,3 +233,21 @@ def test_layers_of_networks(build: Path, tmp_path: Path, layer: Layer) -> None:
     program = [asdict(layer)]
     [result] = run(build, tmp_path, [program], SEED)
     check_schedule(program, result)
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride", "along_rows", "shared"),
+    [(1, 7, 2, 7, 4), (2, 9, 2, 18, 11), (3, 7, 1, 14, 10), (3, 7, 2, 14, 10), (3, 11, 4, 33, 23), (4, 5, 2, 10, 7)],
+)
+def test_rows_of_first_layers_share_words(
+    build: Path, tmp_path: Path, channels: int, kernel: int, stride: int, along_rows: int, shared: int
+) -> None:
+    """Words of a result by the table in docs/conv2d.md: with those of one row alone, the array by itself would take longer."""
+    lanes = Lanes.of(build)
+    size = {"rows": 45, "columns": 50, "channels": channels, "filters": 96, "kernel": kernel, "padding": kernel // 2}
+    program = [asdict(layer("first", stride=stride, **size))]
+    [result] = run(build, tmp_path, [program], SEED)
+    check_schedule(program, result)
+    pixels = math.prod((extent - 1) // stride + 1 for extent in (45, 50))
+    groups = -(-pixels // lanes.pixels) * -(-96 // lanes.outputs)
+    assert groups * shared < result["cycles"] < groups * along_rows
