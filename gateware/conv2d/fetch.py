@@ -80,10 +80,9 @@ class Fetch(wiring.Component):
             self.request.payload.length.eq(Mux(wholes_left, TRANSFER_INSTRUCTIONS, rest) * INSTRUCTION_BYTES),
             self.request.payload.sequence.eq(program.sequence),
         ]
-        m.d.sync += [write.en.eq(storing), write.addr.eq(Cat(base_index, program.slot)), write.data.eq(bases[0])]
-        m.d.sync += bases.eq(Mux(idle, Cat(given[f"base{i}"][4:] for i in range(BASES)), bases.as_value() >> ALIGNED_BITS))
+        m.d.sync += [write.en.eq(storing), write.addr.eq(Cat(base_index, program.slot)), write.data.eq(bases[base_index])]
         with m.If(idle):
-            m.d.sync += base_index.eq(0)
+            m.d.sync += [base_index.eq(0), *(bases[i].eq(given[f"base{i}"][4:]) for i in range(BASES))]
         with m.Else():
             m.d.sync += base_index.eq(base_index + 1)
         with m.If(base_index == BASES - 1):

@@ -61,8 +61,8 @@ def _compute(config: Conv2DConfig) -> Resources:
 def _output(config: Conv2DConfig) -> Resources:
     """Requantizers, and their share of the queues."""
     requantizers = config.output_lanes * config.output_pixels
-    each = Resources(lut=605, ff=710, dsp=2) if config.activation_bits == 8 else Resources(lut=1045, ff=1110, dsp=2)
-    return Resources(lut=740, ff=550) + each * requantizers
+    each = Resources(lut=605, ff=795, dsp=2) if config.activation_bits == 8 else Resources(lut=1045, ff=1215, dsp=2)
+    return Resources(lut=740, ff=600) + each * requantizers
 
 
 def _features(config: Conv2DConfig) -> Resources:
@@ -72,7 +72,7 @@ def _features(config: Conv2DConfig) -> Resources:
     read = BEAT_BITS * -(-(config.banks - 1) // 3)
     write = BEAT_BITS * -(-writers // 4) + 10 * (readers + writers)
     block_ram = config.banks * _block_ram(config.feature_words // config.banks, BEAT_BITS, _BYTE_WIDTHS)
-    return Resources(lut=read * readers + write * config.banks, ff=430 * config.banks + 190 * readers, bram36=block_ram)
+    return Resources(lut=read * readers + write * config.banks, ff=470 * config.banks + 165 * readers, bram36=block_ram)
 
 
 def _weights(config: Conv2DConfig) -> Resources:
@@ -89,11 +89,11 @@ def _load(config: Conv2DConfig) -> Resources:
 
 
 def _store(config: Conv2DConfig) -> Resources:
-    return Resources(ff=300, dsp=3) + Resources(lut=1400, ff=1440) * config.memory_ports
+    return Resources(ff=475, dsp=3) + Resources(lut=1400, ff=1765) * config.memory_ports
 
 
 def _dispatch(config: Conv2DConfig) -> Resources:
-    return Resources(lut=2550, ff=3640)
+    return Resources(lut=2550, ff=3730)
 
 
 UNITS: dict[str, Callable[[Conv2DConfig], Resources]] = {
