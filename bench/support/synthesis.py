@@ -193,8 +193,6 @@ def buffer_reset(netlist: dict[str, Any]) -> dict[str, Any]:
     reset keeps the net of the pin: from a global one it would take wires that others need.
     """
     top = netlist["modules"]["top"]
-    if "rst" not in top["ports"]:
-        return netlist
     (pin,) = top["ports"]["rst"]["bits"]
     cells, names = top["cells"], top["netnames"]
     net = 1 + max(bit for name in names.values() for bit in name["bits"] if isinstance(bit, int))
