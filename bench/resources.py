@@ -1,10 +1,10 @@
 """FPGA resources of the Conv2D accelerator by open-source synthesis, and timing evidence from place and route.
 
 Every unit is synthesized for UltraScale+ at its smallest size; with `full=1` at all sizes from which the coefficients of the
-estimate come, and at that of the engine with 2,048 multipliers: `deviation` tells how far the estimate is off there. Of
-COMPUTE, the largest unit, the coefficients come from the small sizes alone; of the others from both. Memories are shallower
-than in that engine, because deep ones take long; the estimate computes their block RAM. `2048` is the estimate of the whole
-core, without the memory interconnect.
+estimate come, and at that of the engine with 2,048 multipliers: `deviation` tells how far the estimate is off there. The
+coefficients of COMPUTE, the largest unit, and of the flip-flops of output, features and STORE come from the small sizes alone,
+others from both. Memories are shallower than in that engine, because deep ones take long; the estimate computes their block RAM.
+`2048` is the estimate of the whole core, without the memory interconnect.
 
 Place and route of a small core for ECP5, an older and much slower family, shows where the longest path is: there is no open one for
 UltraScale+. The frequency is a relative measure. Each unit is placed alone too.

@@ -2,7 +2,8 @@
 
 `core` adds up the units, without the memory interconnect; `estimate` adds an allowance for registers, command ring and DMA. Logic
 is linear in what drives a unit's size. Coefficients come from Yosys (`synth_xilinx -family xcup`) at several sizes; the benchmark
-`resources` repeats these runs. Only of COMPUTE had the large size no part in them. Nothing was placed and routed.
+`resources` repeats these runs. In those of COMPUTE, and of the flip-flops of output, features and STORE, the large size had no
+part. Nothing was placed and routed.
 """
 
 from __future__ import annotations
